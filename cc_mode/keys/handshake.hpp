@@ -1,0 +1,40 @@
+// How the ranks of a sealed communicator get their keys. README.md has the messages and what they
+// bind.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cc_mode/keys/key_ring.hpp"
+#include <lockstep/types.hpp>
+
+namespace lockstep::cc {
+
+inline constexpr std::size_t kMinPskBytes = 32;
+
+struct HandshakeParameters {
+  int rank = 0;
+  int worldSize = 1;
+  Mode mode = Mode::cc;
+  std::array<std::byte, 16> communicatorId{};
+  /// At least kMinPskBytes, or empty when `insecure`.
+  std::span<const std::byte> psk;
+  /// Allows an empty psk: secret from a listener, open to an active attacker.
+  bool insecure = false;
+};
+
+/// Every rank contributes a message, every rank gets all messages by rank. The carrier is not
+/// trusted.
+using AllGather = std::function<std::vector<std::vector<std::byte>>(std::span<const std::byte>)>;
+
+/// X25519 between every pair, bound to the pre-shared key and to a transcript of everything all
+/// ranks said; random group keys wrapped under the pairwise keys; confirmed by pairwise MACs.
+/// Throws keyExchange, naming the rank.
+KeyRing handshake(const HandshakeParameters& parameters, std::shared_ptr<const Aead> aead,
+                  const AllGather& allGather);
+
+}  // namespace lockstep::cc

@@ -1,0 +1,57 @@
+// Memory that holds keys: out of core dumps, wiped in forked children, zeroed before it is given
+// back.
+#pragma once
+
+#include <cstddef>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "base/mapping.hpp"
+
+namespace lockstep {
+
+/// Overwrites memory in a way the compiler may not drop.
+void wipe(void* data, std::size_t bytes) noexcept;
+
+/// Pages with MADV_DONTDUMP and MADV_WIPEONFORK, zeroed when destroyed.
+class SecretPages {
+ public:
+  SecretPages() = default;
+  explicit SecretPages(std::size_t bytes);
+  SecretPages(SecretPages&&) noexcept = default;
+  SecretPages& operator=(SecretPages&& o) noexcept {
+    if (this != &o) {
+      clear();
+      pages_ = std::move(o.pages_);
+    }
+    return *this;
+  }
+  ~SecretPages() { clear(); }
+  std::byte* data() const noexcept { return pages_.data(); }
+  std::size_t size() const noexcept { return pages_.size(); }
+
+ private:
+  void clear() noexcept {
+    if (pages_) wipe(pages_.data(), pages_.size());
+  }
+  Mapping pages_;
+};
+
+/// One T in secret pages. T needs no destructor: the pages are zeroed instead.
+template <class T>
+class Secret {
+  static_assert(std::is_trivially_destructible_v<T>);
+
+ public:
+  Secret() : pages_(sizeof(T)), value_(new (pages_.data()) T()) {}
+  T& operator*() const noexcept { return *value_; }
+  T* operator->() const noexcept { return value_; }
+  T* get() const noexcept { return value_; }
+
+ private:
+  SecretPages pages_;
+  T* value_;
+};
+
+}  // namespace lockstep

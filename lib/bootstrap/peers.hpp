@@ -1,0 +1,56 @@
+// How the ranks of a communicator find and reach each other before there is shared memory, and how
+// they learn that one is gone. Two implementations: processes (TCP to the meeting point, Unix
+// sockets between ranks) and threads of one process.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "base/clock.hpp"
+#include "base/fd.hpp"
+
+namespace lockstep {
+
+class Peers {
+ public:
+  virtual ~Peers() = default;
+  virtual int rank() const = 0;
+  virtual int worldSize() const = 0;
+  /// All ranks are threads of this process: one address space.
+  virtual bool sameProcess() const = 0;
+  /// Process id of a rank as this process sees it, or -1 when it cannot (another pid namespace).
+  virtual pid_t pidOf(int rank) const = 0;
+  /// Collective: every rank gets every rank's bytes, by rank. At most 1 MiB each. Nothing here is
+  /// secret or authentic. Throws bootstrap or timeout, naming the ranks that are missing.
+  virtual std::vector<std::vector<std::byte>> allGather(std::span<const std::byte> mine,
+                                                        Deadline deadline) = 0;
+  /// Collective: every rank gets a descriptor of every other rank's file, by rank (its own entry is
+  /// empty).
+  virtual std::vector<Fd> exchangeFds(const Fd& mine, Deadline deadline) = 0;
+  /// Bit r: rank r's process is gone. One system call, no allocation, any time after creation.
+  virtual std::uint64_t gone() noexcept = 0;
+};
+
+/// Opens a meeting point in this process and returns the text that names it:
+/// "lockstep1:<address>:<port>:<32 hex digits>". A background thread serves it until every
+/// communicator that met there has gone and this process needs no more; see meeting_point.cpp.
+/// `address` empty: loopback.
+std::string openMeetingPoint(std::string_view address);
+/// Throws invalidArgument unless `text` is one openMeetingPoint could have returned.
+void checkMeetingPoint(std::string_view text);
+
+/// Joins the meeting point as `rank` of `worldSize`. All ranks must run on this host (said in the
+/// error).
+std::unique_ptr<Peers> joinProcesses(const std::string& meetingPoint, int rank, int worldSize,
+                                     Deadline deadline);
+/// One end per thread.
+std::vector<std::unique_ptr<Peers>> joinThreads(int worldSize);
+
+}  // namespace lockstep

@@ -1,0 +1,32 @@
+// The one kernel of the host executor: k sources reduced in one pass into m destinations, by SIMD
+// chosen at run time (Highway).
+#pragma once
+
+#include <cstddef>
+
+#include <lockstep/types.hpp>
+
+namespace lockstep::host {
+
+struct ReduceArguments {
+  void* const* dst = nullptr;        ///< m pointers
+  int dsts = 0;                      ///< m >= 1
+  const void* const* src = nullptr;  ///< k pointers, folded in this order: ((s0 . s1) . s2) ...
+  int srcs = 0;                      ///< k >= 1; 1 is a copy
+  std::size_t count = 0;             ///< elements
+  int divisor = 1;                   ///< avg: the world size where the reduction completes; else 1
+  bool streaming = false;  ///< write past the cache (non-temporal), for messages larger than it
+};
+
+/// Reduces. f16 and bf16 are accumulated in f32 and rounded once, to nearest even. A destination
+/// may be the same memory as a source; other overlap is undefined. No alignment is asked for.
+/// Streaming stores are fenced before it returns.
+using ReduceFunction = void (*)(const ReduceArguments&);
+
+/// The function for a type and reduction, for this CPU. avg folds as sum.
+ReduceFunction reduceFunction(DataType type, Reduction reduction);
+
+/// Name of the instruction set in use ("AVX3_ZEN4").
+const char* reduceTarget();
+
+}  // namespace lockstep::host

@@ -1,0 +1,154 @@
+// The communicator: a fixed group of ranks that call collectives together.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <lockstep/error.hpp>
+#include <lockstep/types.hpp>
+
+namespace lockstep {
+
+/// Names a meeting point of ranks. Rank 0 creates it and hands the text to the others by any means
+/// (MPI, a file, a pipe). It is no secret, but whoever knows it can try to connect: sealed modes
+/// authenticate the ranks by `Options::psk`, not by this.
+class LOCKSTEP_API UniqueId {
+ public:
+  /// Opens the meeting point in this process (a thread serves it until every communicator created
+  /// with it is gone). `address`: the interface to listen on, empty for loopback.
+  static UniqueId create(std::string_view address = {});
+  /// Reads what `text()` printed. Throws invalidArgument on anything else.
+  static UniqueId parse(std::string_view text);
+  /// At most 160 printable characters without blanks.
+  const std::string& text() const noexcept { return text_; }
+
+ private:
+  explicit UniqueId(std::string text) : text_(std::move(text)) {}
+  std::string text_;
+};
+
+/// How a communicator is made. All ranks must give the same values (they are compared at creation).
+struct Options {
+  Mode mode = Mode::p2p;
+  /// Bound of every wait, creation included.
+  std::chrono::milliseconds timeout{30000};
+  /// Pre-shared key of sealed modes: at least 32 random bytes, the same on every rank.
+  std::vector<std::byte> psk;
+  /// Allows sealed modes without a pre-shared key: secret from a listener, but not from an active
+  /// attacker.
+  bool insecureKeys = false;
+  /// Forces an algorithm ("one_shot", "two_shot", "ring", "halving_doubling", "tree") or, empty,
+  /// selects.
+  std::string algorithm;
+  /// Forces a protocol ("ll", "simple", "zero_copy") or, empty, selects.
+  std::string protocol;
+  /// Forces an AEAD ("ipsec-mb", "openssl") or, empty, takes the fastest.
+  std::string cipher;
+  /// JSON tuning table; empty: the built-in one.
+  std::string tuningFile;
+  /// Allows ordinary buffers to be read by process_vm_readv. Used only where every rank may; never
+  /// sealed.
+  bool crossMemoryAttach = true;
+};
+
+/// What a call would run, for reports and `--explain`.
+struct Plan {
+  std::string algorithm;      ///< "two_shot"
+  std::string protocol;       ///< "zero_copy"
+  std::string transport;      ///< "shared memory, read in place"
+  std::size_t tileBytes = 0;  ///< bytes of one tile; 0 when the whole message is one
+  int depth = 1;              ///< tiles in flight
+};
+
+/// What this rank has done since the communicator was created. Bytes.
+struct Counters {
+  std::uint64_t moved = 0;    ///< written to memory that other ranks read, or read from theirs
+  std::uint64_t sealed = 0;   ///< plaintext bytes encrypted
+  std::uint64_t opened = 0;   ///< plaintext bytes decrypted
+  std::uint64_t records = 0;  ///< sealed plus opened records
+};
+
+class CommunicatorImpl;
+
+/// Memory that the peers of a communicator can read in place (in sealed modes: private memory).
+/// Gives it back when destroyed; the communicator's state outlives it.
+class LOCKSTEP_API Buffer {
+ public:
+  Buffer() = default;
+  void* data() const noexcept { return data_; }
+  std::size_t size() const noexcept { return size_; }
+
+ private:
+  friend class CommunicatorImpl;
+  std::shared_ptr<void> owner_;
+  void* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// One rank's membership. Calls of one communicator come from one thread at a time, and every rank
+/// makes the same calls in the same order. Different communicators are independent.
+class LOCKSTEP_API Communicator {
+ public:
+  /// Joins `worldSize` ranks (1 to 64), each calling with its own `rank`. Blocks until all have
+  /// come.
+  static Communicator create(const UniqueId& id, int rank, int worldSize,
+                             const Options& options = {});
+  /// All ranks in this process, element r for the thread that plays rank r. One trust domain:
+  /// sealed modes run their full cost, but keep nothing from anyone.
+  static std::vector<Communicator> createInProcess(int worldSize, const Options& options = {});
+
+  Communicator(Communicator&&) noexcept;
+  Communicator& operator=(Communicator&&) noexcept;
+  ~Communicator();
+
+  int rank() const noexcept;
+  int worldSize() const noexcept;
+  const Options& options() const noexcept;
+
+  /// out[i] = reduction over all ranks of in[i], i < count. `in == out` is in place; other overlap
+  /// is an error. `count` elements of `type` in each. Returns when `out` is complete and `in` may
+  /// be written.
+  void allReduce(const void* in, void* out, std::size_t count, DataType type,
+                 Reduction reduction = Reduction::sum);
+  /// Returns after every rank has entered.
+  void barrier();
+  /// Makes every rank's current and later calls fail with ErrorCode::aborted. Any thread may call
+  /// it.
+  void abort(std::string_view reason = "abort was called") noexcept;
+
+  /// `bytes` of zeroed memory that peers read in place. Collective: every rank asks for the same
+  /// size.
+  Buffer alloc(std::size_t bytes);
+
+  /// What allReduce would run for these arguments.
+  Plan planAllReduce(std::size_t count, DataType type, bool registered) const;
+  Counters counters() const noexcept;
+  /// The AEAD in use ("ipsec-mb AES-256-GCM"), or "none".
+  std::string cipher() const;
+  /// How keys came about ("pre-shared key", "unauthenticated (insecure)"), or "none".
+  std::string keySource() const;
+  /// How ordinary buffers are reached ("process_vm_readv", "slots", "same process").
+  std::string ordinaryPath() const;
+
+ private:
+  friend class CommunicatorImpl;
+  explicit Communicator(std::shared_ptr<CommunicatorImpl> impl);
+  std::shared_ptr<CommunicatorImpl> impl_;
+};
+
+/// One line of the table of LOCKSTEP_* environment variables.
+struct Setting {
+  std::string_view name, type, fallback, meaning;
+};
+LOCKSTEP_API std::span<const Setting> settings();
+
+/// "0.1.0"
+LOCKSTEP_API std::string_view version();
+
+}  // namespace lockstep

@@ -1,0 +1,6 @@
+// Everything public.
+#pragma once
+
+#include <lockstep/communicator.hpp>
+#include <lockstep/error.hpp>
+#include <lockstep/types.hpp>

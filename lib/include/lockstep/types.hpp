@@ -1,0 +1,92 @@
+// The vocabulary of the library: element types, reductions and modes, with their names.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#define LOCKSTEP_API __attribute__((visibility("default")))
+
+namespace lockstep {
+
+/// Type of one element of a buffer.
+enum class DataType : std::uint8_t { f16, bf16, f32, f64, i8, u8, i32, u32, i64, u64 };
+inline constexpr std::size_t kDataTypes = 10;
+
+/// How elements of different ranks become one. `avg` is the sum divided by the world size: for floats
+/// floats multiplied by 1/P before the final rounding, for integers divided with truncation towards
+/// zero. Integer sums and products wrap modulo 2^bits. Float min and max return the other operand
+/// for a NaN.
+enum class Reduction : std::uint8_t { sum, prod, min, max, avg };
+inline constexpr std::size_t kReductions = 5;
+
+/// How data crosses between ranks: delivery (unicast or multicast) times protection (clear or
+/// sealed).
+enum class Mode : std::uint8_t { p2p, multicast, cc, ccMulticast };
+inline constexpr std::size_t kModes = 4;
+
+/// What a call asks for.
+enum class Collective : std::uint8_t { allReduce, barrier };
+inline constexpr std::size_t kCollectives = 2;
+
+constexpr bool isSealed(Mode m) {
+  return m == Mode::cc || m == Mode::ccMulticast;
+}
+constexpr bool isMulticast(Mode m) {
+  return m == Mode::multicast || m == Mode::ccMulticast;
+}
+
+/// Bytes of one element.
+constexpr std::size_t sizeOf(DataType t) {
+  constexpr std::array<std::uint8_t, kDataTypes> bytes{2, 2, 4, 8, 1, 1, 4, 4, 8, 8};
+  return bytes[static_cast<std::size_t>(t)];
+}
+
+namespace detail {
+inline constexpr std::array<std::string_view, kDataTypes> kDataTypeNames{
+    "f16", "bf16", "f32", "f64", "i8", "u8", "i32", "u32", "i64", "u64"};
+inline constexpr std::array<std::string_view, kReductions> kReductionNames{"sum", "prod", "min",
+                                                                           "max", "avg"};
+inline constexpr std::array<std::string_view, kModes> kModeNames{"p2p", "multicast", "cc",
+                                                                 "cc-multicast"};
+inline constexpr std::array<std::string_view, kCollectives> kCollectiveNames{"allreduce",
+                                                                             "barrier"};
+
+template <class Enum, std::size_t N>
+constexpr std::optional<Enum> parseName(const std::array<std::string_view, N>& names,
+                                        std::string_view text) {
+  for (std::size_t i = 0; i < N; ++i)
+    if (names[i] == text) return static_cast<Enum>(i);
+  return std::nullopt;
+}
+}  // namespace detail
+
+constexpr std::string_view name(DataType t) {
+  return detail::kDataTypeNames[static_cast<std::size_t>(t)];
+}
+constexpr std::string_view name(Reduction r) {
+  return detail::kReductionNames[static_cast<std::size_t>(r)];
+}
+constexpr std::string_view name(Mode m) {
+  return detail::kModeNames[static_cast<std::size_t>(m)];
+}
+constexpr std::string_view name(Collective c) {
+  return detail::kCollectiveNames[static_cast<std::size_t>(c)];
+}
+
+constexpr std::optional<DataType> parseDataType(std::string_view s) {
+  return detail::parseName<DataType>(detail::kDataTypeNames, s);
+}
+constexpr std::optional<Reduction> parseReduction(std::string_view s) {
+  return detail::parseName<Reduction>(detail::kReductionNames, s);
+}
+constexpr std::optional<Mode> parseMode(std::string_view s) {
+  return detail::parseName<Mode>(detail::kModeNames, s);
+}
+constexpr std::optional<Collective> parseCollective(std::string_view s) {
+  return detail::parseName<Collective>(detail::kCollectiveNames, s);
+}
+
+}  // namespace lockstep
