@@ -1,0 +1,52 @@
+// What ccbench asks of a rival's library: a C ABI, so that the rival is a module opened by dlopen
+// and ccbench itself needs none of it, to build or to run.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace lockstep::bench {
+
+/// Changes whenever BaselineModule does; ccbench refuses a module that says another number.
+inline constexpr std::uint32_t kBaselineAbi = 1;
+/// A module exports one function of this name and of type BaselineEntry, with C linkage and default
+/// visibility: `extern "C" const lockstep::bench::BaselineModule* lockstepBaseline()`.
+inline constexpr const char* kBaselineEntry = "lockstepBaseline";
+/// File name of a module: this, the rival's name ("mpi"), ".so", in the folder of the ccbench
+/// binary.
+inline constexpr const char* kBaselinePrefix = "lockstep_baseline_";
+
+/// The functions of a module. All are called by one thread, `init` first and `finalize` last.
+/// Those that return int return 0 when they succeeded; otherwise `lastError` says why. No exception
+/// leaves a module. `type` and `reduction` are the numbers of lockstep::DataType and
+/// lockstep::Reduction.
+struct BaselineModule {
+  std::uint32_t abi;  ///< kBaselineAbi
+
+  /// Joins the group of processes that the rival's launcher started.
+  int (*init)();
+  int (*rank)();
+  int (*worldSize)();
+  /// Name and version ("Open MPI 4.1.4"); valid until finalize.
+  const char* (*describe)();
+  /// The text of the last failure in this process; never null.
+  const char* (*lastError)();
+  /// 1 when the rival has this combination (MPI has no half-precision floats and no avg), else 0.
+  int (*supports)(std::uint8_t type, std::uint8_t reduction);
+  /// Memory for the benchmark's buffers when the rival has a kind of its own that it moves faster;
+  /// ordinary memory otherwise, zeroed. Null when there is none left. Freed by `deallocate`.
+  void* (*allocate)(std::size_t bytes);
+  void (*deallocate)(void* memory);
+  /// Copies rank 0's bytes to every rank.
+  int (*broadcast)(void* data, std::size_t bytes);
+  int (*barrier)();
+  /// out[i] = reduction over all ranks of in[i]. `in == out` is in place.
+  int (*allReduce)(const void* in, void* out, std::size_t count, std::uint8_t type,
+                   std::uint8_t reduction);
+  /// Leaves the group. Nothing else of the module is called afterwards.
+  int (*finalize)();
+};
+
+using BaselineEntry = const BaselineModule* (*)();
+
+}  // namespace lockstep::bench
