@@ -1,0 +1,54 @@
+// Two-shot: rank r reduces chunk r of everyone and gives everyone the result. Two steps and the
+// least bytes an all-reduce can move, so the choice for large messages on a fully connected fabric.
+#include "collectives/allreduce/common.hpp"
+
+namespace lockstep::schedule {
+namespace {
+
+using namespace allreduce;
+
+Schedule describeTwoShot(const Shape& shape) {
+  return describe("two_shot", shape, shape.worldSize);
+}
+
+Program twoShot(const Shape& shape, int rank) {
+  const int world = shape.worldSize;
+  if (world == 1) return alone();
+  Lane lane;
+  for (int step = 1; step < world; ++step) {
+    const int q = around(rank, step, world);
+    lane.push_back(move({via({rank, q}, chunk(q))}, {in(chunk(q))}));
+  }
+
+  const Range mine = chunk(rank);
+  const Operand result = via({rank, kEveryone}, mine);
+  const auto contributions = inRankOrder(world, rank, in(mine), [&](int q) {
+    return via({q, rank}, mine);
+  });
+  if (shape.multicast) {
+    lane.push_back(move({out(mine), result}, contributions, true));
+  } else {
+    // Delivered to each, the result follows the contribution on the same channel. Two ranks that
+    // both wait for room to send it before they take the other's contribution would wait for ever
+    // where a channel has one slot; so take first, then send.
+    lane.push_back(move({out(mine)}, contributions, true));
+    lane.push_back(move({result}, {out(mine)}));
+  }
+
+  for (int step = 1; step < world; ++step) {
+    const int q = around(rank, step, world);
+    lane.push_back(move({out(chunk(q))}, {via({q, kEveryone}, chunk(q))}));
+  }
+  return oneLane(lane);
+}
+
+}  // namespace
+
+extern const Algorithm kAllreduceTwoShot = {.name = "two_shot",
+                                            .collective = Collective::allReduce,
+                                            .edges = Edges::channels,
+                                            .rankOrder = true,
+                                            .describe = describeTwoShot,
+                                            .program = twoShot};
+
+}  // namespace lockstep::schedule
