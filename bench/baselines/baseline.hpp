@@ -37,8 +37,6 @@ struct BaselineModule {
   /// ordinary memory otherwise, zeroed. Null when there is none left. Freed by `deallocate`.
   void* (*allocate)(std::size_t bytes);
   void (*deallocate)(void* memory);
-  /// Copies rank 0's bytes to every rank.
-  int (*broadcast)(void* data, std::size_t bytes);
   int (*barrier)();
   /// out[i] = reduction over all ranks of in[i]. `in == out` is in place.
   int (*allReduce)(const void* in, void* out, std::size_t count, std::uint8_t type,
