@@ -15,6 +15,11 @@ struct Policy {
   bool sealed = false;
 };
 
+/// Executors give every channel at least so many slots. With one, a circle of operations that take
+/// a message and pass it on (a ring's) can never start: each waits for room that only the next
+/// one's passing on makes. With two it moves.
+inline constexpr std::uint32_t kMinSlots = 2;
+
 struct Verdict {
   /// Empty when all proofs hold. Each entry names the fault, the rank, the operation and the
   /// element.
@@ -24,12 +29,15 @@ struct Verdict {
   std::vector<std::string> expressions;
   /// All ranks and chunks have the same expression with inputs in rank order, rounded once.
   bool rankOrder = false;
+  /// Fewest slots per channel that no interleaving deadlocks with: 1 or kMinSlots.
+  std::uint32_t slots = kMinSlots;
   bool ok() const { return faults.empty(); }
 };
 
 /// The five proofs of the specification: right result, no deadlock, no race, bounds, sealing; for
 /// one tile, for 2D+1 tiles in flight D at a time (D = 1, 2, 3), and for two calls in a row with
-/// any skew. Stops collecting after 20 faults.
+/// any skew. Holds for all D >= 1 and all channels of kMinSlots slots or more. Stops collecting
+/// after 20 faults. Pure; a few milliseconds for 8 ranks.
 Verdict verify(const Schedule& schedule, const Policy& policy);
 
 }  // namespace lockstep::schedule
