@@ -25,15 +25,7 @@ Program twoShot(const Shape& shape, int rank) {
   const auto contributions = inRankOrder(world, rank, in(mine), [&](int q) {
     return via({q, rank}, mine);
   });
-  if (shape.multicast) {
-    lane.push_back(move({out(mine), result}, contributions, true));
-  } else {
-    // Delivered to each, the result follows the contribution on the same channel. Two ranks that
-    // both wait for room to send it before they take the other's contribution would wait for ever
-    // where a channel has one slot; so take first, then send.
-    lane.push_back(move({out(mine)}, contributions, true));
-    lane.push_back(move({result}, {out(mine)}));
-  }
+  lane.push_back(move({out(mine), result}, contributions, true));
 
   for (int step = 1; step < world; ++step) {
     const int q = around(rank, step, world);

@@ -1,0 +1,49 @@
+// What a schedule computes, by plain loops over ordinary vectors: all ranks in one thread, channels
+// as queues, nothing clever. The reference that generators and executors are tested against.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "collectives/schedule.hpp"
+
+namespace lockstep::test {
+
+struct InterpretOptions {
+  /// The message is cut into so many tiles, the last ones short or empty. Ignored where memory is
+  /// exposed: there one tile is the whole message.
+  std::size_t tiles = 1;
+  /// Messages that a channel holds before its writer waits for its slowest reader; 0: any number.
+  std::size_t slots = 0;
+  /// What a finishing move divides by: the world size for an average.
+  int divisor = 1;
+  /// 0: ranks take turns; else each turn goes around in a random order drawn from it.
+  std::uint32_t seed = 0;
+};
+
+/// Messages (and the elements in them) that one rank wrote to or took from channels. A message to
+/// everyone is written once.
+struct Traffic {
+  std::size_t messages = 0;
+  std::size_t elements = 0;
+};
+
+template <class T>
+struct Interpreted {
+  std::vector<std::vector<T>> out;  ///< by rank
+  std::vector<Traffic> sent, received;
+  std::string deadlock;         ///< empty, or the operations that wait for ever, a line each
+  std::size_t undelivered = 0;  ///< messages left in channels at the end
+};
+
+/// Sums `inputs` (by rank, of equal lengths) as the schedule says. T: double or std::int64_t.
+/// Throws std::logic_error for an operation that makes no sense: ends of different lengths, a
+/// channel that is not this rank's, memory of a peer that is not exposed.
+template <class T>
+Interpreted<T> interpret(const schedule::Schedule& schedule,
+                         const std::vector<std::vector<T>>& inputs,
+                         const InterpretOptions& options = {});
+
+}  // namespace lockstep::test
