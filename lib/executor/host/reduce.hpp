@@ -14,19 +14,22 @@ struct ReduceArguments {
   const void* const* src = nullptr;  ///< k pointers, folded in this order: ((s0 . s1) . s2) ...
   int srcs = 0;                      ///< k >= 1; 1 is a copy
   std::size_t count = 0;             ///< elements
-  int divisor = 1;                   ///< avg: the world size where the reduction completes; else 1
+  int divisor = 1;         ///< avg: the world size where the reduction completes; else 1. >= 1
   bool streaming = false;  ///< write past the cache (non-temporal), for messages larger than it
 };
 
-/// Reduces. f16 and bf16 are accumulated in f32 and rounded once, to nearest even. A destination
-/// may be the same memory as a source; other overlap is undefined. No alignment is asked for.
-/// Streaming stores are fenced before it returns.
+/// Reduces. f16 and bf16 are accumulated in f32 and rounded once, to nearest even; avg divides (not
+/// multiplies by 1/P) before that. Min and max of floats take -0 for less than +0, so that they do
+/// not depend on the order. The result is the same, bit for bit but for a NaN's payload, on every
+/// CPU. A destination may be the same memory as a source; other overlap is undefined. No alignment
+/// is asked for. Streaming stores are fenced before it returns.
 using ReduceFunction = void (*)(const ReduceArguments&);
 
-/// The function for a type and reduction, for this CPU. avg folds as sum.
+/// The function for a type and reduction, for this CPU. avg folds as sum; only these two heed the
+/// divisor. Throws `unsupported` on an x86 CPU older than SSE4.2.
 ReduceFunction reduceFunction(DataType type, Reduction reduction);
 
-/// Name of the instruction set in use ("AVX3_ZEN4").
+/// Name of the instruction set in use ("AVX3", which is AVX-512).
 const char* reduceTarget();
 
 }  // namespace lockstep::host
