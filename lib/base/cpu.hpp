@@ -1,0 +1,25 @@
+// Small things about the processor we run on.
+#pragma once
+
+#include <sched.h>
+
+namespace lockstep {
+
+/// Tells the core that this is a spin loop.
+inline void cpuRelax() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+/// Cores this process may run on (at least 1).
+inline int allowedCores() {
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  const int n = CPU_COUNT(&set);
+  return n > 0 ? n : 1;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,178 @@
+#include "executor/host/plan.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+
+#include "base/fail.hpp"
+#include "cc_mode/digest.hpp"
+#include "cc_mode/secure_pass.hpp"
+
+namespace lockstep::host {
+
+namespace {
+
+using schedule::Operand;
+using schedule::OpKind;
+
+/// Builds one plan; its members are the plan so far and what has been counted.
+class Lowering {
+ public:
+  Lowering(const PlanRequest& request, shm::Fabric& fabric, cc::KeyRing* keys)
+      : request_(request), fabric_(fabric), keys_(keys) {}
+
+  Plan build() {
+    const schedule::Schedule schedule = prepared();
+    plan_.request = request_;
+    plan_.algorithm = schedule.name;
+    plan_.chunks = schedule.chunks;
+    plan_.scratchChunks = schedule.scratchChunks;
+    plan_.exposes = schedule.exposes;
+    plan_.sealed = isSealed(request_.mode);
+    plan_.elementBytes = sizeOf(request_.type);
+    plan_.divisor = request_.reduction == Reduction::avg ? fabric_.worldSize() : 1;
+    plan_.reduce = reduceFunction(request_.type, request_.reduction);
+    if (plan_.sealed) addKeys(schedule);
+    addProgram(schedule.programs[static_cast<std::size_t>(fabric_.rank())]);
+    sizeTile();
+    plan_.digest = digest();
+    return std::move(plan_);
+  }
+
+ private:
+  schedule::Schedule prepared() const {
+    const schedule::Shape shape{.worldSize = fabric_.worldSize(),
+                                .inPlace = request_.inPlace,
+                                .multicast = isMulticast(request_.mode)};
+    schedule::Schedule schedule = schedule::generate(*request_.algorithm, shape);
+    if (!shape.multicast) schedule = schedule::deliverUnicast(std::move(schedule));
+    if (isSealed(request_.mode)) schedule = cc::secure(std::move(schedule), shape.multicast);
+    return schedule;
+  }
+
+  /// Every holder of a key counts all its uses in the group, so that all counters stay equal.
+  void addKeys(const schedule::Schedule& schedule) {
+    const int me = fabric_.rank();
+    for (const auto& [name, perTile] : cc::noncesPerTile(schedule)) {
+      const bool group = name.receiver == schedule::kEveryone;
+      if (!group && name.sender != me && name.receiver != me) continue;
+      keyIndex_[name] = static_cast<std::uint32_t>(plan_.keys.size());
+      plan_.keys.push_back({&keys_->at(name), perTile});
+    }
+  }
+
+  void addProgram(const schedule::Program& program) {
+    if (program.lanes.size() > kMaxLanes)
+      fail(ErrorCode::internal, "{} has {} lanes, the host executor runs {}", plan_.algorithm,
+           program.lanes.size(), kMaxLanes);
+    for (const schedule::Lane& lane : program.lanes) {
+      const auto first = static_cast<std::uint32_t>(plan_.ops.size());
+      for (const schedule::Op& op : lane) addOp(op);
+      plan_.lanes.push_back({first, static_cast<std::uint32_t>(plan_.ops.size())});
+    }
+  }
+
+  void addOp(const schedule::Op& op) {
+    PlanOp lowered{.kind = op.kind, .finish = op.finish};
+    lowered.dst = static_cast<std::uint32_t>(plan_.terms.size());
+    lowered.dsts = static_cast<std::uint32_t>(op.dst.size());
+    for (const Operand& o : op.dst) plan_.terms.push_back(term(o, true));
+    lowered.src = static_cast<std::uint32_t>(plan_.terms.size());
+    lowered.srcs = static_cast<std::uint32_t>(op.src.size());
+    for (const Operand& o : op.src) plan_.terms.push_back(term(o, false));
+    plan_.ops.push_back(lowered);
+  }
+
+  Term term(const Operand& operand, bool destination) {
+    Term t;
+    t.range = operand.range;
+    t.buffer = operand.buffer;
+    if (operand.kind == Operand::Kind::memory) {
+      t.kind = operand.rank == schedule::kSelf ? Term::Kind::local : Term::Kind::remote;
+      t.rank = operand.rank;
+      return t;
+    }
+    t.kind = Term::Kind::message;
+    t.seal = operand.seal;
+    const bool everyone = operand.channel.reader == schedule::kEveryone;
+    if (destination) {
+      t.port = portOf(plan_.outs, &fabric_.out(operand.channel.reader, request_.protocol));
+      t.ordinal = plan_.outs[t.port].perTile++;
+    } else {
+      t.port = portOf(plan_.ins, &fabric_.in(operand.channel.writer, everyone, request_.protocol));
+      t.ordinal = plan_.ins[t.port].perTile++;
+    }
+    if (plan_.sealed) {
+      t.keyUse = keyIndex_.at({operand.seal.sender, operand.seal.receiver});
+      t.key = plan_.keys[t.keyUse].key;
+    }
+    return t;
+  }
+
+  template <class Channel>
+  static std::uint32_t portOf(std::vector<Port<Channel>>& ports, Channel* channel) {
+    const auto at = std::find_if(ports.begin(), ports.end(),
+                                 [&](const auto& port) { return port.channel == channel; });
+    if (at != ports.end()) return static_cast<std::uint32_t>(at - ports.begin());
+    ports.push_back({channel, 0});
+    return static_cast<std::uint32_t>(ports.size() - 1);
+  }
+
+  std::size_t largestMessage(std::size_t tileElements) const {
+    std::size_t most = 0;
+    for (const Term& t : plan_.terms)
+      if (t.kind == Term::Kind::message)
+        most = std::max(most, schedule::elementsOf(t.range, plan_.chunks, tileElements, plan_.elementBytes)
+                                      .size() *
+                                  plan_.elementBytes);
+    return most;
+  }
+
+  /// What a slot of the protocol holds besides tags.
+  std::size_t capacity() const {
+    if (request_.protocol == shm::Protocol::simple) return shm::kSlotBytes;
+    return plan_.sealed ? shm::kLlBytes - cc::kTagBytes : shm::kLlBytes;  // an LL message is one record
+  }
+
+  void sizeTile() {
+    if (plan_.exposes) {
+      plan_.tileElements = std::numeric_limits<std::size_t>::max();
+      return;
+    }
+    std::size_t elements = std::max<std::size_t>(request_.tileBytes / plan_.elementBytes, 1);
+    while (elements > 1 && largestMessage(elements) > capacity()) elements -= (elements + 7) / 8;
+    plan_.tileElements = elements;
+    plan_.recordsPerMessage = recordsOf(largestMessage(elements));
+    const schedule::Range all{0, plan_.scratchChunks};
+    if (plan_.scratchChunks != 0) plan_.scratchBytes = scratchFor(all, elements);
+  }
+
+  /// Scratch chunks all have the full chunk size, so scratch may name more chunks than the tile has.
+  std::size_t scratchFor(schedule::Range all, std::size_t elements) const {
+    const std::size_t chunk =
+        schedule::elementsOf({0, 1}, plan_.chunks, elements, plan_.elementBytes).size();
+    return all.chunks * chunk * plan_.elementBytes;
+  }
+
+  std::array<std::byte, 16> digest() const {
+    return cc::digest16(fmt::format(
+        "lockstep plan 1|{}|{}|{}|{}|{}|world {}|tile {}|protocol {}|record {}", plan_.algorithm,
+        name(request_.algorithm->collective), name(request_.type), name(request_.reduction),
+        name(request_.mode), fabric_.worldSize(), plan_.tileElements, static_cast<int>(request_.protocol),
+        kRecordBytes));
+  }
+
+  PlanRequest request_;
+  shm::Fabric& fabric_;
+  cc::KeyRing* keys_;
+  Plan plan_;
+  std::map<cc::KeyName, std::uint32_t> keyIndex_;
+};
+
+}  // namespace
+
+Plan lower(const PlanRequest& request, shm::Fabric& fabric, cc::KeyRing* keys) {
+  return Lowering(request, fabric, keys).build();
+}
+
+}  // namespace lockstep::host

@@ -1,0 +1,49 @@
+// Sealing and opening one record at the trust boundary. Everything an AEAD sees is private memory:
+// `seal` writes here and copies out, `open` copies in and opens the copy.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/secret.hpp"
+#include "cc_mode/aead/aead.hpp"
+#include "executor/host/plan.hpp"
+
+namespace lockstep::host {
+
+/// What a record is bound to besides its key; all of it from the plan and call of whoever seals or
+/// opens. Laid out without padding: these bytes are the additional authenticated data.
+struct RecordName {
+  std::array<std::byte, 16> digest{};  ///< Plan::digest
+  std::uint64_t sequence = 0;          ///< of the call
+  std::uint64_t count = 0;             ///< elements of the call
+  std::uint32_t tile = 0;
+  std::uint32_t index = 0;   ///< of the message under its key in the tile
+  std::uint32_t record = 0;  ///< in the message
+  std::int16_t sender = 0;
+  std::int16_t receiver = 0;  ///< or -1 for the group
+};
+static_assert(sizeof(RecordName) == 48);
+
+class RecordSealer {
+ public:
+  explicit RecordSealer(const cc::Aead* aead);
+
+  /// Seals `plain` (private) and copies ciphertext and tag out to `cipher` and `tag` (shared).
+  void seal(cc::ExpandedKey& key, std::uint64_t nonce, const RecordName& name,
+            const std::byte* plain, std::size_t bytes, std::byte* cipher, std::byte* tag);
+  /// Copies ciphertext and tag in (from shared memory) and opens the copy into `plain` (private).
+  /// False: it did not verify, and `plain` is zeroed.
+  [[nodiscard]] bool open(cc::ExpandedKey& key, std::uint64_t nonce, const RecordName& name,
+                          const std::byte* cipher, const std::byte* tag, std::size_t bytes,
+                          std::byte* plain);
+  /// Private memory for one record of plaintext, by operand.
+  std::byte* plain(std::size_t index);
+
+ private:
+  const cc::Aead* aead_;
+  SecretPages pages_;
+};
+
+}  // namespace lockstep::host

@@ -1,0 +1,125 @@
+// Runs a plan: a resumable interpreter. `step` does what can be done now and says whether the call
+// is done; what it waits for is a word of shared memory with a rank's name on it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/mapping.hpp"
+#include "executor/host/plan.hpp"
+#include "executor/host/records.hpp"
+#include "executor/host/wait.hpp"
+#include "transport/shm/call.hpp"
+#include "transport/shm/fabric.hpp"
+#include "transport/shm/regions.hpp"
+#include <lockstep/communicator.hpp>
+
+namespace lockstep::host {
+
+/// What a run needs of its communicator; the same for all its runs.
+struct Surroundings {
+  shm::Fabric& fabric;
+  shm::Regions& regions;
+  Doorbell& doorbell;
+  std::vector<pid_t> pids;         ///< by rank, for process_vm_readv
+  bool sameProcess = false;        ///< ranks are threads: addresses mean the same everywhere
+  bool crossMemoryAttach = false;  ///< agreed by all ranks
+  std::size_t streamingBytes = 0;  ///< messages this large are written past the cache
+  const cc::Aead* aead = nullptr;  ///< sealed modes
+};
+
+/// The arguments of one call.
+struct Call {
+  const void* in = nullptr;
+  void* out = nullptr;
+  std::size_t count = 0;  ///< elements
+  shm::CallDescription what;
+  std::uint64_t fingerprint = 0;
+};
+
+enum class Progress : std::uint8_t { done, some, none, fallBack };
+
+class Run {
+ public:
+  explicit Run(Surroundings surroundings);
+
+  /// Starts a call. `fallBackUnlessDirect`: after the ranks have exposed their buffers, and before
+  /// any is touched, step() returns fallBack (on every rank alike) if a buffer cannot be read in
+  /// place.
+  void begin(const Plan& plan, const Call& call, bool fallBackUnlessDirect);
+  /// Does what can be done. Throws mismatch or integrity; the communicator must then be poisoned.
+  Progress step();
+  /// After Progress::none: what it waits for.
+  const shm::Awaited& awaited() const { return awaited_; }
+  const Counters& counters() const { return counters_; }
+
+ private:
+  /// A peer's buffers during an exposure.
+  struct View {
+    std::byte* in = nullptr;  ///< nullptr: only by cross-memory attach
+    std::byte* out = nullptr;
+    std::uint64_t inAddress = 0, outAddress = 0;
+  };
+  /// A tile in flight.
+  struct Context {
+    std::uint64_t tile = 0;
+    std::size_t elements = 0, chunkElements = 0, firstElement = 0;
+    std::array<std::uint32_t, kMaxLanes> at{};  ///< next op of each lane
+    std::byte* scratch = nullptr;
+  };
+  void startTile();
+  bool advance(Context& context);
+  bool attempt(Context& context, const PlanOp& op);
+  bool ready(const Context& context, const PlanOp& op);
+  void move(Context& context, const PlanOp& op, std::size_t bytes);
+  void moveInBlocks(Context& context, const PlanOp& op, std::size_t bytes);
+  void moveSealed(Context& context, const PlanOp& op, std::size_t bytes);
+  void forwardSealed(Context& context, const PlanOp& op, std::size_t bytes);
+  void complete(Context& context, const PlanOp& op, std::size_t bytes);
+  bool expose();
+  bool acquire();
+  void view(int rank);
+  bool allDirect() const;
+  bool finished(const Context& context) const;
+  void release();
+  bool close();
+
+  std::size_t begins(const Context& context, const Term& term) const;
+  std::size_t bytesOf(const Context& context, const PlanOp& op) const;
+  std::byte* local(const Context& context, const Term& term) const;
+  std::byte* remote(const Context& context, const Term& term) const;
+  const std::byte* arrived(const Context& context, const Term& term, std::size_t bytes, std::size_t place);
+  shm::Step inStep(const Context& context, const Term& term) const;
+  shm::Step outStep(const Context& context, const Term& term) const;
+  void sealRecord(const Context& context, const Term& term, std::uint32_t record, const std::byte* plain,
+                  std::size_t bytes, std::byte* cipher, std::byte* tag);
+  void openRecord(const Context& context, const Term& term, std::uint32_t record, const std::byte* cipher,
+                  const std::byte* tag, std::size_t bytes, std::byte* plain);
+  RecordName recordName(const Context& context, const Term& term, std::uint32_t record) const;
+  std::uint64_t nonce(const Context& context, const Term& term, std::uint32_t record) const;
+  int divisorOf(const PlanOp& op) const { return op.finish ? plan_->divisor : 1; }
+  std::byte* staging(std::size_t place, std::size_t bytes);
+
+  Surroundings env_;
+  Counters counters_;
+  shm::Awaited awaited_;
+
+  const Plan* plan_ = nullptr;
+  Call call_;
+  bool fallBackUnlessDirect_ = false, fellBack_ = false;
+  std::uint64_t tiles_ = 0, nextTile_ = 0, firstTile_ = 0;
+  std::array<Context, kMaxDepth> contexts_;
+  std::vector<shm::Step> outBase_, inBase_;
+  std::vector<std::uint64_t> nonceBase_;
+  Mapping scratch_;
+  std::vector<Mapping> staging_;
+  RecordSealer sealer_;
+
+  std::uint64_t epoch_ = 0;  ///< exposures so far
+  bool closed_ = true;       ///< the last exposure has been closed
+  std::vector<View> views_;
+};
+
+}  // namespace lockstep::host

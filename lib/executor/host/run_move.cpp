@@ -1,0 +1,384 @@
+// The data operation of a run: sources, reduced in order, into every destination.
+#include <algorithm>
+#include <cstring>
+
+#include "base/fail.hpp"
+#include "executor/host/run.hpp"
+#include "transport/cma/cma.hpp"
+
+namespace lockstep::host {
+
+namespace {
+
+using schedule::BufferName;
+
+/// Operands of one move: all ranks and one more.
+constexpr std::size_t kMaxTerms = schedule::kMaxWorld + 1;
+/// Places in Run::staging: one per source, then the result, then a message with its tags.
+constexpr std::size_t kResult = kMaxTerms, kMessage = kMaxTerms + 1;
+
+// Cross-memory attach goes through pieces of this size, so that what was copied in is still in the L2 cache
+// when it is reduced.
+constexpr std::size_t kBlockBytes = std::size_t{128} << 10;
+
+}  // namespace
+
+// ---- where things are ----
+
+/// Byte offset of a term in its buffer.
+std::size_t Run::begins(const Context& c, const Term& term) const {
+  const std::size_t chunk = term.range.chunk * c.chunkElements;
+  if (term.buffer == BufferName::scratch) return chunk * plan_->elementBytes;
+  return (c.firstElement + std::min(chunk, c.elements)) * plan_->elementBytes;
+}
+
+/// Every operand of an operation has the same size; scratch is not cut short at the end of a tile, so another
+/// operand says.
+std::size_t Run::bytesOf(const Context& c, const PlanOp& op) const {
+  const Term* term = &plan_->terms[op.dst];
+  if (term->kind == Term::Kind::local && term->buffer == BufferName::scratch) term = &plan_->terms[op.src];
+  const std::size_t begin = std::min(term->range.chunk * c.chunkElements, c.elements);
+  const std::size_t end =
+      std::min((std::size_t{term->range.chunk} + term->range.chunks) * c.chunkElements, c.elements);
+  return (end - begin) * plan_->elementBytes;
+}
+
+std::byte* Run::local(const Context& c, const Term& term) const {
+  switch (term.buffer) {
+    case BufferName::in:  // only ever read
+      return static_cast<std::byte*>(const_cast<void*>(call_.in)) + begins(c, term);  // NOLINT
+    case BufferName::out: return static_cast<std::byte*>(call_.out) + begins(c, term);
+    case BufferName::scratch: return c.scratch + begins(c, term);
+  }
+  return nullptr;
+}
+
+/// nullptr: only by cross-memory attach.
+std::byte* Run::remote(const Context& c, const Term& term) const {
+  const View& view = views_[static_cast<std::size_t>(term.rank)];
+  std::byte* base = term.buffer == BufferName::in ? view.in : view.out;
+  return base == nullptr ? nullptr : base + begins(c, term);
+}
+
+shm::Step Run::inStep(const Context& c, const Term& term) const {
+  return inBase_[term.port] + c.tile * plan_->ins[term.port].perTile + term.ordinal;
+}
+
+shm::Step Run::outStep(const Context& c, const Term& term) const {
+  return outBase_[term.port] + c.tile * plan_->outs[term.port].perTile + term.ordinal;
+}
+
+/// Private memory of at least `bytes`, kept for later calls.
+std::byte* Run::staging(std::size_t place, std::size_t bytes) {
+  if (staging_.size() <= place) staging_.resize(kMessage + 1);
+  if (staging_[place].size() < bytes) staging_[place] = Mapping::anonymous(bytes);
+  return staging_[place].data();
+}
+
+/// The bytes of a message that has arrived, where they lie or copied together out of their lines.
+const std::byte* Run::arrived(const Context& c, const Term& term, std::size_t bytes, std::size_t place) {
+  const shm::InChannel& channel = *plan_->ins[term.port].channel;
+  const shm::Step step = inStep(c, term);
+  if (channel.protocol() == shm::Protocol::simple) return channel.payload(step);
+  if (bytes <= shm::kFirstLineBytes) return channel.firstLine(step);
+  std::byte* together = staging(place, bytes);
+  channel.readLines(step, together, bytes);
+  return together;
+}
+
+// ---- before and after ----
+
+/// Have all messages come, and is there room for all that will go?
+bool Run::ready(const Context& c, const PlanOp& op) {
+  const std::size_t plain = bytesOf(c, op);
+  const std::size_t bytes = plan_->sealed ? plain + recordsOf(plain) * cc::kTagBytes : plain;
+  for (std::uint32_t i = op.src; i < op.src + op.srcs; ++i) {
+    const Term& term = plan_->terms[i];
+    if (term.kind != Term::Kind::message) continue;
+    const shm::InChannel& channel = *plan_->ins[term.port].channel;
+    const shm::Step step = inStep(c, term);
+    if (!channel.ready(step, bytes)) {
+      awaited_ = channel.awaited(step, bytes);
+      return false;
+    }
+    if (!plan_->sealed && channel.fingerprint(step) != call_.fingerprint)
+      throw Error(ErrorCode::mismatch, channel.writer(), shm::toString(call_.what),
+                  shm::mismatchText(channel.writer(), env_.fabric.of(channel.writer()).call,
+                                    env_.fabric.rank(), call_.what));
+  }
+  for (std::uint32_t i = op.dst; i < op.dst + op.dsts; ++i) {
+    const Term& term = plan_->terms[i];
+    if (term.kind != Term::Kind::message) continue;
+    shm::OutChannel& channel = *plan_->outs[term.port].channel;
+    if (!channel.hasCredit(outStep(c, term))) {
+      awaited_ = channel.lacking();
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Publishes what was written and gives back what was read. (Lines have been published as they were written.)
+void Run::complete(Context& c, const PlanOp& op, std::size_t bytes) {
+  const std::size_t onWire = plan_->sealed ? bytes + recordsOf(bytes) * cc::kTagBytes : bytes;
+  for (std::uint32_t i = op.dst; i < op.dst + op.dsts; ++i) {
+    const Term& term = plan_->terms[i];
+    if (term.kind != Term::Kind::message) continue;
+    shm::OutChannel& channel = *plan_->outs[term.port].channel;
+    const shm::Step step = outStep(c, term);
+    if (channel.protocol() == shm::Protocol::simple) channel.publishPayload(step, call_.fingerprint);
+    counters_.moved += onWire;
+    if (env_.doorbell.armed()) channel.ring(env_.doorbell, step, onWire);
+  }
+  for (std::uint32_t i = op.src; i < op.src + op.srcs; ++i) {
+    const Term& term = plan_->terms[i];
+    if (term.kind != Term::Kind::message) continue;
+    shm::InChannel& channel = *plan_->ins[term.port].channel;
+    const shm::Step step = inStep(c, term);
+    channel.consumed(step);
+    env_.doorbell.ring(channel.credit(step), channel.writer());
+  }
+}
+
+// ---- in the clear ----
+
+void Run::move(Context& c, const PlanOp& op, std::size_t bytes) {
+  std::array<const void*, kMaxTerms> src;
+  std::array<void*, kMaxTerms> dst;
+  std::size_t dsts = 0;
+  bool toLines = false;
+  for (std::uint32_t k = 0; k < op.srcs; ++k) {
+    const Term& term = plan_->terms[op.src + k];
+    switch (term.kind) {
+      case Term::Kind::local: src[k] = local(c, term); break;
+      case Term::Kind::message: src[k] = arrived(c, term, bytes, k); break;
+      case Term::Kind::remote:
+        counters_.moved += bytes;
+        src[k] = remote(c, term);
+        if (src[k] == nullptr) return moveInBlocks(c, op, bytes);
+        break;
+    }
+  }
+  for (std::uint32_t k = 0; k < op.dsts; ++k) {
+    const Term& term = plan_->terms[op.dst + k];
+    switch (term.kind) {
+      case Term::Kind::local: dst[dsts++] = local(c, term); break;
+      case Term::Kind::message: {
+        const shm::OutChannel& channel = *plan_->outs[term.port].channel;
+        if (channel.protocol() == shm::Protocol::ll)
+          toLines = true;
+        else
+          dst[dsts++] = channel.payload(outStep(c, term));
+        break;
+      }
+      case Term::Kind::remote:
+        counters_.moved += bytes;
+        dst[dsts] = remote(c, term);
+        if (dst[dsts++] == nullptr) return moveInBlocks(c, op, bytes);
+        break;
+    }
+  }
+  const int divisor = divisorOf(op);
+  const bool asItIs = op.srcs == 1 && divisor == 1;
+  if (toLines && dsts == 0 && !asItIs) dst[dsts++] = staging(kResult, bytes);
+  if (dsts != 0 && bytes != 0)
+    plan_->reduce({.dst = dst.data(),
+                   .dsts = static_cast<int>(dsts),
+                   .src = src.data(),
+                   .srcs = static_cast<int>(op.srcs),
+                   .count = bytes / plan_->elementBytes,
+                   .divisor = divisor,
+                   .streaming = plan_->exposes && bytes >= env_.streamingBytes});
+  if (!toLines) return;
+  const auto* result = static_cast<const std::byte*>(asItIs ? src[0] : dst[0]);
+  for (std::uint32_t k = 0; k < op.dsts; ++k) {
+    const Term& term = plan_->terms[op.dst + k];
+    if (term.kind == Term::Kind::message)
+      plan_->outs[term.port].channel->writeLines(outStep(c, term), call_.fingerprint, result, bytes);
+  }
+}
+
+/// As move, when some peer's memory can only be copied by the kernel.
+void Run::moveInBlocks(Context& c, const PlanOp& op, std::size_t bytes) {
+  const auto address = [&](const Term& term) {
+    const View& view = views_[static_cast<std::size_t>(term.rank)];
+    return (term.buffer == BufferName::in ? view.inAddress : view.outAddress) + begins(c, term);
+  };
+  const auto pid = [&](const Term& term) { return env_.pids[static_cast<std::size_t>(term.rank)]; };
+  for (std::size_t at = 0; at < bytes; at += kBlockBytes) {
+    const std::size_t n = std::min(kBlockBytes, bytes - at);
+    std::array<const void*, kMaxTerms> src;
+    std::array<void*, kMaxTerms> dst;
+    std::size_t dsts = 0;
+    for (std::uint32_t k = 0; k < op.srcs; ++k) {
+      const Term& term = plan_->terms[op.src + k];
+      std::byte* here = term.kind == Term::Kind::local ? local(c, term) : remote(c, term);
+      if (here == nullptr) {
+        std::byte* copy = staging(k, kBlockBytes);
+        cma::read(pid(term), address(term) + at, copy, n);
+        src[k] = copy;
+      } else {
+        src[k] = here + at;
+      }
+    }
+    bool elsewhere = false;
+    for (std::uint32_t k = 0; k < op.dsts; ++k) {
+      const Term& term = plan_->terms[op.dst + k];
+      std::byte* here = term.kind == Term::Kind::local ? local(c, term) : remote(c, term);
+      if (here == nullptr)
+        elsewhere = true;
+      else
+        dst[dsts++] = here + at;
+    }
+    if (dsts == 0) dst[dsts++] = staging(kResult, kBlockBytes);
+    plan_->reduce({.dst = dst.data(),
+                   .dsts = static_cast<int>(dsts),
+                   .src = src.data(),
+                   .srcs = static_cast<int>(op.srcs),
+                   .count = n / plan_->elementBytes,
+                   .divisor = divisorOf(op),
+                   .streaming = false});
+    if (!elsewhere) continue;
+    for (std::uint32_t k = 0; k < op.dsts; ++k) {
+      const Term& term = plan_->terms[op.dst + k];
+      if (term.kind == Term::Kind::remote && remote(c, term) == nullptr)
+        cma::write(pid(term), address(term) + at, dst[0], n);
+    }
+  }
+}
+
+// ---- sealed ----
+
+RecordName Run::recordName(const Context& c, const Term& term, std::uint32_t record) const {
+  return {.digest = plan_->digest,
+          .sequence = call_.what.sequence,
+          .count = call_.count,
+          .tile = static_cast<std::uint32_t>(c.tile),
+          .index = term.seal.index,
+          .record = record,
+          .sender = static_cast<std::int16_t>(term.seal.sender),
+          .receiver = static_cast<std::int16_t>(term.seal.receiver)};
+}
+
+/// base + (tile * K + index) * records per message + record
+std::uint64_t Run::nonce(const Context& c, const Term& term, std::uint32_t record) const {
+  const std::uint64_t message = c.tile * plan_->keys[term.keyUse].perTile + term.seal.index;
+  return nonceBase_[term.keyUse] + message * plan_->recordsPerMessage + record;
+}
+
+void Run::sealRecord(const Context& c, const Term& term, std::uint32_t record, const std::byte* plain,
+                     std::size_t bytes, std::byte* cipher, std::byte* tag) {
+  sealer_.seal(term.key->expanded(), nonce(c, term, record), recordName(c, term, record), plain, bytes,
+               cipher, tag);
+  counters_.sealed += bytes;
+  ++counters_.records;
+}
+
+void Run::openRecord(const Context& c, const Term& term, std::uint32_t record, const std::byte* cipher,
+                     const std::byte* tag, std::size_t bytes, std::byte* plain) {
+  counters_.opened += bytes;
+  ++counters_.records;
+  if (sealer_.open(term.key->expanded(), nonce(c, term, record), recordName(c, term, record), cipher, tag,
+                   bytes, plain))
+    return;
+  const int sender = term.seal.sender;
+  const auto& theirCall = env_.fabric.of(sender).call;
+  const auto theirs = shm::read(theirCall);
+  // Their word is not authenticated: it only makes the message better. Either way nothing is released.
+  const bool different =
+      theirs && theirs->sequence == call_.what.sequence && !(*theirs == call_.what);
+  throw Error(different ? ErrorCode::mismatch : ErrorCode::integrity, sender, shm::toString(call_.what),
+              different
+                  ? shm::mismatchText(sender, theirCall, env_.fabric.rank(), call_.what)
+                  : fmt::format("{}: a record from rank {} (tile {}, record {}) did not verify on rank {}: "
+                                "shared memory was tampered with or is faulty. Nothing of it was released; "
+                                "create a new communicator to go on",
+                                shm::toString(call_.what), sender, c.tile, record, env_.fabric.rank()));
+}
+
+/// Record by record, so that a record stays in the cache from seal to copy-out, and from copy-in to reduction.
+/// A sealed message is its ciphertext, then one tag per record.
+void Run::moveSealed(Context& c, const PlanOp& op, std::size_t bytes) {
+  const auto records = static_cast<std::uint32_t>(recordsOf(bytes));
+  const std::size_t onWire = bytes + records * cc::kTagBytes;
+  const int divisor = divisorOf(op);
+  const bool asItIs = op.srcs == 1 && divisor == 1;
+  std::array<const std::byte*, kMaxTerms> from;  // messages (ciphertext) or local memory
+  for (std::uint32_t k = 0; k < op.srcs; ++k) {
+    const Term& term = plan_->terms[op.src + k];
+    from[k] = term.kind == Term::Kind::message ? arrived(c, term, onWire, k) : local(c, term);
+  }
+  std::array<std::byte*, kMaxTerms> to;  // local destinations
+  std::size_t tos = 0;
+  for (std::uint32_t k = 0; k < op.dsts; ++k) {
+    const Term& term = plan_->terms[op.dst + k];
+    if (term.kind == Term::Kind::local) to[tos++] = local(c, term);
+  }
+  for (std::uint32_t record = 0; record < records; ++record) {
+    const std::size_t at = std::size_t{record} * kRecordBytes;
+    const std::size_t n = std::min(kRecordBytes, bytes - at);
+    std::array<const void*, kMaxTerms> src;
+    for (std::uint32_t k = 0; k < op.srcs; ++k) {
+      const Term& term = plan_->terms[op.src + k];
+      if (term.kind == Term::Kind::local) {
+        src[k] = from[k] + at;
+        continue;
+      }
+      std::byte* plain = asItIs && tos != 0 ? to[0] + at : sealer_.plain(k);
+      openRecord(c, term, record, from[k] + at, from[k] + bytes + record * cc::kTagBytes, n, plain);
+      src[k] = plain;
+    }
+    std::array<void*, kMaxTerms> dst;
+    for (std::size_t k = 0; k < tos; ++k) dst[k] = to[k] + at;
+    std::size_t dsts = tos;
+    if (dsts == 0 && !asItIs) dst[dsts++] = sealer_.plain(kMaxTerms - 1);
+    const bool inPlaceAlready = asItIs && dsts == 1 && dst[0] == src[0];
+    if (dsts != 0 && n != 0 && !inPlaceAlready)
+      plan_->reduce({.dst = dst.data(),
+                     .dsts = static_cast<int>(dsts),
+                     .src = src.data(),
+                     .srcs = static_cast<int>(op.srcs),
+                     .count = n / plan_->elementBytes,
+                     .divisor = divisor,
+                     .streaming = false});
+    const auto* result = static_cast<const std::byte*>(asItIs ? src[0] : dst[0]);
+    for (std::uint32_t k = 0; k < op.dsts; ++k) {
+      const Term& term = plan_->terms[op.dst + k];
+      if (term.kind != Term::Kind::message) continue;
+      const shm::OutChannel& channel = *plan_->outs[term.port].channel;
+      std::byte* message = channel.protocol() == shm::Protocol::ll ? staging(kMessage, onWire)
+                                                                   : channel.payload(outStep(c, term));
+      sealRecord(c, term, record, result, n, message + at, message + bytes + record * cc::kTagBytes);
+      if (channel.protocol() == shm::Protocol::ll)  // one record: lowering sees to it
+        plan_->outs[term.port].channel->writeLines(outStep(c, term), call_.fingerprint, message, onWire);
+    }
+  }
+}
+
+/// Passes a message on unopened: copied in once, and from there out to every channel and, opened, into memory.
+void Run::forwardSealed(Context& c, const PlanOp& op, std::size_t bytes) {
+  const auto records = static_cast<std::uint32_t>(recordsOf(bytes));
+  const std::size_t onWire = bytes + records * cc::kTagBytes;
+  const Term& source = plan_->terms[op.src];
+  std::byte* message = staging(kMessage, onWire);
+  std::memcpy(message, arrived(c, source, onWire, 0), onWire);
+  for (std::uint32_t k = 0; k < op.dsts; ++k) {
+    const Term& term = plan_->terms[op.dst + k];
+    if (term.kind == Term::Kind::message) {
+      shm::OutChannel& channel = *plan_->outs[term.port].channel;
+      if (channel.protocol() == shm::Protocol::ll)
+        channel.writeLines(outStep(c, term), call_.fingerprint, message, onWire);
+      else
+        std::memcpy(channel.payload(outStep(c, term)), message, onWire);
+      continue;
+    }
+    std::byte* plain = local(c, term);
+    for (std::uint32_t record = 0; record < records; ++record) {
+      const std::size_t at = std::size_t{record} * kRecordBytes;
+      openRecord(c, source, record, message + at, message + bytes + record * cc::kTagBytes,
+                 std::min(kRecordBytes, bytes - at), plain + at);
+    }
+  }
+}
+
+}  // namespace lockstep::host

@@ -1,0 +1,54 @@
+#include "transport/cma/cma.hpp"
+
+#include <sys/uio.h>
+
+#include <cerrno>
+
+#include "base/fail.hpp"
+
+namespace lockstep::cma {
+
+namespace {
+
+using Call = ssize_t (*)(pid_t, const iovec*, unsigned long, const iovec*, unsigned long, unsigned long);
+
+iovec part(void* base, std::size_t bytes) { return {.iov_base = base, .iov_len = bytes}; }
+
+/// A call may move less than asked (it stops at 2 GiB, or at the first bad page).
+void moveAll(Call call, const char* verb, pid_t pid, std::uint64_t address, std::byte* local,
+             std::size_t bytes) {
+  while (bytes > 0) {
+    const iovec here = part(local, bytes);
+    const iovec there = part(reinterpret_cast<void*>(address), bytes);  // NOLINT: an address elsewhere
+    const ssize_t moved = call(pid, &here, 1, &there, 1, 0);
+    if (moved <= 0) {
+      if (moved < 0 && errno == EINTR) continue;
+      failErrno("cannot {} the memory of process {}; set Options::crossMemoryAttach to false (or "
+                "LOCKSTEP_CMA=0) on all ranks to go without",
+                verb, pid);
+    }
+    local += moved;
+    address += static_cast<std::uint64_t>(moved);
+    bytes -= static_cast<std::size_t>(moved);
+  }
+}
+
+}  // namespace
+
+void read(pid_t pid, std::uint64_t address, void* local, std::size_t bytes) {
+  moveAll(::process_vm_readv, "read", pid, address, static_cast<std::byte*>(local), bytes);
+}
+
+void write(pid_t pid, std::uint64_t address, const void* local, std::size_t bytes) {
+  // writev's iovec is not const, but it only reads.
+  moveAll(::process_vm_writev, "write", pid, address,
+          static_cast<std::byte*>(const_cast<void*>(local)), bytes);  // NOLINT
+}
+
+bool mayRead(pid_t pid, std::uint64_t address, void* local, std::size_t bytes) noexcept {
+  const iovec here = part(local, bytes);
+  const iovec there = part(reinterpret_cast<void*>(address), bytes);  // NOLINT: an address elsewhere
+  return pid > 0 && ::process_vm_readv(pid, &here, 1, &there, 1, 0) == static_cast<ssize_t>(bytes);
+}
+
+}  // namespace lockstep::cma

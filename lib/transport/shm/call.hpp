@@ -1,0 +1,38 @@
+// What a rank is calling, as others may read it: to name a mismatch, and to say who is late with what.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include <lockstep/types.hpp>
+
+#include "transport/shm/segment.hpp"
+
+namespace lockstep::shm {
+
+/// The arguments of a call that all ranks must agree on.
+struct CallDescription {
+  std::uint64_t sequence = 0;  ///< 1 for a communicator's first call
+  Collective collective = Collective::allReduce;
+  DataType type = DataType::f32;
+  Reduction reduction = Reduction::sum;
+  std::uint64_t count = 0;
+  friend bool operator==(const CallDescription&, const CallDescription&) = default;
+};
+
+/// 64 bits that differ, but for accidents of 2^-64, when the calls differ.
+std::uint64_t fingerprint(const CallDescription& call);
+/// "allreduce #17 (count 8, f32 sum)"
+std::string toString(const CallDescription& call);
+
+/// Writes my line. No other rank's progress depends on it.
+void announce(CallLine& line, const CallDescription& call);
+/// Reads a peer's line; nothing if it is being written, or is not a call at all.
+std::optional<CallDescription> read(const CallLine& line);
+
+/// "rank 3 called allreduce #17 (count 7, f32 sum), rank 0 called allreduce #17 (count 8, f32 sum)"
+std::string mismatchText(int rank, const CallLine& line, int me, const CallDescription& mine);
+
+}  // namespace lockstep::shm
