@@ -1,0 +1,114 @@
+// The meeting points of this process, and the threads that serve them. A thread ends when its relay
+// does (see relay.hpp), or when the process exits or unloads the library.
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include "bootstrap/meeting_id.hpp"
+#include "bootstrap/peers.hpp"
+#include "bootstrap/relay.hpp"
+
+namespace lockstep {
+
+namespace {
+
+/// Blocks every signal in this thread, and so in threads it starts meanwhile: the handlers of a
+/// program are not to run on a thread it does not know of.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
+/// A relay and its thread.
+class Service {
+ public:
+  Service(Fd listener, const Token& token) : relay_(std::move(listener), token) {
+    const SignalsBlocked blocked;
+    thread_ = std::thread([this] {
+      relay_.run();
+      over_ = true;
+    });
+  }
+  ~Service() {
+    relay_.stop();
+    thread_.join();
+  }
+  bool isOver() const { return over_; }
+
+ private:
+  Relay relay_;
+  std::atomic<bool> over_{false};
+  std::thread thread_;
+};
+
+class Registry {
+ public:
+  /// Never destroyed: the process may exit while others use it.
+  static Registry& get() {
+    static Registry* const registry = [] {
+      std::atexit([] { get().stopAll(); });
+      return new Registry;
+    }();
+    return *registry;
+  }
+
+  void serve(Fd listener, const Token& token) {
+    const std::lock_guard lock(mutex_);
+    ServiceList& mine = services();
+    std::erase_if(mine, [](const auto& service) { return service->isOver(); });
+    mine.push_back(std::make_unique<Service>(std::move(listener), token));
+  }
+
+  void stopAll() {
+    const std::lock_guard lock(mutex_);
+    services().clear();
+  }
+
+ private:
+  using ServiceList = std::vector<std::unique_ptr<Service>>;
+
+  /// This process's services. A forked child has inherited its parent's, but not their threads:
+  /// there is nothing to join, so they are set aside.
+  ServiceList& services() {
+    if (::getpid() != owner_) {
+      inherited_ = new ServiceList(std::exchange(services_, {}));
+      owner_ = ::getpid();
+    }
+    return services_;
+  }
+
+  std::mutex mutex_;
+  pid_t owner_ = ::getpid();
+  ServiceList services_;
+  ServiceList* inherited_ = nullptr;  ///< leaked on purpose, and kept in sight of leak checkers
+};
+
+}  // namespace
+
+std::string openMeetingPoint(std::string_view address) {
+  Fd listener = listenTcp(address.empty() ? "127.0.0.1" : std::string(address));
+  const MeetingId id{SocketAddress::of(listener), randomToken()};
+  std::string text = id.text();
+  Registry::get().serve(std::move(listener), id.token);
+  return text;
+}
+
+}  // namespace lockstep

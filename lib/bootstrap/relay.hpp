@@ -1,0 +1,85 @@
+// The meeting point's server: brings ranks together and relays their all-gathers. One thread, one
+// poll loop, a non-blocking state machine for each connection, so that no client holds up another.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <poll.h>
+
+#include "base/clock.hpp"
+#include "base/fd.hpp"
+#include "bootstrap/frame.hpp"
+#include "bootstrap/token.hpp"
+
+namespace lockstep {
+
+/// Ranks join with a Hello. The n-th waiting joiner of every rank together form a group (so one
+/// rank may join again while others still wait in the round before), and from then on take part in
+/// that group's all-gathers. A group fails as a whole, once: when a member leaves or gives up
+/// waiting, every other member is told why.
+class Relay {
+ public:
+  /// Serves those who know `token` at `listener`.
+  Relay(Fd listener, const Token& token);
+  ~Relay();
+
+  /// Serves until stop(), or until kLinger after the last connection has closed, if a group had
+  /// formed by then. Then everything is closed.
+  void run() noexcept;
+  /// From any thread.
+  void stop() noexcept;
+
+  /// Communicators are often made one after another with the same id: the meeting point outlives
+  /// the last of them this long.
+  static constexpr std::chrono::seconds kLinger{60};
+  /// Time to say a valid Hello, or to leave after having been turned away.
+  static constexpr std::chrono::seconds kPatience{10};
+  /// Connections that have not said a valid Hello. One more, and the oldest is dropped.
+  static constexpr std::size_t kMaxStrangers = 256;
+
+ private:
+  struct Group;
+  struct Connection;
+  using Message = std::shared_ptr<const Bytes>;
+
+  void serveOnce();
+  void buildPollList(Clock::time_point now);
+  int pollTimeout(Clock::time_point now) const;
+  bool isOver(Clock::time_point now) const;
+  void accept();
+  void makeRoomForStranger();
+  void read(Connection& from);
+  void handle(Connection& from, Frame frame);
+  void expire(Clock::time_point now);
+  void sweep();
+
+  void admit(Connection& joiner, const Hello& hello);
+  bool worldAgrees(Connection& joiner);
+  void formGroup(int worldSize);
+  void abandonJoin(Connection& from);
+  void turnAway(Connection& joiner, ErrorCode code, std::string text);
+
+  void contribute(Connection& from, Bytes payload);
+  void abandonGather(Connection& from);
+  void leave(Connection& from);
+  static void failGroup(Group& group, const Message& why);
+  static void send(Connection& to, Message message);
+  static void flush(Connection& to);
+
+  Fd listener_;
+  Fd stop_;
+  Token token_;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  std::array<std::deque<Connection*>, kMaxWorld> waiting_;  ///< by rank, first come first
+  std::vector<pollfd> pollList_;                            ///< stop, listener, connections
+  bool groupFormed_ = false;
+  Clock::time_point busyAt_ = Clock::now();      ///< when a connection was last open
+  Clock::time_point acceptFrom_ = Clock::now();  ///< later while out of descriptors
+};
+
+}  // namespace lockstep

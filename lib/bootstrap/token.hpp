@@ -1,0 +1,23 @@
+// 128 random bits: what a rank must know to be let in.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace lockstep {
+
+using Token = std::array<std::byte, 16>;
+
+/// Fresh random bits from the kernel. Throws system.
+Token randomToken();
+/// 32 lower-case hexadecimal digits.
+std::string toHex(const Token& token);
+/// Reads exactly what toHex writes.
+std::optional<Token> parseToken(std::string_view hex);
+/// Compares in a time that does not tell how many bytes agree.
+bool sameToken(const Token& a, const Token& b);
+
+}  // namespace lockstep

@@ -1,0 +1,327 @@
+#include "bootstrap/unix_mesh.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstring>
+#include <optional>
+#include <thread>
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+
+#include "base/fail.hpp"
+#include "bootstrap/socket.hpp"
+
+namespace lockstep {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::uint32_t kMeshMagic = 0x314d534c;  // "LSM1"
+/// How often a wait looks around.
+constexpr auto kLook = 50ms;
+/// A process of this user that connects and stays silent holds up the others no longer than this.
+constexpr auto kHelloPatience = 1s;
+
+/// What both ends of a new connection say: whom they take the other for, and who they are.
+struct MeshHello {
+  std::uint32_t magic;
+  std::uint32_t from;
+  Token receiverSecret;
+  Token senderSecret;
+};
+
+/// Goes with each descriptor.
+struct FdNote {
+  std::uint32_t magic;
+  std::uint32_t sequence;
+  std::uint32_t from;
+  std::uint32_t holdsFd;
+};
+
+struct UnixAddress {
+  sockaddr_un address{};
+  socklen_t size = 0;
+};
+
+/// The abstract namespace has no files: nothing to clean up, and no directory to agree on.
+UnixAddress abstractAddress(const Token& token) {
+  UnixAddress result;
+  const std::string name = "lockstep-" + toHex(token);
+  result.address.sun_family = AF_UNIX;
+  std::memcpy(result.address.sun_path + 1, name.data(), name.size());  // the first byte is NUL
+  result.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  return result;
+}
+
+Fd openUnix() {
+  Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket) failErrno("cannot create a Unix socket");
+  return socket;
+}
+
+ucred credentialsOf(const Fd& socket) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+    failErrno("cannot ask who is at the other end of a Unix socket");
+  return peer;
+}
+
+Link makeLink(Fd socket) {
+  Link link;
+  const pid_t pid = credentialsOf(socket).pid;
+  link.socket = std::move(socket);
+  if (pid <= 0) return link;  // it has no number in this pid namespace
+  link.pid = pid;
+  link.process = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  return link;
+}
+
+/// Waits in slices, so that `check` runs meanwhile. False: the deadline passed.
+bool waitChecking(const Fd& fd, short events, const std::function<void()>& check,
+                  Deadline deadline) {
+  for (;;) {
+    if (waitFor(fd, events, sooner(deadline, Deadline::in(kLook)))) return true;
+    if (deadline.passed()) return false;
+    check();
+  }
+}
+
+bool sendHello(const Fd& socket, int from, const MeshAddress& sender, const MeshAddress& receiver) {
+  const MeshHello hello{kMeshMagic, static_cast<std::uint32_t>(from), receiver.secret,
+                        sender.secret};
+  return sendNow(socket, std::as_bytes(std::span(&hello, 1))) == sizeof hello;
+}
+
+/// The Hello that waits in `socket`, if it is for the holder of `receiver`.
+std::optional<MeshHello> takeHello(const Fd& socket, const MeshAddress& receiver) {
+  MeshHello hello{};
+  const auto got = receiveNow(socket, std::as_writable_bytes(std::span(&hello, 1)));
+  if (got != sizeof hello || hello.magic != kMeshMagic ||
+      !sameToken(hello.receiverSecret, receiver.secret))
+    return std::nullopt;
+  return hello;
+}
+
+Fd knock(int to, const MeshAddress& door, const std::function<void()>& check, Deadline deadline) {
+  const UnixAddress address = abstractAddress(door.name);
+  for (;;) {
+    Fd socket = openUnix();
+    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address.address),
+                  address.size) == 0)
+      return socket;
+    const int error = errno;
+    check();                                // a rank that failed explains a closed door better
+    if (error != EAGAIN && error != EINTR)  // EAGAIN: the backlog is full
+      fail(ErrorCode::bootstrap,
+           "cannot reach rank {} on this host: {}; has its process ended, or does it run in "
+           "another network namespace (a container)?",
+           to, std::strerror(error));
+    if (deadline.passed()) fail(ErrorCode::timeout, "rank {} did not let this rank in", to);
+    std::this_thread::sleep_for(1ms);
+  }
+}
+
+/// Rank of the next stranger at the door who proves to be one of `expected`, with its socket.
+std::optional<std::pair<int, Fd>> admitOne(const Fd& listener, const MeshAddress& own,
+                                           std::span<const MeshAddress> all, RankSet expected,
+                                           Deadline deadline) {
+  Fd socket(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  // Abstract names are open to every user of the host. Others are not worth waiting for.
+  if (!socket || credentialsOf(socket).uid != ::geteuid()) return std::nullopt;
+  if (!waitFor(socket, POLLIN, sooner(deadline, Deadline::in(kHelloPatience)))) return std::nullopt;
+  const auto hello = takeHello(socket, own);
+  if (!hello || hello->from >= all.size() ||
+      (expected & rankBit(static_cast<int>(hello->from))) == 0 ||
+      !sameToken(hello->senderSecret, all[hello->from].secret))
+    return std::nullopt;
+  return std::pair(static_cast<int>(hello->from), std::move(socket));
+}
+
+/// Room for the one descriptor that a message may carry, aligned as cmsg(3) wants it.
+union FdControl {
+  cmsghdr header;
+  char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+enum class Sent { yes, full, tooManyInFlight };
+
+Sent sendFd(const Link& link, int to, FdNote note, const Fd& fd) {
+  iovec data{&note, sizeof note};
+  FdControl control{};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  if (fd) {
+    message.msg_control = control.bytes;
+    message.msg_controllen = sizeof control.bytes;
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    control.header.cmsg_len = CMSG_LEN(sizeof(int));
+    const int number = fd.get();
+    std::memcpy(CMSG_DATA(&control.header), &number, sizeof number);
+  }
+  for (;;) {
+    if (::sendmsg(link.socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return Sent::yes;
+    if (errno == EAGAIN || errno == ENOBUFS) return Sent::full;
+    // A user may have RLIMIT_NOFILE descriptors in flight (unix(7)): peers have to take some first.
+    if (errno == ETOOMANYREFS) return Sent::tooManyInFlight;
+    if (errno == EPIPE || errno == ECONNRESET)
+      throw Error(ErrorCode::peerDied, to, {}, fmt::format("rank {} is gone", to));
+    if (errno != EINTR) failErrno("cannot send a descriptor to rank {}", to);
+  }
+}
+
+/// Empty: nothing has come yet.
+std::optional<Fd> receiveFd(const Link& link, int from, std::uint32_t sequence) {
+  FdNote note{};
+  iovec data{&note, sizeof note};
+  FdControl control{};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control.bytes;
+  message.msg_controllen = sizeof control.bytes;
+  ssize_t got = 0;
+  do {
+    got = ::recvmsg(link.socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return std::nullopt;
+  if (got <= 0) throw Error(ErrorCode::peerDied, from, {}, fmt::format("rank {} is gone", from));
+
+  Fd fd;
+  const cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  if (header != nullptr && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+    int number = -1;
+    std::memcpy(&number, CMSG_DATA(header), sizeof number);
+    fd = Fd(number);
+  }
+  if (got != sizeof note || note.magic != kMeshMagic || note.sequence != sequence ||
+      note.from != static_cast<std::uint32_t>(from))
+    fail(ErrorCode::bootstrap, "rank {} sent something else than its descriptor number {}", from,
+         sequence);
+  if (static_cast<bool>(fd) != (note.holdsFd != 0))
+    fail(ErrorCode::system,
+         "cannot take over a descriptor of rank {}: this process has too many open files; raise "
+         "'ulimit -n'",
+         from);
+  return fd;
+}
+
+/// Waits until something can be sent or received. No more than a moment while the user's share of
+/// descriptors in flight is used up, since no event tells when that ends.
+void waitForLinks(std::span<const Link> links, RankSet unsent, RankSet unreceived, bool inFlight,
+                  Deadline deadline) {
+  std::array<pollfd, kMaxWorld> entries{};
+  for (std::size_t r = 0; r < links.size(); ++r) {
+    const RankSet bit = rankBit(static_cast<int>(r));
+    const int events =
+        ((unreceived & bit) != 0 ? POLLIN : 0) | ((unsent & bit) != 0 && !inFlight ? POLLOUT : 0);
+    entries[r] = {events != 0 ? links[r].socket.get() : -1, static_cast<short>(events), 0};
+  }
+  if (inFlight) deadline = sooner(deadline, Deadline::in(1ms));
+  ::poll(entries.data(), links.size(), deadline.pollMilliseconds());
+}
+
+}  // namespace
+
+MeshDoor::MeshDoor() : address_{randomToken(), randomToken()}, listener_(openUnix()) {
+  const UnixAddress own = abstractAddress(address_.name);
+  if (::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&own.address), own.size) != 0 ||
+      ::listen(listener_.get(), SOMAXCONN) != 0)
+    failErrno("cannot listen on a Unix socket");
+}
+
+std::vector<Link> MeshDoor::connect(int rank, std::span<const MeshAddress> all,
+                                    const std::function<void()>& check, Deadline deadline) {
+  std::vector<Link> links(all.size());
+  // Nobody waits for an answer before having knocked everywhere: so this cannot deadlock.
+  for (int to = 0; to < rank; ++to) {
+    const auto i = static_cast<std::size_t>(to);
+    links[i] = makeLink(knock(to, all[i], check, deadline));
+    sendHello(links[i].socket, rank, address_, all[i]);
+  }
+
+  RankSet expected = allRanks(static_cast<int>(all.size())) & ~allRanks(rank + 1);
+  while (expected != 0) {
+    if (!waitChecking(listener_, POLLIN, check, deadline))
+      fail(ErrorCode::timeout, "{} {} not connected to rank {}", describe(expected), have(expected),
+           rank);
+    auto visitor = admitOne(listener_, address_, all, expected, deadline);
+    if (!visitor) continue;
+    auto& [from, socket] = *visitor;
+    const auto i = static_cast<std::size_t>(from);
+    sendHello(socket, rank, address_, all[i]);
+    links[i] = makeLink(std::move(socket));
+    expected &= ~rankBit(from);
+  }
+
+  for (int to = 0; to < rank; ++to) {
+    const auto i = static_cast<std::size_t>(to);
+    if (!waitChecking(links[i].socket, POLLIN, check, deadline))
+      fail(ErrorCode::timeout, "rank {} did not answer rank {}", to, rank);
+    const auto answer = takeHello(links[i].socket, address_);
+    if (!answer || answer->from != i || !sameToken(answer->senderSecret, all[i].secret))
+      fail(ErrorCode::bootstrap, "rank {} did not let rank {} in: {}", to, rank,
+           credentialsOf(links[i].socket).uid == ::geteuid()
+               ? "has its process ended?"
+               : "it belongs to another user; run all ranks as one");
+  }
+  listener_.reset();
+  return links;
+}
+
+std::vector<Fd> exchangeFds(std::span<const Link> links, int rank, std::uint32_t sequence,
+                            const Fd& mine, Deadline deadline) {
+  std::vector<Fd> theirs(links.size());
+  const FdNote note{kMeshMagic, sequence, static_cast<std::uint32_t>(rank), mine ? 1u : 0u};
+  RankSet unsent = allRanks(static_cast<int>(links.size())) & ~rankBit(rank);
+  RankSet unreceived = unsent;
+  for (;;) {
+    bool inFlight = false;
+    for (int r = 0; r < static_cast<int>(links.size()); ++r) {
+      const auto i = static_cast<std::size_t>(r);
+      if ((unreceived & rankBit(r)) != 0) {
+        if (auto fd = receiveFd(links[i], r, sequence)) {
+          theirs[i] = std::move(*fd);
+          unreceived &= ~rankBit(r);
+        }
+      }
+      if ((unsent & rankBit(r)) != 0 && !inFlight) {
+        const Sent sent = sendFd(links[i], r, note, mine);
+        if (sent == Sent::yes) unsent &= ~rankBit(r);
+        inFlight = sent == Sent::tooManyInFlight;
+      }
+    }
+    if ((unsent | unreceived) == 0) return theirs;
+    if (deadline.passed())
+      fail(ErrorCode::timeout, "{} {} not taken part in an exchange of memory with rank {}",
+           describe(unsent | unreceived), have(unsent | unreceived), rank);
+    waitForLinks(links, unsent, unreceived, inFlight, deadline);
+  }
+}
+
+RankSet goneRanks(std::span<const Link> links) noexcept {
+  // The pidfds stand behind the sockets. poll(2) skips negative descriptors.
+  std::array<pollfd, 2 * std::size_t{kMaxWorld}> entries;
+  const std::size_t world = links.size();
+  for (std::size_t r = 0; r < world; ++r) {
+    // Not POLLIN for the socket: a descriptor that waits to be taken is no sign of death.
+    entries[r] = {links[r].socket.get(), POLLRDHUP, 0};
+    entries[world + r] = {links[r].process.get(), POLLIN, 0};
+  }
+  if (::poll(entries.data(), 2 * world, 0) <= 0) return 0;
+  RankSet gone = 0;
+  for (std::size_t r = 0; r < world; ++r)
+    if ((entries[r].revents | entries[world + r].revents) != 0)
+      gone |= rankBit(static_cast<int>(r));
+  return gone;
+}
+
+}  // namespace lockstep

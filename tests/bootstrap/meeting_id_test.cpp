@@ -1,0 +1,94 @@
+#include "bootstrap/meeting_id.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "bootstrap/peers.hpp"
+#include <lockstep/error.hpp>
+
+namespace lockstep {
+namespace {
+
+constexpr const char* kHex = "0123456789abcdef0123456789abcdef";
+
+ErrorCode codeOf(const std::string& text) {
+  try {
+    checkMeetingPoint(text);
+  } catch (const Error& e) {
+    return e.code();
+  }
+  return ErrorCode::internal;
+}
+
+TEST(MeetingId, RoundTrips) {
+  for (const std::string address : {"127.0.0.1:1", "10.1.2.3:65535", "::1:4242", "fd00::12:9"}) {
+    const std::string text = "lockstep1:" + address + ":" + kHex;
+    EXPECT_EQ(MeetingId::parse(text).text(), text);
+    EXPECT_NO_THROW(checkMeetingPoint(text));
+  }
+}
+
+TEST(MeetingId, TakesAddressAndPortApart) {
+  const MeetingId id = MeetingId::parse(std::string("lockstep1:fd00::12:9:") + kHex);
+  EXPECT_EQ(id.address.host(), "fd00::12");
+  EXPECT_EQ(id.address.port(), 9);
+  EXPECT_EQ(id.token[1], std::byte{0x23});
+}
+
+TEST(MeetingId, RejectsEverythingElse) {
+  const std::string hex = kHex;
+  const std::string good = "lockstep1:127.0.0.1:80:" + hex;
+  std::vector<std::string> malformed{"",
+                                     ":",
+                                     ":::",
+                                     "lockstep1:",
+                                     hex,
+                                     "lockstep2:127.0.0.1:80:" + hex,
+                                     "lockstep1:127.0.0.1:0:" + hex,
+                                     "lockstep1:127.0.0.1:65536:" + hex,
+                                     "lockstep1:127.0.0.1:080:" + hex,
+                                     "lockstep1:127.0.0.1:+80:" + hex,
+                                     "lockstep1:127.0.0.1:-1:" + hex,
+                                     "lockstep1:127.0.0.1::" + hex,
+                                     "lockstep1:127.0.0.1:99999999999999999999:" + hex,
+                                     "lockstep1::80:" + hex,
+                                     "lockstep1:127.1:80:" + hex,
+                                     "lockstep1:0x7f.0.0.1:80:" + hex,
+                                     "lockstep1:localhost:80:" + hex,
+                                     "lockstep1:0.0.0.0:80:" + hex,
+                                     "lockstep1::::80:" + hex,
+                                     "lockstep1:300.0.0.1:80:" + hex,
+                                     "lockstep1:127.0.0.1:80:0123456789ABCDEF0123456789abcdef",
+                                     "lockstep1:127.0.0.1\0:80:" + hex,
+                                     " " + good,
+                                     good + " ",
+                                     good + "\n",
+                                     good + "0",
+                                     std::string("lockstep1:127.0.0.1\0x:80:", 25) + hex,
+                                     std::string(100000, 'a'),
+                                     "lockstep1:" + std::string(200, '1') + ":80:" + hex};
+  for (std::size_t cut = 0; cut < good.size(); ++cut) malformed.push_back(good.substr(0, cut));
+  for (const std::string& text : malformed)
+    EXPECT_EQ(codeOf(text), ErrorCode::invalidArgument) << text.substr(0, 200);
+}
+
+TEST(OpenMeetingPoint, NamesWhereItListens) {
+  EXPECT_THAT(openMeetingPoint(""), testing::StartsWith("lockstep1:127.0.0.1:"));
+  EXPECT_NO_THROW(checkMeetingPoint(openMeetingPoint("localhost")));
+  EXPECT_NE(openMeetingPoint(""), openMeetingPoint(""));
+}
+
+TEST(OpenMeetingPoint, RejectsAddressesThatAreNotOfOneInterfaceHere) {
+  // 192.0.2.0/24 is nobody's (RFC 5737).
+  for (const char* address : {"0.0.0.0", "::", "192.0.2.1", "no such host"}) {
+    try {
+      openMeetingPoint(address);
+      ADD_FAILURE() << address;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::invalidArgument) << e.what();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lockstep

@@ -1,0 +1,6 @@
+#include "fuzz/bootstrap_frame_target.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  lockstep::fuzz::bootstrapFrames(std::as_bytes(std::span(data, size)));
+  return 0;
+}
