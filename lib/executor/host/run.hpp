@@ -53,6 +53,8 @@ class Run {
   Progress step();
   /// After Progress::none: what it waits for.
   const shm::Awaited& awaited() const { return awaited_; }
+  /// The last step() said fallBack.
+  bool fellBack() const { return fellBack_; }
   const Counters& counters() const { return counters_; }
 
  private:
@@ -90,13 +92,15 @@ class Run {
   std::size_t bytesOf(const Context& context, const PlanOp& op) const;
   std::byte* local(const Context& context, const Term& term) const;
   std::byte* remote(const Context& context, const Term& term) const;
-  const std::byte* arrived(const Context& context, const Term& term, std::size_t bytes, std::size_t place);
+  const std::byte* arrived(const Context& context, const Term& term, std::size_t bytes,
+                           std::size_t place);
   shm::Step inStep(const Context& context, const Term& term) const;
   shm::Step outStep(const Context& context, const Term& term) const;
-  void sealRecord(const Context& context, const Term& term, std::uint32_t record, const std::byte* plain,
-                  std::size_t bytes, std::byte* cipher, std::byte* tag);
-  void openRecord(const Context& context, const Term& term, std::uint32_t record, const std::byte* cipher,
-                  const std::byte* tag, std::size_t bytes, std::byte* plain);
+  void sealRecord(const Context& context, const Term& term, std::uint32_t record,
+                  const std::byte* plain, std::size_t bytes, std::byte* cipher, std::byte* tag);
+  void openRecord(const Context& context, const Term& term, std::uint32_t record,
+                  const std::byte* cipher, const std::byte* tag, std::size_t bytes,
+                  std::byte* plain);
   RecordName recordName(const Context& context, const Term& term, std::uint32_t record) const;
   std::uint64_t nonce(const Context& context, const Term& term, std::uint32_t record) const;
   int divisorOf(const PlanOp& op) const { return op.finish ? plan_->divisor : 1; }

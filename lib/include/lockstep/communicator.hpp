@@ -120,7 +120,7 @@ class LOCKSTEP_API Communicator {
   void barrier();
   /// Makes every rank's current and later calls fail with ErrorCode::aborted. Any thread may call
   /// it.
-  void abort(std::string_view reason = "abort was called") noexcept;
+  void abort() noexcept;
 
   /// `bytes` of zeroed memory that peers read in place. Collective: every rank asks for the same
   /// size.

@@ -1,8 +1,8 @@
 #include "transport/cma/cma.hpp"
 
-#include <sys/uio.h>
-
 #include <cerrno>
+
+#include <sys/uio.h>
 
 #include "base/fail.hpp"
 
@@ -10,22 +10,27 @@ namespace lockstep::cma {
 
 namespace {
 
-using Call = ssize_t (*)(pid_t, const iovec*, unsigned long, const iovec*, unsigned long, unsigned long);
+using Call = ssize_t (*)(pid_t, const iovec*, unsigned long, const iovec*, unsigned long,
+                         unsigned long);
 
-iovec part(void* base, std::size_t bytes) { return {.iov_base = base, .iov_len = bytes}; }
+iovec part(void* base, std::size_t bytes) {
+  return {.iov_base = base, .iov_len = bytes};
+}
 
 /// A call may move less than asked (it stops at 2 GiB, or at the first bad page).
 void moveAll(Call call, const char* verb, pid_t pid, std::uint64_t address, std::byte* local,
              std::size_t bytes) {
   while (bytes > 0) {
     const iovec here = part(local, bytes);
-    const iovec there = part(reinterpret_cast<void*>(address), bytes);  // NOLINT: an address elsewhere
+    const iovec there =
+        part(reinterpret_cast<void*>(address), bytes);  // NOLINT: an address elsewhere
     const ssize_t moved = call(pid, &here, 1, &there, 1, 0);
     if (moved <= 0) {
       if (moved < 0 && errno == EINTR) continue;
-      failErrno("cannot {} the memory of process {}; set Options::crossMemoryAttach to false (or "
-                "LOCKSTEP_CMA=0) on all ranks to go without",
-                verb, pid);
+      failErrno(
+          "cannot {} the memory of process {}; set Options::crossMemoryAttach to false (or "
+          "LOCKSTEP_CMA=0) on all ranks to go without",
+          verb, pid);
     }
     local += moved;
     address += static_cast<std::uint64_t>(moved);
@@ -47,7 +52,8 @@ void write(pid_t pid, std::uint64_t address, const void* local, std::size_t byte
 
 bool mayRead(pid_t pid, std::uint64_t address, void* local, std::size_t bytes) noexcept {
   const iovec here = part(local, bytes);
-  const iovec there = part(reinterpret_cast<void*>(address), bytes);  // NOLINT: an address elsewhere
+  const iovec there =
+      part(reinterpret_cast<void*>(address), bytes);  // NOLINT: an address elsewhere
   return pid > 0 && ::process_vm_readv(pid, &here, 1, &there, 1, 0) == static_cast<ssize_t>(bytes);
 }
 

@@ -48,9 +48,12 @@ std::optional<CallDescription> read(const CallLine& line) {
   const std::uint64_t what = line.what.load(std::memory_order_relaxed);
   call.count = line.count.load(std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_acquire);
-  if (before % 2 != 0 || line.version.load(std::memory_order_relaxed) != before) return std::nullopt;
-  const std::uint64_t collective = what & 0xff, type = what >> 8 & 0xff, reduction = what >> 16 & 0xff;
-  if (collective >= kCollectives || type >= kDataTypes || reduction >= kReductions || what >> 24 != 0)
+  if (before % 2 != 0 || line.version.load(std::memory_order_relaxed) != before)
+    return std::nullopt;
+  const std::uint64_t collective = what & 0xff, type = what >> 8 & 0xff,
+                      reduction = what >> 16 & 0xff;
+  if (collective >= kCollectives || type >= kDataTypes || reduction >= kReductions ||
+      what >> 24 != 0)
     return std::nullopt;
   call.collective = static_cast<Collective>(collective);
   call.type = static_cast<DataType>(type);
@@ -60,8 +63,9 @@ std::optional<CallDescription> read(const CallLine& line) {
 
 std::string mismatchText(int rank, const CallLine& line, int me, const CallDescription& mine) {
   const std::optional<CallDescription> theirs = read(line);
-  return fmt::format("rank {} called {}, rank {} called {}; all ranks must make the same calls in the same order",
-                     rank, theirs ? toString(*theirs) : "something else", me, toString(mine));
+  return fmt::format(
+      "rank {} called {}, rank {} called {}; all ranks must make the same calls in the same order",
+      rank, theirs ? toString(*theirs) : "something else", me, toString(mine));
 }
 
 }  // namespace lockstep::shm

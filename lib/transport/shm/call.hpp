@@ -1,4 +1,5 @@
-// What a rank is calling, as others may read it: to name a mismatch, and to say who is late with what.
+// What a rank is calling, as others may read it: to name a mismatch, and to say who is late with
+// what.
 #pragma once
 
 #include <cstddef>
@@ -6,9 +7,8 @@
 #include <optional>
 #include <string>
 
-#include <lockstep/types.hpp>
-
 #include "transport/shm/segment.hpp"
+#include <lockstep/types.hpp>
 
 namespace lockstep::shm {
 

@@ -1,5 +1,5 @@
-// The two ends of a channel over shared memory, for one protocol each. They know slots, flags and credits;
-// what the bytes mean (plaintext, ciphertext) is the executor's business.
+// The two ends of a channel over shared memory, for one protocol each. They know slots, flags and
+// credits; what the bytes mean (plaintext, ciphertext) is the executor's business.
 #pragma once
 
 #include <cstddef>
@@ -110,7 +110,8 @@ class InChannel {
   int writer() const { return writer_; }
   Protocol protocol() const { return protocol_; }
 
-  /// Is the whole message of `step` there? `bytes`: its length, which the reader knows from its own plan.
+  /// Is the whole message of `step` there? `bytes`: its length, which the reader knows from its own
+  /// plan.
   bool ready(Step step, std::size_t bytes) const {
     if (protocol_ == Protocol::simple) return arrived(area_->headers[step % kSlots].flag, step);
     const Line* lines = area_->lines[step % kSlots].data();

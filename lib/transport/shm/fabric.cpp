@@ -23,7 +23,8 @@ Fabric::Fabric(Peers& peers, Deadline deadline)
     controls_[index(r)] = reinterpret_cast<const ControlArea*>(theirs_[index(r)].data());
   }
   connectChannels();
-  mine_->status.presence.store(static_cast<std::uint64_t>(Presence::here), std::memory_order_release);
+  mine_->status.presence.store(static_cast<std::uint64_t>(Presence::here),
+                               std::memory_order_release);
 }
 
 void Fabric::connectChannels() {
@@ -35,11 +36,14 @@ void Fabric::connectChannels() {
     return reinterpret_cast<InArea*>(base + layout_.inArea(i));
   };
   const auto baseOf = [&](int r) { return r == rank_ ? own_.data() : theirs_[index(r)].data(); };
-  const auto credits = [](InArea* area, Protocol p) { return p == Protocol::simple ? &area->simple : &area->ll; };
+  const auto credits = [](InArea* area, Protocol p) {
+    return p == Protocol::simple ? &area->simple : &area->ll;
+  };
 
   for (const Protocol protocol : {Protocol::simple, Protocol::ll}) {
     auto& outs = out_[static_cast<std::size_t>(protocol)];
-    for (int r = 0; r <= worldSize_; ++r) outs.emplace_back(outArea(own_.data(), index(r)), protocol);
+    for (int r = 0; r <= worldSize_; ++r)
+      outs.emplace_back(outArea(own_.data(), index(r)), protocol);
     for (int r = 0; r < worldSize_; ++r) {
       if (r == rank_) continue;
       outs[index(r)].addReader(r, credits(inArea(baseOf(r), index(rank_)), protocol));
@@ -47,11 +51,11 @@ void Fabric::connectChannels() {
     }
     auto& ins = in_[static_cast<std::size_t>(protocol)];
     for (int w = 0; w < worldSize_; ++w)
-      ins.emplace_back(outArea(baseOf(w), index(rank_)), credits(inArea(own_.data(), index(w)), protocol),
-                       protocol, w);
+      ins.emplace_back(outArea(baseOf(w), index(rank_)),
+                       credits(inArea(own_.data(), index(w)), protocol), protocol, w);
     for (int w = 0; w < worldSize_; ++w)
-      ins.emplace_back(outArea(baseOf(w), world), credits(inArea(own_.data(), world + index(w)), protocol),
-                       protocol, w);
+      ins.emplace_back(outArea(baseOf(w), world),
+                       credits(inArea(own_.data(), world + index(w)), protocol), protocol, w);
   }
 }
 

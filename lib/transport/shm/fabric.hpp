@@ -1,4 +1,5 @@
-// The shared memory of a communicator: my segment, my peers' segments, and the ends of all channels.
+// The shared memory of a communicator: my segment, my peers' segments, and the ends of all
+// channels.
 #pragma once
 
 #include <cstddef>
@@ -39,7 +40,8 @@ class Fabric {
   std::vector<Mapping> theirs_;
   ControlArea* mine_;
   std::vector<const ControlArea*> controls_;
-  /// Two protocols each; out: by reader, everyone last; in: by writer, then everyone-channels by writer.
+  /// Two protocols each; out: by reader, everyone last; in: by writer, then everyone-channels by
+  /// writer.
   std::vector<OutChannel> out_[2];
   std::vector<InChannel> in_[2];
 };

@@ -45,8 +45,9 @@ std::shared_ptr<Region> Regions::add(Peers& peers, std::size_t bytes, Deadline d
     std::size_t theirs = 0;
     if (sizes[r].size() == sizeof theirs) std::memcpy(&theirs, sizes[r].data(), sizeof theirs);
     if (theirs != bytes)
-      fail(ErrorCode::mismatch, "alloc: rank {} asked for {} bytes, rank {} for {}; ask for the same", r,
-           theirs, peers.rank(), bytes);
+      fail(ErrorCode::mismatch,
+           "alloc: rank {} asked for {} bytes, rank {} for {}; ask for the same", r, theirs,
+           peers.rank(), bytes);
   }
   const Fd file = createSharedMemory("lockstep-buffer", bytes);
   std::vector<Fd> files = peers.exchangeFds(file, deadline);

@@ -29,13 +29,14 @@ struct Region {
 
 class Regions {
  public:
-  /// Collective. `bytes` of zeroed memory that all ranks can reach; the same size everywhere. Regions that
-  /// every rank has dropped are unmapped on this occasion.
+  /// Collective. `bytes` of zeroed memory that all ranks can reach; the same size everywhere.
+  /// Regions that every rank has dropped are unmapped on this occasion.
   std::shared_ptr<Region> add(Peers& peers, std::size_t bytes, Deadline deadline);
 
   /// Where my buffer [data, data + bytes) is. No system call, no allocation.
   Location locate(const void* data, std::size_t bytes) const;
-  /// A peer's buffer in my address space; nullptr when the location is not inside a region we share.
+  /// A peer's buffer in my address space; nullptr when the location is not inside a region we
+  /// share.
   std::byte* resolve(int rank, Location where, std::size_t bytes) const;
 
  private:

@@ -1,5 +1,6 @@
-// What lies where in the shared memory of one rank. A rank writes only its own segment and maps those of
-// its peers read-only: every word has one writer. In sealed communicators all of it is the adversary's.
+// What lies where in the shared memory of one rank. A rank writes only its own segment and maps
+// those of its peers read-only: every word has one writer. In sealed communicators all of it is the
+// adversary's.
 #pragma once
 
 #include <array>
@@ -28,10 +29,12 @@ struct alignas(kCacheLine) SlotHeader {
 static_assert(sizeof(SlotHeader) == kCacheLine);
 
 // ---- lines (protocol "ll": a flag in each cache line, beside the data) ----
-inline constexpr std::size_t kLineBytes = 56;       ///< payload of a line
-inline constexpr std::size_t kFirstLineBytes = 48;  ///< of a message's first line: the fingerprint has the rest
+inline constexpr std::size_t kLineBytes = 56;  ///< payload of a line
+inline constexpr std::size_t kFirstLineBytes =
+    48;  ///< of a message's first line: the fingerprint has the rest
 inline constexpr std::size_t kLines = 148;
-inline constexpr std::size_t kLlBytes = kFirstLineBytes + (kLines - 1) * kLineBytes;  ///< largest message
+inline constexpr std::size_t kLlBytes =
+    kFirstLineBytes + (kLines - 1) * kLineBytes;  ///< largest message
 
 struct alignas(kCacheLine) Line {
   std::array<std::byte, kLineBytes> data;
@@ -70,9 +73,9 @@ enum class Presence : std::uint64_t { joining = 0, here = 1, left = 2, failed = 
 /// Written when the rank fails, aborts or leaves; polled by those who wait.
 struct alignas(kCacheLine) StatusLine {
   Word presence;
-  Word errorCode;    ///< an ErrorCode
-  Word blamedRank;   ///< rank + 1, or 0
-  Word sequence;     ///< of the call that failed
+  Word errorCode;   ///< an ErrorCode
+  Word blamedRank;  ///< rank + 1, or 0
+  Word sequence;    ///< of the call that failed
 };
 
 /// What this rank's latest call is, for messages about ranks that are late or call something else.
@@ -83,11 +86,13 @@ struct alignas(kCacheLine) CallLine {
   Word count;
 };
 
-/// Exposure: where my buffers of this call are. Valid for the epoch in `entered`, until I have closed it.
+/// Exposure: where my buffers of this call are. Valid for the epoch in `entered`, until I have
+/// closed it.
 struct alignas(kCacheLine) ExposureLine {
   Word entered;      ///< epoch
   Word fingerprint;  ///< of the call
-  Word inRegion, in;    ///< region (see regions.hpp) and offset, or kAddress and the address in my process
+  Word inRegion,
+      in;  ///< region (see regions.hpp) and offset, or kAddress and the address in my process
   Word outRegion, out;
 };
 
@@ -108,9 +113,9 @@ struct ControlArea {
   SleepLine sleep;
 };
 
-/// Offsets in the segment of a rank in a world of `worldSize`: control, then an InArea per channel read
-/// (pair with w: index w; everyone-channel of w: index P + w), then an OutArea per channel written (pair
-/// with r: index r; to everyone: index P). Untouched pages cost nothing.
+/// Offsets in the segment of a rank in a world of `worldSize`: control, then an InArea per channel
+/// read (pair with w: index w; everyone-channel of w: index P + w), then an OutArea per channel
+/// written (pair with r: index r; to everyone: index P). Untouched pages cost nothing.
 class Layout {
  public:
   explicit Layout(int worldSize) : worldSize_(static_cast<std::size_t>(worldSize)) {}

@@ -1,0 +1,121 @@
+// The public face: nothing but forwarding.
+#include <exception>
+#include <thread>
+#include <utility>
+
+#include "base/fail.hpp"
+#include "bootstrap/peers.hpp"
+#include "collectives/schedule.hpp"
+#include "communicator/communicator_impl.hpp"
+#include "communicator/settings.hpp"
+#include <lockstep/communicator.hpp>
+
+namespace lockstep {
+
+namespace {
+
+Options checked(Options options, int worldSize) {
+  options = withEnvironment(std::move(options));
+  if (worldSize < 1 || worldSize > schedule::kMaxWorld)
+    fail(ErrorCode::invalidArgument, "world size {}: Lockstep runs 1 to {} ranks on a host",
+         worldSize, schedule::kMaxWorld);
+  if (options.timeout.count() < 1)
+    fail(ErrorCode::invalidArgument, "the timeout must be at least 1 ms");
+  if (isSealed(options.mode) && options.psk.empty() && !options.insecureKeys)
+    fail(ErrorCode::invalidArgument,
+         "mode {} needs Options::psk (32 random bytes that all ranks share), or "
+         "Options::insecureKeys to go without "
+         "authentication",
+         name(options.mode));
+  return options;
+}
+
+}  // namespace
+
+UniqueId UniqueId::create(std::string_view address) {
+  return UniqueId(openMeetingPoint(address));
+}
+
+UniqueId UniqueId::parse(std::string_view text) {
+  checkMeetingPoint(text);
+  return UniqueId(std::string(text));
+}
+
+Communicator Communicator::create(const UniqueId& id, int rank, int worldSize,
+                                  const Options& options) {
+  Options effective = checked(options, worldSize);
+  if (rank < 0 || rank >= worldSize)
+    fail(ErrorCode::invalidArgument, "rank {} is not in a world of {} (0 to {})", rank, worldSize,
+         worldSize - 1);
+  auto peers = joinProcesses(id.text(), rank, worldSize, Deadline::in(effective.timeout));
+  return Communicator(std::make_shared<CommunicatorImpl>(std::move(peers), std::move(effective)));
+}
+
+std::vector<Communicator> Communicator::createInProcess(int worldSize, const Options& options) {
+  const Options effective = checked(options, worldSize);
+  auto ends = joinThreads(worldSize);
+  std::vector<std::shared_ptr<CommunicatorImpl>> impls(ends.size());
+  std::vector<std::exception_ptr> errors(ends.size());
+  std::vector<std::thread> threads;
+  for (std::size_t r = 0; r < ends.size();
+       ++r)  // creation is collective: every rank needs a thread for it
+    threads.emplace_back([&, r] {
+      try {
+        impls[r] = std::make_shared<CommunicatorImpl>(std::move(ends[r]), effective);
+      } catch (...) {
+        errors[r] = std::current_exception();
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  for (const std::exception_ptr& error : errors)
+    if (error) std::rethrow_exception(error);
+  std::vector<Communicator> communicators;
+  for (auto& impl : impls) communicators.push_back(CommunicatorImpl::wrap(std::move(impl)));
+  return communicators;
+}
+
+Communicator::Communicator(std::shared_ptr<CommunicatorImpl> impl) : impl_(std::move(impl)) {}
+Communicator::Communicator(Communicator&&) noexcept = default;
+Communicator& Communicator::operator=(Communicator&&) noexcept = default;
+Communicator::~Communicator() = default;
+
+int Communicator::rank() const noexcept {
+  return impl_->rank();
+}
+int Communicator::worldSize() const noexcept {
+  return impl_->worldSize();
+}
+const Options& Communicator::options() const noexcept {
+  return impl_->options();
+}
+
+void Communicator::allReduce(const void* in, void* out, std::size_t count, DataType type,
+                             Reduction reduction) {
+  impl_->allReduce(in, out, count, type, reduction);
+}
+void Communicator::barrier() {
+  impl_->barrier();
+}
+void Communicator::abort() noexcept {
+  impl_->abort();
+}
+Buffer Communicator::alloc(std::size_t bytes) {
+  return impl_->alloc(bytes);
+}
+Plan Communicator::planAllReduce(std::size_t count, DataType type, bool registered) const {
+  return impl_->explain(count, type, registered);
+}
+Counters Communicator::counters() const noexcept {
+  return impl_->counters();
+}
+std::string Communicator::cipher() const {
+  return impl_->cipher();
+}
+std::string Communicator::keySource() const {
+  return impl_->keySource();
+}
+std::string Communicator::ordinaryPath() const {
+  return impl_->ordinaryPath();
+}
+
+}  // namespace lockstep

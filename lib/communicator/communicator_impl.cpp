@@ -1,0 +1,275 @@
+#include "communicator/communicator_impl.hpp"
+
+#include <atomic>
+#include <cstring>
+#include <limits>
+
+#include <pthread.h>
+
+#include "base/cpu.hpp"
+#include "base/fail.hpp"
+#include "communicator/agreement.hpp"
+
+namespace lockstep {
+
+namespace {
+
+/// Counts forks in the child, where a communicator's sockets, counters and keys must not be used.
+std::atomic<unsigned> forks{0};
+
+unsigned forkGeneration() {
+  static const int registered = ::pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1); });
+  static_cast<void>(registered);
+  return forks.load(std::memory_order_relaxed);
+}
+
+TuningTable loadTuning(const Options& options) {
+  return options.tuningFile.empty() ? TuningTable::builtIn()
+                                    : TuningTable::read(options.tuningFile);
+}
+
+shm::Protocol channelProtocol(HostProtocol protocol) {
+  return protocol == HostProtocol::ll ? shm::Protocol::ll : shm::Protocol::simple;
+}
+
+}  // namespace
+
+// ---- creation and end ----
+
+CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options)
+    : peers_(std::move(peers)),
+      options_(std::move(options)),
+      forkGeneration_(forkGeneration()),
+      tuning_(loadTuning(options_)),
+      aead_(isSealed(options_.mode) ? cc::createAead(options_.cipher) : nullptr),
+      fabric_(*peers_, Deadline::in(options_.timeout)),
+      crossMemoryAttach_(
+          agreement::crossMemoryAttach(*peers_, options_, Deadline::in(options_.timeout))),
+      outnumbered_(agreement::ranksOutnumberCores(*peers_, Deadline::in(options_.timeout))),
+      doorbell_(fabric_, outnumbered_),
+      watch_(fabric_, *peers_),
+      run_(surroundings()) {
+  const Deadline deadline = Deadline::in(options_.timeout);
+  agreement::compare(*peers_, options_, tuning_, aead_.get(), deadline);
+  // A forced pair that does not exist is an error now, not at the first call.
+  static_cast<void>(tuning_.select(situation(Collective::allReduce, 8, true), options_.algorithm,
+                                   options_.protocol));
+  if (aead_ != nullptr) keys_.emplace(agreement::keys(*peers_, options_, aead_, deadline));
+}
+
+CommunicatorImpl::~CommunicatorImpl() {
+  if (forkGeneration_ != forkGeneration()) return;  // the parent's; not ours to leave
+  auto expected = static_cast<std::uint64_t>(shm::Presence::here);
+  fabric_.mine().status.presence.compare_exchange_strong(
+      expected, static_cast<std::uint64_t>(shm::Presence::left));
+}
+
+host::Surroundings CommunicatorImpl::surroundings() {
+  host::Surroundings s{.fabric = fabric_, .regions = regions_, .doorbell = doorbell_, .pids = {}};
+  for (int r = 0; r < worldSize(); ++r) s.pids.push_back(peers_->pidOf(r));
+  s.sameProcess = peers_->sameProcess();
+  s.crossMemoryAttach = crossMemoryAttach_;
+  s.streamingBytes = agreement::streamingBytes(worldSize());
+  s.aead = aead_.get();
+  return s;
+}
+
+void CommunicatorImpl::poison(ErrorCode code, int blamed) noexcept {
+  constexpr auto relaxed = std::memory_order_relaxed;
+  shm::StatusLine& status = fabric_.mine().status;
+  if (status.presence.load(relaxed) == static_cast<std::uint64_t>(shm::Presence::failed)) return;
+  status.errorCode.store(static_cast<std::uint64_t>(code), relaxed);
+  status.blamedRank.store(static_cast<std::uint64_t>(blamed + 1), relaxed);
+  status.sequence.store(sequence_, relaxed);
+  status.presence.store(static_cast<std::uint64_t>(shm::Presence::failed),
+                        std::memory_order_release);
+}
+
+void CommunicatorImpl::abort() noexcept {
+  poison(ErrorCode::aborted, -1);
+}
+
+// ---- calls ----
+
+void CommunicatorImpl::checkUsable() const {
+  if (forkGeneration_ != forkGeneration())
+    fail(ErrorCode::invalidArgument,
+         "a forked child cannot use its parent's communicator; create one after the fork");
+  const shm::StatusLine& status = fabric_.of(rank()).status;
+  if (status.presence.load(std::memory_order_relaxed) ==
+      static_cast<std::uint64_t>(shm::Presence::failed))
+    throw Error(ErrorCode::aborted, rank(), "",
+                "this communicator has failed or was aborted before; create a new one");
+}
+
+void CommunicatorImpl::allReduce(const void* in, void* out, std::size_t count, DataType type,
+                                 Reduction reduction) {
+  if (static_cast<std::size_t>(type) >= kDataTypes ||
+      static_cast<std::size_t>(reduction) >= kReductions)
+    fail(ErrorCode::invalidArgument, "allreduce: no such data type ({}) or reduction ({})",
+         static_cast<int>(type), static_cast<int>(reduction));
+  if (count > std::numeric_limits<std::ptrdiff_t>::max() / sizeOf(type))
+    fail(ErrorCode::invalidArgument, "allreduce: count {} is more than memory can hold", count);
+  const std::size_t bytes = count * sizeOf(type);
+  if (count != 0 && (in == nullptr || out == nullptr))
+    fail(ErrorCode::invalidArgument, "allreduce: {} is null, but count is {}",
+         in == nullptr ? "in" : "out", count);
+  const auto a = reinterpret_cast<std::uintptr_t>(in), b = reinterpret_cast<std::uintptr_t>(out);
+  if (a != b && a < b + bytes && b < a + bytes)
+    fail(ErrorCode::invalidArgument, "allreduce: in and out overlap without being the same");
+  call(Collective::allReduce, in, out, count, type, reduction);
+}
+
+void CommunicatorImpl::barrier() {
+  call(Collective::barrier, nullptr, nullptr, 0, DataType::u8, Reduction::sum);
+}
+
+void CommunicatorImpl::call(Collective collective, const void* in, void* out, std::size_t count,
+                            DataType type, Reduction reduction) {
+  checkUsable();
+  const Plans& plans = plansFor({.collective = collective,
+                                 .type = type,
+                                 .reduction = reduction,
+                                 .inPlace = in == out,
+                                 .bytes = count * sizeOf(type)});
+  host::Call call{.in = in, .out = out, .count = count, .what = {}, .fingerprint = 0};
+  call.what = {.sequence = ++sequence_,
+               .collective = collective,
+               .type = type,
+               .reduction = reduction,
+               .count = count};
+  call.fingerprint = shm::fingerprint(call.what);
+  shm::announce(fabric_.mine().call, call.what);
+  try {
+    watch_.begin(call.what, options_.timeout);
+    run_.begin(*plans.direct, call, plans.ordinary != plans.direct);
+    drive();
+    if (!run_.fellBack()) return;
+    run_.begin(*plans.ordinary, call, false);
+    drive();
+  } catch (const Error& error) {
+    poison(error.code(), error.rank());
+    throw;
+  } catch (...) {
+    poison(ErrorCode::system, rank());
+    throw;
+  }
+}
+
+/// Runs the call to its end, or to a fall-back.
+void CommunicatorImpl::drive() {
+  host::Progress progress = run_.step();
+  if (progress == host::Progress::done) return;
+  host::Wait wait(fabric_, watch_, outnumbered_);
+  while (progress == host::Progress::some || progress == host::Progress::none) {
+    if (progress == host::Progress::some)
+      wait.progress();
+    else
+      wait.pause(run_.awaited());
+    progress = run_.step();
+  }
+}
+
+// ---- plans ----
+
+Situation CommunicatorImpl::situation(Collective collective, std::size_t bytes, bool direct) const {
+  const bool sealed = isSealed(options_.mode);
+  return {.collective = collective,
+          .mode = options_.mode,
+          .worldSize = worldSize(),
+          .bytes = bytes,
+          .direct = !sealed && direct,
+          .zeroCopy = !sealed && (direct || crossMemoryAttach_)};
+}
+
+const CommunicatorImpl::Plans& CommunicatorImpl::plansFor(const Shape& shape) {
+  const std::size_t hash =
+      (shape.bytes ^ shape.bytes >> 7) * 31 + static_cast<std::size_t>(shape.type) * 7 +
+      static_cast<std::size_t>(shape.reduction) * 3 + static_cast<std::size_t>(shape.inPlace);
+  Remembered& place = remembered_[hash % remembered_.size()];
+  if (place.plans.direct != nullptr && place.shape == shape) return place.plans;
+  Plans plans{.direct = planFor(shape, true), .ordinary = nullptr};
+  // Whether all buffers can be read in place is not known to any rank alone. If it would make a
+  // difference, the exposure of the first plan is where the ranks learn it.
+  plans.ordinary =
+      plans.direct->exposes && !peers_->sameProcess() ? planFor(shape, false) : plans.direct;
+  place = {shape, plans};
+  return place.plans;
+}
+
+const host::Plan* CommunicatorImpl::planFor(const Shape& shape, bool direct) {
+  const Choice choice = tuning_.select(situation(shape.collective, shape.bytes, direct),
+                                       options_.algorithm, options_.protocol);
+  const PlanKey key{choice.algorithm, choice.protocol, choice.tileBytes, choice.depth,
+                    shape.type,       shape.reduction, shape.inPlace};
+  std::unique_ptr<host::Plan>& plan = plans_[key];
+  if (plan == nullptr)
+    plan = std::make_unique<host::Plan>(host::lower({.algorithm = choice.algorithm,
+                                                     .type = shape.type,
+                                                     .reduction = shape.reduction,
+                                                     .mode = options_.mode,
+                                                     .inPlace = shape.inPlace,
+                                                     .protocol = channelProtocol(choice.protocol),
+                                                     .tileBytes = choice.tileBytes,
+                                                     .depth = choice.depth},
+                                                    fabric_, keys_ ? &*keys_ : nullptr));
+  return plan.get();
+}
+
+// ---- memory ----
+
+Buffer CommunicatorImpl::alloc(std::size_t bytes) {
+  checkUsable();
+  if (bytes == 0 || bytes > std::numeric_limits<std::ptrdiff_t>::max() / 2)
+    fail(ErrorCode::invalidArgument, "alloc: {} bytes", bytes);
+  Buffer buffer;
+  buffer.size_ = bytes;
+  if (isSealed(options_.mode) ||
+      peers_->sameProcess()) {  // private: plaintext stays; threads reach it anyway
+    auto memory = std::make_shared<Mapping>(Mapping::anonymous(bytes));
+    buffer.data_ = memory->data();
+    buffer.owner_ = std::move(memory);
+    return buffer;
+  }
+  auto region = regions_.add(*peers_, bytes, Deadline::in(options_.timeout));
+  buffer.data_ = region->mine();
+  buffer.owner_ = std::move(region);
+  return buffer;
+}
+
+// ---- telling ----
+
+lockstep::Plan CommunicatorImpl::explain(std::size_t count, DataType type, bool registered) const {
+  const bool direct = registered || peers_->sameProcess();
+  const Choice choice =
+      tuning_.select(situation(Collective::allReduce, count * sizeOf(type), direct),
+                     options_.algorithm, options_.protocol);
+  lockstep::Plan plan;
+  plan.algorithm = choice.algorithm->name;
+  plan.protocol = name(choice.protocol);
+  plan.tileBytes = choice.protocol == HostProtocol::zeroCopy ? 0 : choice.tileBytes;
+  plan.depth = choice.depth;
+  if (choice.protocol != HostProtocol::zeroCopy)
+    plan.transport =
+        isSealed(options_.mode) ? "sealed records in shared memory" : "slots in shared memory";
+  else
+    plan.transport = direct ? "shared memory, read in place" : "process_vm_readv";
+  return plan;
+}
+
+std::string CommunicatorImpl::cipher() const {
+  return aead_ == nullptr ? "none" : std::string(aead_->name());
+}
+
+std::string CommunicatorImpl::keySource() const {
+  if (aead_ == nullptr) return "none";
+  return options_.psk.empty() ? "unauthenticated (insecure)" : "X25519 and pre-shared key";
+}
+
+std::string CommunicatorImpl::ordinaryPath() const {
+  if (isSealed(options_.mode)) return "slots";
+  if (peers_->sameProcess()) return "same process";
+  return crossMemoryAttach_ ? "process_vm_readv" : "slots";
+}
+
+}  // namespace lockstep

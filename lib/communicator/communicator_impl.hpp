@@ -1,0 +1,103 @@
+// One rank of a communicator: owns everything, knows how the parts go together.
+#pragma once
+
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+
+#include "bootstrap/peers.hpp"
+#include "cc_mode/keys/key_ring.hpp"
+#include "communicator/tuning.hpp"
+#include "communicator/watch.hpp"
+#include "executor/host/plan.hpp"
+#include "executor/host/run.hpp"
+#include "executor/host/wait.hpp"
+#include "transport/shm/fabric.hpp"
+#include "transport/shm/regions.hpp"
+#include <lockstep/communicator.hpp>
+
+namespace lockstep {
+
+class CommunicatorImpl {
+ public:
+  /// Collective. `options` with the environment already applied.
+  CommunicatorImpl(std::unique_ptr<Peers> peers, Options options);
+  ~CommunicatorImpl();
+
+  static Communicator wrap(std::shared_ptr<CommunicatorImpl> impl) {
+    return Communicator(std::move(impl));
+  }
+
+  int rank() const { return fabric_.rank(); }
+  int worldSize() const { return fabric_.worldSize(); }
+  const Options& options() const { return options_; }
+
+  void allReduce(const void* in, void* out, std::size_t count, DataType type, Reduction reduction);
+  void barrier();
+  void abort() noexcept;
+  Buffer alloc(std::size_t bytes);
+
+  lockstep::Plan explain(std::size_t count, DataType type, bool registered) const;
+  Counters counters() const { return run_.counters(); }
+  std::string cipher() const;
+  std::string keySource() const;
+  std::string ordinaryPath() const;
+
+ private:
+  /// What two calls must have in common to share plans.
+  struct Shape {
+    Collective collective = Collective::allReduce;
+    DataType type = DataType::f32;
+    Reduction reduction = Reduction::sum;
+    bool inPlace = false;
+    std::size_t bytes = 0;
+    friend bool operator==(const Shape&, const Shape&) = default;
+  };
+  /// `direct` is run; if it exposes buffers that cannot all be read in place, `ordinary` is (when
+  /// not the same).
+  struct Plans {
+    const host::Plan* direct = nullptr;
+    const host::Plan* ordinary = nullptr;
+  };
+  struct Remembered {
+    Shape shape;
+    Plans plans;
+  };
+
+  host::Surroundings surroundings();
+
+  void checkUsable() const;
+  void call(Collective collective, const void* in, void* out, std::size_t count, DataType type,
+            Reduction reduction);
+  void drive();
+  void poison(ErrorCode code, int blamed) noexcept;
+
+  Situation situation(Collective collective, std::size_t bytes, bool direct) const;
+  const Plans& plansFor(const Shape& shape);
+  const host::Plan* planFor(const Shape& shape, bool direct);
+
+  std::unique_ptr<Peers> peers_;
+  Options options_;
+  unsigned forkGeneration_;
+  TuningTable tuning_;
+  std::shared_ptr<const cc::Aead> aead_;
+  shm::Fabric fabric_;
+  shm::Regions regions_;
+  bool crossMemoryAttach_ = false;
+  bool outnumbered_ = false;
+  std::optional<cc::KeyRing> keys_;
+  host::Doorbell doorbell_;
+  Watch watch_;
+  host::Run run_;
+  std::uint64_t sequence_ = 0;
+
+  using PlanKey = std::tuple<const schedule::Algorithm*, HostProtocol, std::size_t, int, DataType,
+                             Reduction, bool>;
+  std::map<PlanKey, std::unique_ptr<host::Plan>> plans_;
+  std::array<Remembered, 64> remembered_;  ///< the plans of recent shapes, by hash
+};
+
+}  // namespace lockstep

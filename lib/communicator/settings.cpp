@@ -1,0 +1,62 @@
+#include "communicator/settings.hpp"
+
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <string_view>
+
+#include "base/fail.hpp"
+
+namespace lockstep {
+
+namespace {
+
+constexpr std::array kSettings{
+    Setting{"LOCKSTEP_TIMEOUT_MS", "milliseconds", "30000",
+            "bound of every wait (Options::timeout)"},
+    Setting{"LOCKSTEP_ALGORITHM", "name", "", "forces an algorithm (Options::algorithm)"},
+    Setting{"LOCKSTEP_PROTOCOL", "ll | simple | zero_copy", "",
+            "forces a protocol (Options::protocol)"},
+    Setting{"LOCKSTEP_CIPHER", "ipsec-mb | openssl", "", "forces an AEAD (Options::cipher)"},
+    Setting{"LOCKSTEP_TUNING_FILE", "path", "", "tuning table in JSON (Options::tuningFile)"},
+    Setting{"LOCKSTEP_CMA", "0 | 1", "1", "0: never process_vm_readv (Options::crossMemoryAttach)"},
+};
+
+std::string_view variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::string_view{} : std::string_view{value};
+}
+
+void fill(std::string& option, const char* name) {
+  if (option.empty()) option = variable(name);
+}
+
+}  // namespace
+
+std::span<const Setting> settings() {
+  return kSettings;
+}
+
+Options withEnvironment(Options options) {
+  if (const auto text = variable("LOCKSTEP_TIMEOUT_MS");
+      !text.empty() && options.timeout == Options{}.timeout) {
+    long value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size() || value < 1 || value > 86400000)
+      fail(ErrorCode::invalidArgument,
+           "LOCKSTEP_TIMEOUT_MS is '{}'; it takes 1 to 86400000 milliseconds", text);
+    options.timeout = std::chrono::milliseconds(value);
+  }
+  fill(options.algorithm, "LOCKSTEP_ALGORITHM");
+  fill(options.protocol, "LOCKSTEP_PROTOCOL");
+  fill(options.cipher, "LOCKSTEP_CIPHER");
+  fill(options.tuningFile, "LOCKSTEP_TUNING_FILE");
+  if (const auto text = variable("LOCKSTEP_CMA"); !text.empty()) {
+    if (text != "0" && text != "1")
+      fail(ErrorCode::invalidArgument, "LOCKSTEP_CMA is '{}'; it takes 0 or 1", text);
+    if (text == "0") options.crossMemoryAttach = false;
+  }
+  return options;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,260 @@
+#include "communicator/tuning.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <limits>
+#include <sstream>
+
+#include <nlohmann/json.hpp>
+
+#include "base/fail.hpp"
+
+namespace lockstep {
+
+namespace {
+
+constexpr std::array<std::string_view, 3> kProtocolNames{"ll", "simple", "zero_copy"};
+constexpr std::array<std::string_view, 3> kBuffersNames{"any", "registered", "ordinary"};
+constexpr std::size_t kAnySize = std::numeric_limits<std::size_t>::max();
+constexpr std::size_t KiB = 1024;
+constexpr int kMaxDepth = 8;  // slots of a channel
+
+constexpr std::uint8_t bit(Mode mode) {
+  return static_cast<std::uint8_t>(1U << static_cast<unsigned>(mode));
+}
+constexpr std::uint8_t kClear = bit(Mode::p2p) | bit(Mode::multicast);
+constexpr std::uint8_t kSealed = bit(Mode::cc) | bit(Mode::ccMulticast);
+
+schedule::Edges edgesOf(HostProtocol protocol) {
+  return protocol == HostProtocol::zeroCopy ? schedule::Edges::exposure : schedule::Edges::channels;
+}
+
+bool matches(const Rule& rule, const Situation& s) {
+  const bool buffers =
+      rule.buffers == Buffers::any || (rule.buffers == Buffers::direct) == s.direct;
+  const bool possible =
+      rule.protocol != HostProtocol::zeroCopy || (s.zeroCopy && !isSealed(s.mode));
+  return rule.collective == s.collective && (rule.modes & bit(s.mode)) != 0 && buffers &&
+         possible && s.worldSize >= rule.minRanks && s.worldSize <= rule.maxRanks &&
+         s.bytes <= rule.maxBytes;
+}
+
+std::string algorithmNames() {
+  std::string names;
+  for (const schedule::Algorithm* a : schedule::algorithms())
+    if (names.find(a->name) == std::string::npos)
+      names += (names.empty() ? "" : ", ") + std::string(a->name);
+  return names;
+}
+
+// ---- reading ----
+
+/// One rule of a file, with the place for error texts.
+class RuleReader {
+ public:
+  RuleReader(const nlohmann::json& json, std::string where)
+      : json_(json), where_(std::move(where)) {
+    if (!json.is_object()) bad("a rule must be an object");
+  }
+
+  Rule read() {
+    static constexpr std::array<std::string_view, 9> kKnown{"op",       "modes",      "buffers",
+                                                            "ranks",    "max_bytes",  "algorithm",
+                                                            "protocol", "tile_bytes", "depth"};
+    for (const auto& [key, value] : json_.items())
+      if (std::find(kKnown.begin(), kKnown.end(), key) == kKnown.end())
+        bad("unknown key '" + key + "'");
+    Rule rule;
+    const auto collective = parseCollective(text("op"));
+    if (!collective) bad("'op' must be allreduce or barrier");
+    rule.collective = *collective;
+    readModes(rule);
+    if (json_.contains("buffers")) {
+      const auto buffers = detail::parseName<Buffers>(kBuffersNames, text("buffers"));
+      if (!buffers) bad("'buffers' must be any, registered or ordinary");
+      rule.buffers = *buffers;
+    }
+    readRanks(rule);
+    if (json_.contains("max_bytes"))
+      rule.maxBytes = number("max_bytes", 0, kAnySize);
+    else
+      rule.maxBytes = kAnySize;
+    const auto protocol = parseProtocol(text("protocol"));
+    if (!protocol) bad("'protocol' must be ll, simple or zero_copy");
+    rule.protocol = *protocol;
+    rule.algorithm = text("algorithm");
+    if (schedule::findAlgorithm(Collective::allReduce, rule.algorithm, edgesOf(rule.protocol)) ==
+        nullptr)
+      bad(fmt::format("there is no '{}' with protocol {}; algorithms: {}", rule.algorithm,
+                      name(rule.protocol), algorithmNames()));
+    rule.tileBytes =
+        json_.contains("tile_bytes") ? number("tile_bytes", 64, std::size_t{1} << 30) : 64 * KiB;
+    rule.depth = json_.contains("depth") ? static_cast<int>(number("depth", 1, kMaxDepth)) : 1;
+    return rule;
+  }
+
+ private:
+  [[noreturn]] void bad(const std::string& what) const {
+    fail(ErrorCode::invalidArgument, "{}: {}", where_, what);
+  }
+  std::string text(const char* key) const {
+    if (!json_.contains(key) || !json_.at(key).is_string())
+      bad(fmt::format("'{}' must be a string", key));
+    return json_.at(key).get<std::string>();
+  }
+  std::size_t number(const char* key, std::size_t least, std::size_t most) const {
+    if (!json_.at(key).is_number_unsigned() || json_.at(key).get<std::uint64_t>() < least ||
+        json_.at(key).get<std::uint64_t>() > most)
+      bad(fmt::format("'{}' must be a whole number from {} to {}", key, least, most));
+    return json_.at(key).get<std::size_t>();
+  }
+  void readModes(Rule& rule) const {
+    if (!json_.contains("modes") || !json_.at("modes").is_array())
+      bad("'modes' must be a list of modes");
+    for (const auto& entry : json_.at("modes")) {
+      const auto mode = entry.is_string() ? parseMode(entry.get<std::string>()) : std::nullopt;
+      if (!mode) bad("'modes' may hold p2p, multicast, cc and cc-multicast");
+      rule.modes |= bit(*mode);
+    }
+  }
+  void readRanks(Rule& rule) const {
+    if (!json_.contains("ranks")) return;
+    const auto& ranks = json_.at("ranks");
+    const bool pair = ranks.is_array() && ranks.size() == 2 && ranks[0].is_number_unsigned() &&
+                      ranks[1].is_number_unsigned();
+    if (!pair || ranks[0] < 1 || ranks[1] < ranks[0] || ranks[1] > schedule::kMaxWorld)
+      bad(fmt::format("'ranks' must be [least, most], 1 to {}", schedule::kMaxWorld));
+    rule.minRanks = ranks[0].get<int>();
+    rule.maxRanks = ranks[1].get<int>();
+  }
+
+  const nlohmann::json& json_;
+  std::string where_;
+};
+
+Choice toChoice(const Rule& rule) {
+  return {schedule::findAlgorithm(Collective::allReduce, rule.algorithm, edgesOf(rule.protocol)),
+          rule.protocol, rule.tileBytes, rule.depth};
+}
+
+}  // namespace
+
+std::string_view name(HostProtocol protocol) {
+  return kProtocolNames[static_cast<std::size_t>(protocol)];
+}
+std::optional<HostProtocol> parseProtocol(std::string_view text) {
+  return detail::parseName<HostProtocol>(kProtocolNames, text);
+}
+
+// How these were found: README.md of this folder. Small messages: one exchange, flag beside the
+// data. Large ones in the clear: each rank reduces its share straight from and into everybody's
+// buffers. Sealed: the algorithm with the fewest sealed and opened bytes, in tiles that stay in the
+// cache.
+TuningTable TuningTable::builtIn() {
+  constexpr auto kAll = Collective::allReduce;
+  TuningTable table;
+  table.rules_ = {
+      {Collective::barrier, kClear | kSealed, Buffers::any, 1, 64, kAnySize, "one_shot",
+       HostProtocol::ll, 64, 1},
+      {kAll, kClear, Buffers::any, 1, 64, 2 * KiB, "one_shot", HostProtocol::ll, 8 * KiB, 1},
+      {kAll, kClear, Buffers::direct, 1, 64, kAnySize, "two_shot", HostProtocol::zeroCopy, 0, 1},
+      {kAll, kClear, Buffers::ordinary, 1, 4, 16 * KiB, "one_shot", HostProtocol::simple, 64 * KiB,
+       1},
+      {kAll, kClear, Buffers::ordinary, 1, 64, kAnySize, "two_shot", HostProtocol::zeroCopy, 0, 1},
+      {kAll, kClear, Buffers::any, 1, 64, kAnySize, "two_shot", HostProtocol::simple, 128 * KiB, 4},
+      {kAll, kSealed, Buffers::any, 1, 64, 1 * KiB, "one_shot", HostProtocol::ll, 8 * KiB, 1},
+      {kAll, kSealed, Buffers::any, 1, 2, 32 * KiB, "one_shot", HostProtocol::simple, 16 * KiB, 8},
+      {kAll, kSealed, Buffers::any, 1, 64, kAnySize, "two_shot", HostProtocol::simple, 64 * KiB, 4},
+  };
+  return table;
+}
+
+TuningTable TuningTable::parse(std::string_view json, std::string_view source) {
+  nlohmann::json root;
+  try {
+    root = nlohmann::json::parse(json);
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorCode::invalidArgument, "tuning file {} is not JSON: {}", source, error.what());
+  }
+  if (!root.is_object() || root.value("version", nlohmann::json()) != 1 ||
+      !root.contains("rules") || !root.at("rules").is_array())
+    fail(ErrorCode::invalidArgument, "tuning file {}: expected {{\"version\": 1, \"rules\": [..]}}",
+         source);
+  TuningTable table;
+  std::size_t number = 0;
+  for (const auto& rule : root.at("rules"))
+    table.rules_.push_back(
+        RuleReader(rule, fmt::format("tuning file {}, rule {}", source, ++number)).read());
+  // What the file leaves open, the built-in rules decide.
+  const TuningTable rest = builtIn();
+  table.rules_.insert(table.rules_.end(), rest.rules_.begin(), rest.rules_.end());
+  return table;
+}
+
+TuningTable TuningTable::read(const std::string& path) {
+  constexpr std::size_t kMostBytes = std::size_t{1} << 20;
+  std::ifstream file(path, std::ios::binary);
+  if (!file) fail(ErrorCode::invalidArgument, "cannot read tuning file {}; does it exist?", path);
+  std::string text(kMostBytes + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  if (text.size() > kMostBytes)
+    fail(ErrorCode::invalidArgument, "tuning file {} is larger than 1 MiB", path);
+  return parse(text, path);
+}
+
+Choice TuningTable::select(const Situation& situation, std::string_view algorithm,
+                           std::string_view protocol) const {
+  const bool forced =
+      situation.collective != Collective::barrier && !(algorithm.empty() && protocol.empty());
+  if (!forced) {
+    for (const Rule& rule : rules_)
+      if (matches(rule, situation)) return toChoice(rule);
+    fail(ErrorCode::internal, "no tuning rule covers {} of {} bytes", name(situation.collective),
+         situation.bytes);
+  }
+  std::optional<HostProtocol> wanted;
+  if (!protocol.empty()) {
+    wanted = parseProtocol(protocol);
+    if (!wanted)
+      fail(ErrorCode::invalidArgument, "protocol '{}': there are ll, simple and zero_copy",
+           protocol);
+  }
+  if (!algorithm.empty() && schedule::findAlgorithm(Collective::allReduce, algorithm,
+                                                    schedule::Edges::channels) == nullptr)
+    fail(ErrorCode::invalidArgument, "algorithm '{}': there are {}", algorithm, algorithmNames());
+  // A rule that agrees with what is forced has the right tile; else sizes that suit every
+  // algorithm.
+  for (const Rule& rule : rules_)
+    if (matches(rule, situation) && (algorithm.empty() || rule.algorithm == algorithm) &&
+        (!wanted || rule.protocol == *wanted))
+      return toChoice(rule);
+  const bool mayExpose = situation.zeroCopy && !isSealed(situation.mode);
+  const std::string_view wantedAlgorithm = algorithm.empty() ? "two_shot" : algorithm;
+  if (!wanted) wanted = situation.bytes <= 2 * KiB ? HostProtocol::ll : HostProtocol::simple;
+  if (*wanted == HostProtocol::zeroCopy && isSealed(situation.mode))
+    fail(ErrorCode::invalidArgument,
+         "protocol zero_copy is not allowed in mode {}: plaintext would leave the rank",
+         name(situation.mode));
+  if (*wanted == HostProtocol::zeroCopy && !mayExpose) wanted = HostProtocol::simple;
+  const auto* found =
+      schedule::findAlgorithm(Collective::allReduce, wantedAlgorithm, edgesOf(*wanted));
+  if (found == nullptr)
+    fail(ErrorCode::invalidArgument,
+         "algorithm '{}' has no protocol '{}' (zero_copy: one_shot and two_shot)", wantedAlgorithm,
+         name(*wanted));
+  return {found, *wanted, *wanted == HostProtocol::ll ? 8 * KiB : 64 * KiB,
+          *wanted == HostProtocol::simple ? 4 : 1};
+}
+
+std::string TuningTable::text() const {
+  std::string text;
+  for (const Rule& r : rules_)
+    text += fmt::format("{} {} {} {}-{} {} {} {} {} {}\n", name(r.collective), r.modes,
+                        static_cast<int>(r.buffers), r.minRanks, r.maxRanks, r.maxBytes,
+                        r.algorithm, name(r.protocol), r.tileBytes, r.depth);
+  return text;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,113 @@
+#include "communicator/watch.hpp"
+
+#include <chrono>
+
+#include "base/fail.hpp"
+#include <lockstep/error.hpp>
+
+namespace lockstep {
+
+namespace {
+
+// A wait this long is worth a look at the other ranks' calls, and a system call to see whether they
+// live. The bound for a dead process to be noticed is 100 ms.
+constexpr auto kCallsInterval = std::chrono::milliseconds(2);
+constexpr auto kPresenceInterval = std::chrono::milliseconds(10);
+
+shm::Presence presenceOf(const shm::Fabric& fabric, int rank) {
+  return static_cast<shm::Presence>(
+      fabric.of(rank).status.presence.load(std::memory_order_acquire));
+}
+
+}  // namespace
+
+void Watch::checkAbort() {
+  for (int r = 0; r < fabric_.worldSize(); ++r)
+    if (presenceOf(fabric_, r) == shm::Presence::failed) throwFailed(r);
+}
+
+void Watch::throwFailed(int rank) const {
+  const shm::StatusLine& status = fabric_.of(rank).status;
+  const std::uint64_t code = status.errorCode.load(std::memory_order_relaxed);
+  const std::uint64_t blamed = status.blamedRank.load(std::memory_order_relaxed);
+  const std::uint64_t sequence = status.sequence.load(std::memory_order_relaxed);
+  const auto known = code <= static_cast<std::uint64_t>(ErrorCode::internal);
+  const std::string why = known ? std::string(name(static_cast<ErrorCode>(code))) : "unknown error";
+  const std::string whom = blamed != 0 && blamed <= static_cast<std::uint64_t>(fabric_.worldSize())
+                               ? fmt::format(", it blames rank {}", blamed - 1)
+                               : "";
+  throw Error(ErrorCode::aborted, rank, shm::toString(call_),
+              fmt::format("{}: rank {} gave up in call #{} ({}{}); this communicator cannot go on",
+                          shm::toString(call_), rank, sequence, why, whom));
+}
+
+void Watch::checkAll(const shm::Awaited& awaited) {
+  checkAbort();
+  const auto now = Clock::now();
+  if (!started_) {
+    started_ = true;
+    start_ = now;
+    nextCalls_ = now + kCallsInterval;
+    nextPresence_ = now + kPresenceInterval;
+    return;
+  }
+  if (now >= nextCalls_) {
+    nextCalls_ = now + kCallsInterval;
+    checkCalls();
+  }
+  if (now >= nextPresence_) {
+    nextPresence_ = now + kPresenceInterval;
+    checkPresence(awaited);
+  }
+  if (now - start_ >= timeout_) throwTimeout(awaited);
+}
+
+/// Ranks in different calls may wait for each other on different channels, where no message carries
+/// a fingerprint.
+void Watch::checkCalls() const {
+  for (int r = 0; r < fabric_.worldSize(); ++r) {
+    const auto theirs = shm::read(fabric_.of(r).call);
+    if (theirs && theirs->sequence == call_.sequence && !(*theirs == call_))
+      throw Error(ErrorCode::mismatch, r, shm::toString(call_),
+                  shm::mismatchText(r, fabric_.of(r).call, fabric_.rank(), call_));
+  }
+}
+
+void Watch::checkPresence(const shm::Awaited& awaited) {
+  const std::uint64_t gone = peers_.gone();
+  for (int r = 0; r < fabric_.worldSize(); ++r) {
+    const bool left = presenceOf(fabric_, r) == shm::Presence::left;
+    if ((gone >> r & 1) == 0 && !left) continue;
+    if (presenceOf(fabric_, r) == shm::Presence::failed)
+      throwFailed(r);  // it told us before it died
+    if (!left)
+      throw Error(
+          ErrorCode::peerDied, r, shm::toString(call_),
+          fmt::format(
+              "{}: the process of rank {} has died; the others must create a new communicator "
+              "without it",
+              shm::toString(call_), r));
+    if (awaited.rank == r)
+      throw Error(ErrorCode::peerDied, r, shm::toString(call_),
+                  fmt::format("{}: rank {} has destroyed its communicator without making this call",
+                              shm::toString(call_), r));
+  }
+}
+
+void Watch::throwTimeout(const shm::Awaited& awaited) const {
+  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(timeout_).count();
+  const auto theirs = shm::read(fabric_.of(awaited.rank).call);
+  std::string state = "has made no call yet";
+  if (theirs && *theirs == call_)
+    state = "is in the same call, and slow or waiting itself";
+  else if (theirs && theirs->sequence != 0)
+    state = fmt::format("is late: its latest call is {}", shm::toString(*theirs));
+  throw Error(
+      ErrorCode::timeout, awaited.rank, shm::toString(call_),
+      fmt::format(
+          "{}: rank {} waited {} ms for rank {}, which {}. Raise Options::timeout if that is "
+          "no fault",
+          shm::toString(call_), fabric_.rank(), milliseconds, awaited.rank, state));
+}
+
+}  // namespace lockstep

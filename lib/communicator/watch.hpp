@@ -1,0 +1,41 @@
+// What ends a wait: another rank's failure, a dead process, a call that does not match, the
+// deadline.
+#pragma once
+
+#include <cstdint>
+
+#include "base/clock.hpp"
+#include "bootstrap/peers.hpp"
+#include "executor/host/wait.hpp"
+#include "transport/shm/call.hpp"
+
+namespace lockstep {
+
+class Watch final : public host::Guard {
+ public:
+  Watch(shm::Fabric& fabric, Peers& peers) : fabric_(fabric), peers_(peers) {}
+
+  /// Before each call. Reads no clock.
+  void begin(const shm::CallDescription& call, Clock::duration timeout) {
+    call_ = call;
+    timeout_ = timeout;
+    started_ = false;
+  }
+  void checkAbort() override;
+  void checkAll(const shm::Awaited& awaited) override;
+
+ private:
+  void checkCalls() const;
+  void checkPresence(const shm::Awaited& awaited);
+  [[noreturn]] void throwTimeout(const shm::Awaited& awaited) const;
+  [[noreturn]] void throwFailed(int rank) const;
+
+  shm::Fabric& fabric_;
+  Peers& peers_;
+  shm::CallDescription call_;
+  Clock::duration timeout_{};
+  bool started_ = false;  ///< the clock has been read in this call
+  Clock::time_point start_, nextCalls_, nextPresence_;
+};
+
+}  // namespace lockstep
