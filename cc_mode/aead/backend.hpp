@@ -1,0 +1,27 @@
+// What the implementations of AES-256-GCM share with createAead, and with nobody else.
+#pragma once
+
+#include <memory>
+
+#include "base/fail.hpp"
+#include "cc_mode/aead/aead.hpp"
+
+namespace lockstep::cc {
+
+/// Each makes its Aead, or gives null where this build or this processor does not have it.
+std::shared_ptr<const Aead> createIpsecMb();
+std::shared_ptr<const Aead> createOpenssl();
+
+/// Far above any record of ours, and below what OpenSSL's `int` lengths and GCM (2^36 - 32 bytes,
+/// NIST SP 800-38D section 5.2.1.1) take.
+inline constexpr std::size_t kMaxRecordBytes = std::size_t{1} << 30;
+
+/// Throws internal for sizes that would make a library write past `to`, or do nothing at all.
+inline void checkSizes(ConstPrivateBytes aad, ConstPrivateBytes from, PrivateBytes to) {
+  if (from.size() != to.size() || from.size() > kMaxRecordBytes || aad.size() > kMaxRecordBytes)
+      [[unlikely]]
+    fail(ErrorCode::internal, "AEAD of {} bytes into {} with {} bytes of additional data",
+         from.size(), to.size(), aad.size());
+}
+
+}  // namespace lockstep::cc

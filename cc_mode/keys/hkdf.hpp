@@ -1,0 +1,32 @@
+// SHA-256 and what is made of it: HMAC, and HKDF (RFC 5869), by OpenSSL.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+namespace lockstep::cc {
+
+inline constexpr std::size_t kHashBytes = 32;
+using Hash = std::array<std::byte, kHashBytes>;
+using Bytes = std::span<const std::byte>;
+
+inline Bytes bytesOf(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
+
+/// All throw system if OpenSSL refuses.
+Hash sha256(Bytes data);
+Hash hmacSha256(Bytes key, Bytes data);
+
+/// A pseudorandom key out of `secret`, which is not empty. An empty salt stands for 32 zero bytes.
+void hkdfExtract(Bytes salt, Bytes secret, std::span<std::byte, kHashBytes> pseudorandomKey);
+/// `key` out of a pseudorandom key, for the purpose that `info` names; at most 255 * 32 bytes.
+void hkdfExpand(std::span<const std::byte, kHashBytes> pseudorandomKey, Bytes info,
+                std::span<std::byte> key);
+
+/// In time that depends on the length alone.
+bool equalInConstantTime(const Hash& a, const Hash& b);
+
+}  // namespace lockstep::cc
