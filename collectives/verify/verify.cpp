@@ -1,5 +1,7 @@
 #include "collectives/verify/verify.hpp"
 
+#include <algorithm>
+
 #include "collectives/verify/event_graph.hpp"
 #include "collectives/verify/replay.hpp"
 #include "collectives/verify/sealing.hpp"
@@ -11,15 +13,21 @@ namespace {
 
 constexpr std::uint32_t kMaxDepth = 3;
 constexpr std::uint32_t kCalls = 2;
+constexpr std::size_t kNamedOfCircle = 8;  ///< operations of a circular wait that a fault names
 
-/// Exposing schedules treat the message as one tile.
+/// Exposing schedules treat the message as one tile, and a barrier has no message: more tiles would
+/// hide a barrier that holds from its second tile on only.
+bool isOneTile(const Schedule& schedule) {
+  return schedule.exposes || schedule.collective == Collective::barrier;
+}
+
 std::uint32_t maxDepth(const Schedule& schedule) {
-  return schedule.exposes ? 1 : kMaxDepth;
+  return isOneTile(schedule) ? 1 : kMaxDepth;
 }
 
 /// 2D+1 tiles: each place of a tile in flight is used, reused, and reused while others still run.
 std::uint32_t tilesFor(const Schedule& schedule, std::uint32_t depth) {
-  return schedule.exposes ? 1 : 2 * depth + 1;
+  return isOneTile(schedule) ? 1 : 2 * depth + 1;
 }
 
 /// Circular waits, when every channel has `slots` slots.
@@ -32,8 +40,10 @@ void checkProgress(const Schedule& schedule, const Wiring& wiring, std::uint32_t
     const std::vector<std::uint32_t> circle = graph.circle();
     if (circle.empty()) continue;
     std::string text;
-    for (const std::uint32_t event : circle) text += graph.describe(event) + ", which waits for ";
-    faults.add("deadlock, a circular wait: {}the first", text);
+    for (std::size_t i = 0; i < std::min(circle.size(), kNamedOfCircle); ++i)
+      text += graph.describe(circle[i]) + ", which waits for ";
+    const bool isLonger = circle.size() > kNamedOfCircle;
+    faults.add("deadlock, a circular wait: {}{}the first", text, isLonger ? ".. " : "");
   }
 }
 

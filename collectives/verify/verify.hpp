@@ -37,7 +37,7 @@ struct Verdict {
 /// The five proofs of the specification: right result, no deadlock, no race, bounds, sealing; for
 /// one tile, for 2D+1 tiles in flight D at a time (D = 1, 2, 3), and for two calls in a row with
 /// any skew. Holds for all D >= 1 and all channels of kMinSlots slots or more. Stops collecting
-/// after 20 faults. Pure; a few milliseconds for 8 ranks.
+/// after 20 faults. Pure; about a millisecond for 8 ranks, 0.3 s for 64.
 Verdict verify(const Schedule& schedule, const Policy& policy);
 
 }  // namespace lockstep::schedule

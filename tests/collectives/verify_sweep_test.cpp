@@ -1,0 +1,62 @@
+// Every algorithm, at many world sizes, in the clear. (Sealed: tests/cc_mode.)
+#include <set>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "collectives/registry.hpp"
+#include "collectives/verify/verify.hpp"
+
+namespace lockstep::schedule {
+namespace {
+
+std::string title(const Algorithm& a, const Shape& shape) {
+  return fmt::format("{}{} of {} ranks{}{}", a.name, a.edges == Edges::exposure ? " exposed" : "",
+                     shape.worldSize, shape.inPlace ? " in place" : "",
+                     shape.multicast ? " multicast" : "");
+}
+
+/// As a communicator would run it.
+Schedule delivered(const Algorithm& a, const Shape& shape) {
+  Schedule s = generate(a, shape);
+  return shape.multicast ? s : deliverUnicast(std::move(s));
+}
+
+void expectProven(const Algorithm& a, const Shape& shape) {
+  SCOPED_TRACE(title(a, shape));
+  const Verdict verdict = verify(delivered(a, shape), {});
+  EXPECT_THAT(verdict.faults, testing::IsEmpty());
+  if (a.rankOrder) {
+    EXPECT_TRUE(verdict.rankOrder);
+  }
+}
+
+TEST(VerifySweep, EveryAlgorithmIsProvenAtEveryWorldSize) {
+  ASSERT_FALSE(algorithms().empty());
+  for (const Algorithm* a : algorithms())
+    for (int world = 1; world <= 17; ++world)
+      for (const bool inPlace : {false, true})
+        for (const bool multicast : {false, true}) expectProven(*a, {world, inPlace, multicast});
+}
+
+TEST(VerifySweep, TheLargestWorldToo) {
+  for (const Algorithm* a : algorithms())
+    for (const bool multicast : {false, true}) expectProven(*a, {kMaxWorld, true, multicast});
+}
+
+TEST(VerifySweep, AlgorithmsInRankOrderAgreeToTheBit) {
+  for (const int world : {2, 3, 8, 17}) {
+    std::set<std::string> expressions;
+    for (const Algorithm* a : algorithms())
+      if (a->rankOrder && a->collective == Collective::allReduce)
+        for (const bool multicast : {false, true})
+          for (const std::string& e :
+               verify(delivered(*a, {world, false, multicast}), {}).expressions)
+            expressions.insert(e);
+    EXPECT_EQ(expressions.size(), 1U) << "world size " << world;
+  }
+}
+
+}  // namespace
+}  // namespace lockstep::schedule
