@@ -78,20 +78,21 @@ void expectOnAllRanks(const Interpreted<T>& result, const std::vector<T>& expect
 
 // An average divides where an operation says it finishes, so it is right only if every element is
 // finished once, after its last addition. Integers make all orders equal.
-TEST(AllReduce, GivesTheAverageOfEveryCountOnEveryWorld) {
+TEST(AllReduce, GivesTheAverageOnEveryWorld) {
   for (int world = 1; world <= kMaxWorld; ++world) {
     const auto p = static_cast<std::size_t>(world);
-    for (const std::size_t count :
-         {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{7}, p - 1, p,
-          p + 1, std::size_t{64}, std::size_t{1000}, std::size_t{1009}}) {
-      const auto inputs = inputsOf<std::int64_t>(world, count, 1);
-      const auto expected = averageInRankOrder(inputs);
-      forEachSchedule(world, [&](const Algorithm&, const Schedule& schedule) {
-        SCOPED_TRACE(count);
-        expectOnAllRanks(interpret(schedule, inputs, {.divisor = world}), expected);
-      });
-      if (HasFatalFailure()) return;
-    }
+    std::vector<std::size_t> counts{0, p - 1, p + 1, 1009};
+    if (world <= 16) counts.insert(counts.end(), {1, 2, 3, 7, p, 64, 1000});
+    std::vector<std::vector<std::vector<std::int64_t>>> cases;
+    for (const std::size_t count : counts) cases.push_back(inputsOf<std::int64_t>(world, count, 1));
+    forEachSchedule(world, [&](const Algorithm&, const Schedule& schedule) {
+      for (const auto& inputs : cases) {
+        SCOPED_TRACE(inputs[0].size());
+        expectOnAllRanks(interpret(schedule, inputs, {.divisor = world}),
+                         averageInRankOrder(inputs));
+      }
+    });
+    if (HasFatalFailure()) return;
   }
 }
 
@@ -177,7 +178,7 @@ Sent textbook(const Algorithm& algorithm, const Shape& shape, std::size_t rank,
 }
 
 TEST(AllReduce, SendsWhatTheTextbookSays) {
-  for (int world = 1; world <= kMaxWorld; ++world) {
+  for (const int world : {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 23, 32, 40, 64}) {
     const auto p = static_cast<std::size_t>(world);
     const std::size_t elements = std::lcm(p, std::bit_floor(p)) * 8;  // chunks of whole cache lines
     const std::vector<std::vector<std::int64_t>> inputs(p, std::vector<std::int64_t>(elements, 1));

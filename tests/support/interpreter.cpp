@@ -4,8 +4,10 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <random>
+#include <span>
 #include <stdexcept>
 #include <utility>
 
@@ -144,41 +146,51 @@ class Interpreter {
         break;
     }
     require(!op.src.empty() && !op.dst.empty(), op, cursor.rank, "has no source or no destination");
-    Message value = take(cursor, op, op.src[0]);
-    for (std::size_t i = 1; i < op.src.size(); ++i) {
-      const Message next = take(cursor, op, op.src[i]);
-      require(next.size() == value.size(), op, cursor.rank, "sources differ in length");
-      std::ranges::transform(value, next, value.begin(), std::plus<>{});
+    Message value;
+    for (const Operand& src : op.src) {
+      const Taken next = take(cursor, op, src);
+      if (&src == &op.src.front()) {
+        value.assign(next.elements.begin(), next.elements.end());
+        continue;
+      }
+      require(next.elements.size() == value.size(), op, cursor.rank, "sources differ in length");
+      std::ranges::transform(value, next.elements, value.begin(), std::plus<>{});
     }
     if (op.finish)
       for (T& element : value) element /= static_cast<T>(options_.divisor);
-    for (const Operand& dst : op.dst) put(cursor, op, dst, value);
+    put(cursor, op, std::move(value));
   }
 
-  Message take(const Cursor& cursor, const Op& op, const Operand& src) {
+  /// A source's elements; those of a message live as long as this.
+  struct Taken {
+    std::shared_ptr<const Message> message;
+    std::span<const T> elements;
+  };
+
+  Taken take(const Cursor& cursor, const Op& op, const Operand& src) {
     const Span span = spanOf(cursor, src);
-    if (src.kind == Operand::Kind::memory) {
-      const auto memory = memoryOf(cursor, op, src).begin();
-      return Message(memory + std::ptrdiff_t(span.begin), memory + std::ptrdiff_t(span.end));
-    }
+    if (src.kind == Operand::Kind::memory)
+      return {nullptr, std::span(memoryOf(cursor, op, src)).subspan(span.begin, span.size())};
     auto& waiting = queue(src.channel, cursor.rank);
-    Message message = std::move(waiting.front());
+    const std::shared_ptr<const Message> message = std::move(waiting.front());
     waiting.pop_front();
-    require(message.size() == span.size(), op, cursor.rank, "the message has another length");
-    count(result_.received[static_cast<std::size_t>(cursor.rank)], message);
-    return message;
+    require(message->size() == span.size(), op, cursor.rank, "the message has another length");
+    count(result_.received[static_cast<std::size_t>(cursor.rank)], *message);
+    return {message, *message};
   }
 
-  void put(const Cursor& cursor, const Op& op, const Operand& dst, const Message& value) {
-    const Span span = spanOf(cursor, dst);
-    require(span.size() == value.size(), op, cursor.rank, "the destination has another length");
-    if (dst.kind == Operand::Kind::memory) {
-      auto& memory = memoryOf(cursor, op, dst);
-      std::ranges::copy(value, memory.begin() + std::ptrdiff_t(span.begin));
-      return;
+  void put(const Cursor& cursor, const Op& op, Message value) {
+    const auto shared = std::make_shared<const Message>(std::move(value));
+    for (const Operand& dst : op.dst) {
+      const Span span = spanOf(cursor, dst);
+      require(span.size() == shared->size(), op, cursor.rank, "the destination has another length");
+      if (dst.kind == Operand::Kind::memory) {
+        std::ranges::copy(*shared, memoryOf(cursor, op, dst).begin() + std::ptrdiff_t(span.begin));
+        continue;
+      }
+      for (const int reader : readersOf(dst.channel)) queue(dst.channel, reader).push_back(shared);
+      count(result_.sent[static_cast<std::size_t>(cursor.rank)], *shared);
     }
-    for (const int reader : readersOf(dst.channel)) queue(dst.channel, reader).push_back(value);
-    count(result_.sent[static_cast<std::size_t>(cursor.rank)], value);
   }
 
   static void count(Traffic& traffic, const Message& message) {
@@ -220,7 +232,7 @@ class Interpreter {
   }
 
   /// What `reader` has still to take from the channel.
-  std::deque<Message>& queue(const Channel& channel, int reader) {
+  std::deque<std::shared_ptr<const Message>>& queue(const Channel& channel, int reader) {
     return queues_[{channel, reader}];
   }
 
@@ -230,7 +242,7 @@ class Interpreter {
   const std::size_t count_, tiles_, tileElements_;
   std::vector<std::vector<T>> in_, out_, scratch_;
   std::vector<Cursor> cursors_;
-  std::map<std::pair<Channel, int>, std::deque<Message>> queues_;
+  std::map<std::pair<Channel, int>, std::deque<std::shared_ptr<const Message>>> queues_;
   std::vector<std::size_t> exposed_, released_;  ///< tiles, by rank
   Interpreted<T> result_;
 };

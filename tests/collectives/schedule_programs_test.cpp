@@ -1,0 +1,100 @@
+// Programs of collectives/PROGRAMS.md that no algorithm makes yet: what the notation can carry is
+// shown by running it.
+#include <cstdint>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "collectives/schedule.hpp"
+#include "support/interpreter.hpp"
+
+namespace lockstep::schedule {
+namespace {
+
+constexpr std::size_t kChunk = 8;  ///< int64 elements: one cache line
+
+Range chunk(int index) {
+  return {static_cast<std::uint32_t>(index), 1};
+}
+
+Schedule ofWorld(int world) {
+  Schedule schedule;
+  schedule.shape.worldSize = world;
+  schedule.chunks = static_cast<std::uint32_t>(world);
+  return schedule;
+}
+
+/// Element i of the chunk that `from` sends to `to`.
+std::int64_t element(int from, int to, std::size_t i) {
+  return (from * 100 + to) * 100 + static_cast<std::int64_t>(i);
+}
+
+/// Chunk `to` of rank `from`'s input is for rank `to`.
+std::vector<std::vector<std::int64_t>> addressed(int world) {
+  std::vector<std::vector<std::int64_t>> inputs(static_cast<std::size_t>(world));
+  for (int from = 0; from < world; ++from)
+    for (int to = 0; to < world; ++to)
+      for (std::size_t i = 0; i < kChunk; ++i)
+        inputs[static_cast<std::size_t>(from)].push_back(element(from, to, i));
+  return inputs;
+}
+
+/// Bruck's all-to-all: what must go d ranks on goes in steps of the powers of two in d.
+Program bruck(int world, int rank) {
+  Lane lane;
+  const auto on = [&](int steps) { return (rank + steps + world) % world; };
+  for (int d = 0; d < world; ++d) lane.push_back(move({scratch(chunk(d))}, {in(chunk(on(d)))}));
+  for (int step = 1; step < world; step *= 2)
+    for (int d = 0; d < world; ++d) {
+      if ((d & step) == 0) continue;
+      lane.push_back(move({via({rank, on(step)}, chunk(d))}, {scratch(chunk(d))}));
+      lane.push_back(move({scratch(chunk(d))}, {via({on(-step), rank}, chunk(d))}));
+    }
+  for (int d = 0; d < world; ++d) lane.push_back(move({out(chunk(on(-d)))}, {scratch(chunk(d))}));
+  return {.lanes = {lane}};
+}
+
+TEST(Programs, BruckAllToAll) {
+  for (const int world : {1, 2, 3, 4, 7, 8, 13, 16}) {
+    SCOPED_TRACE(world);
+    Schedule schedule = ofWorld(world);
+    schedule.scratchChunks = schedule.chunks;
+    for (int rank = 0; rank < world; ++rank) schedule.programs.push_back(bruck(world, rank));
+    const auto result = test::interpret(schedule, addressed(world), {.slots = 1});
+    EXPECT_EQ(result.deadlock, "");
+    EXPECT_EQ(result.undelivered, 0u);
+    for (int to = 0; to < world; ++to)
+      for (int from = 0; from < world; ++from)
+        for (std::size_t i = 0; i < kChunk; ++i)
+          ASSERT_EQ(
+              result.out[static_cast<std::size_t>(to)][static_cast<std::size_t>(from) * kChunk + i],
+              element(from, to, i));
+  }
+}
+
+// Grouped: every call is a lane of its own, so no order in which ranks write their sends and recvs
+// down can block another. One thread (the interpreter's) drives all lanes of all ranks.
+TEST(Programs, GroupedSendsAndRecvs) {
+  constexpr int kWorld = 5;
+  Schedule schedule = ofWorld(kWorld);
+  for (int rank = 0; rank < kWorld; ++rank) {
+    Program program;
+    for (int peer = 0; peer < kWorld; ++peer) {
+      if (peer == rank) continue;
+      program.lanes.push_back({move({out(chunk(peer))}, {via({peer, rank}, chunk(rank))})});
+      program.lanes.push_back({move({via({rank, peer}, chunk(peer))}, {in(chunk(peer))})});
+    }
+    schedule.programs.push_back(program);
+  }
+  const auto result = test::interpret(schedule, addressed(kWorld), {.slots = 1});
+  EXPECT_EQ(result.deadlock, "");
+  for (int to = 0; to < kWorld; ++to)
+    for (int from = 0; from < kWorld; ++from) {
+      if (from == to) continue;
+      const auto& got = result.out[static_cast<std::size_t>(to)];
+      EXPECT_EQ(got[static_cast<std::size_t>(from) * kChunk], element(from, to, 0));
+    }
+}
+
+}  // namespace
+}  // namespace lockstep::schedule
