@@ -124,6 +124,9 @@ class Checker {
     };
     for (const Operand& o : op.src) compare(o);
     for (const Operand& o : op.dst) compare(o);
+    if (!first && !op.src.empty())
+      faults_.add("{}: nothing but scratch, so nothing says how many elements its chunks have",
+                  where_);
   }
 
   /// Within an operation there is no order: what overlaps must be the same elements, read then

@@ -120,6 +120,11 @@ TEST(Mutants, IllFormedOperations) {
            "different numbers of chunks"},
           {"writes twice", oneShot(2), [](Schedule& s) { op(s, 0, 1).dst.push_back(out(kWhole)); },
            "writes the same memory twice"},
+          {"only scratch", byScratch(),
+           [](Schedule& s) {
+             lane(s, 0).push_back(move({scratch({0, 1})}, {scratch({1, 1})}));
+           },
+           "nothing but scratch"},
           {"shifted copy onto itself", byScratch(),
            [](Schedule& s) {
              s.scratchChunks = 3;
