@@ -15,10 +15,9 @@ namespace lockstep {
 enum class DataType : std::uint8_t { f16, bf16, f32, f64, i8, u8, i32, u32, i64, u64 };
 inline constexpr std::size_t kDataTypes = 10;
 
-/// How elements of different ranks become one. `avg` is the sum divided by the world size: for floats
-/// floats multiplied by 1/P before the final rounding, for integers divided with truncation towards
-/// zero. Integer sums and products wrap modulo 2^bits. Float min and max return the other operand
-/// for a NaN.
+/// How elements of different ranks become one. `avg` is the sum divided by the world size: for floats before
+/// the final rounding, for integers truncated towards zero. Integer sums and products wrap modulo 2^bits. Float
+/// min and max return the other operand for a NaN, and take -0 as less than +0, so that order does not matter.
 enum class Reduction : std::uint8_t { sum, prod, min, max, avg };
 inline constexpr std::size_t kReductions = 5;
 
