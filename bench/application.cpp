@@ -1,0 +1,194 @@
+#include "bench/application.hpp"
+
+#include <fstream>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/random.h>
+
+#include "base/fail.hpp"
+#include "bench/launcher.hpp"
+#include "bench/options.hpp"
+#include "bench/progress.hpp"
+#include "bench/report.hpp"
+
+namespace lockstep::bench {
+namespace {
+
+constexpr std::size_t kPskBytes = 32;           // Options::psk: at least
+constexpr std::size_t kMostPskBytes = 1 << 16;  // a larger file is not a key
+
+std::vector<std::byte> freshKey() {
+  std::vector<std::byte> key(kPskBytes);
+  if (getrandom(key.data(), key.size(), 0) != static_cast<ssize_t>(key.size()))
+    failErrno("the system gives no random numbers");
+  return key;
+}
+
+std::vector<std::byte> readKey(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file)
+    throw UsageError(fmt::format("--psk {}: cannot read it: {}", path, std::strerror(errno)));
+  std::vector<char> bytes(kMostPskBytes + 1);
+  file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  bytes.resize(static_cast<std::size_t>(file.gcount()));
+  if (bytes.size() < kPskBytes || bytes.size() > kMostPskBytes)
+    throw UsageError(
+        fmt::format("--psk {}: needs {} to {} random bytes (head -c 32 /dev/urandom > {})", path,
+                    kPskBytes, kMostPskBytes, path));
+  const auto* data = reinterpret_cast<const std::byte*>(bytes.data());
+  return {data, data + bytes.size()};
+}
+
+std::vector<std::byte> keyFor(const CommandLine& line) {
+  if (line.config.insecureKeys) return {};
+  return line.pskFile.empty() ? freshKey() : readKey(line.pskFile);
+}
+
+/// Buffers of all ranks must fit what memory there is: the kernel would end a rank, or the machine.
+void requireMemory(const RunConfig& config, bool mpi) {
+  const std::size_t sets = (config.registered ? config.modes.size() : 1) + (mpi ? 1 : 0);
+  const double needed =
+      2.0 * static_cast<double>(config.sizes.maxBytes) * static_cast<double>(sets) * config.ranks;
+  const auto available = static_cast<double>(availableMemory());
+  if (needed > available)
+    throw UsageError(fmt::format(
+        "--maxbytes {} needs {} for the buffers of {} ranks, and there are {}; lower it or --ranks",
+        formatBytes(static_cast<double>(config.sizes.maxBytes)), formatBytes(needed), config.ranks,
+        formatBytes(available)));
+}
+
+/// What the library would refuse (algorithm, cipher, tuning file, ...), refused before any process
+/// starts.
+void requireOptionsAccepted(const CommandLine& line, const std::vector<std::byte>& psk) {
+  for (const Mode mode : line.config.modes) try {
+      Communicator::createInProcess(1, communicatorOptions(line.config, mode, psk));
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::invalidArgument && error.code() != ErrorCode::unsupported)
+        throw;
+      throw UsageError(fmt::format("mode {}: {}", name(mode), error.what()));
+    }
+}
+
+int printSettings() {
+  fmt::print("{:<28}  {:<10}  {:<16}  {}\n", "variable", "type", "default", "meaning");
+  for (const Setting& s : settings())
+    fmt::print("{:<28}  {:<10}  {:<16}  {}\n", s.name, s.type, s.fallback, s.meaning);
+  return kSuccess;
+}
+
+/// Why a run gave no result, said; the exit status.
+int explainFailure(const Outcome& outcome) {
+  if (outcome.signal != 0) {
+    fmt::print(stderr, "ccbench: ended by {}\n", strsignal(outcome.signal));
+    return 128 + outcome.signal;
+  }
+  for (const std::string& fault : outcome.faults)
+    fmt::print(stderr, "ccbench: wrong result: {}\n", fault);
+  for (const std::string& error : outcome.errors) fmt::print(stderr, "ccbench: {}\n", error);
+  return outcome.badRequest ? kBadUsage : kRunFailed;
+}
+
+class Application {
+ public:
+  Application(CommandLine line, Machine machine) : line_(std::move(line)) {
+    report_.machine = std::move(machine);
+    report_.config = line_.config;
+    if (line_.mpi) report_.config.rival = "mpi";
+  }
+
+  int run() {
+    if (!line_.jsonFile.empty()) requireWritable(line_.jsonFile);
+    requireMemory(line_.config, line_.mpi);
+    psk_ = keyFor(line_);
+    requireOptionsAccepted(line_, psk_);
+    if (const int status = line_.mpi ? measureBesideMpi() : measure(); status != kSuccess)
+      return status;
+    if (line_.action == Action::explain) {
+      fmt::print("{}", planText(report_.runs.front().result));
+      return kSuccess;
+    }
+    return show();
+  }
+
+ private:
+  Launch prepare(ProgressLine& line, const std::string& what) const {
+    return {report_.config, psk_, report_.machine.cpus,
+            [&line, what](std::size_t done, std::size_t total, const std::string& text) {
+              line.show(what, done, total, text);
+            }};
+  }
+
+  int keep(const std::string& name, Outcome outcome) {
+    if (!outcome.result || outcome.signal != 0) return explainFailure(outcome);
+    report_.faults.insert(report_.faults.end(), outcome.faults.begin(), outcome.faults.end());
+    report_.runs.push_back({name, std::move(*outcome.result)});
+    return kSuccess;
+  }
+
+  int measure() {
+    ProgressLine progress(!line_.quiet);
+    return keep("", launchRanks(prepare(progress, "")));
+  }
+
+  /// The budget is for the whole, so each setting gets its share.
+  int measureBesideMpi() {
+    const std::vector<MpiSetting> settings = mpiSettings();
+    for (const MpiSetting& setting : settings) {
+      ProgressLine progress(!line_.quiet);
+      Launch launch = prepare(progress, setting.name + ' ');
+      launch.config.budgetSeconds /= static_cast<double>(settings.size());
+      if (const int status = keep(setting.name, launchUnderMpi(launch, setting));
+          status != kSuccess)
+        return status;
+    }
+    return kSuccess;
+  }
+
+  int show() {
+    if (!line_.jsonFile.empty()) writeFile(line_.jsonFile, reportJson(report_).dump(1) + '\n');
+    if (!line_.quiet) fmt::print("{}", headerText(report_));
+    fmt::print("{}{}{}", timesText(report_), regressionText(report_), rivalText(report_));
+    if (!line_.quiet) fmt::print("{}", storyText(report_));
+    for (const std::string& fault : report_.faults)
+      fmt::print(stderr, "ccbench: wrong result: {}\n", fault);
+    return report_.faults.empty() ? kSuccess : kWrongResults;
+  }
+
+  CommandLine line_;
+  Report report_;
+  std::vector<std::byte> psk_;
+};
+
+int act(const std::vector<std::string>& arguments) {
+  Machine machine = detectMachine();
+  CommandLine line = parseCommandLine(arguments, machine);
+  switch (line.action) {
+    case Action::help:
+      fmt::print("{}", line.help);
+      return kSuccess;
+    case Action::version:
+      fmt::print("ccbench {}\n", version());
+      return kSuccess;
+    case Action::settings:
+      return printSettings();
+    default:
+      return Application(std::move(line), std::move(machine)).run();
+  }
+}
+
+}  // namespace
+
+int runApplication(const std::vector<std::string>& arguments) {
+  try {
+    return act(arguments);
+  } catch (const UsageError& error) {
+    fmt::print(stderr, "ccbench: {}\n", error.what());
+    return kBadUsage;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "ccbench: {}\n", error.what());
+    return kRunFailed;
+  }
+}
+
+}  // namespace lockstep::bench

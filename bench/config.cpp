@@ -1,0 +1,67 @@
+#include "bench/config.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "bench/json_names.hpp"
+
+namespace lockstep::bench {
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SizeRange, minBytes, maxBytes, stepBytes, stepFactor)
+
+namespace {
+
+/// Visits every field with its name, so that writing and reading cannot differ.
+template <class Config, class Visit>
+void eachField(Config& c, Visit visit) {
+  visit("modes", c.modes);
+  visit("rival", c.rival);
+  visit("ranks", c.ranks);
+  visit("cores", c.cores);
+  visit("sizes", c.sizes);
+  visit("types", c.types);
+  visit("reductions", c.reductions);
+  visit("iterations", c.iterations);
+  visit("warmups", c.warmups);
+  visit("check", c.check);
+  visit("planOnly", c.planOnly);
+  visit("budgetSeconds", c.budgetSeconds);
+  visit("registered", c.registered);
+  visit("algorithm", c.algorithm);
+  visit("protocol", c.protocol);
+  visit("cipher", c.cipher);
+  visit("tuningFile", c.tuningFile);
+  visit("insecureKeys", c.insecureKeys);
+  visit("timeoutSeconds", c.timeoutSeconds);
+}
+
+}  // namespace
+
+Options communicatorOptions(const RunConfig& config, Mode mode, std::vector<std::byte> psk) {
+  Options options;
+  options.mode = mode;
+  options.timeout = std::chrono::milliseconds(static_cast<long>(config.timeoutSeconds * 1000));
+  options.algorithm = config.algorithm;
+  options.protocol = config.protocol;
+  options.tuningFile = config.tuningFile;
+  if (!isSealed(mode)) return options;
+  options.cipher = config.cipher;
+  options.insecureKeys = config.insecureKeys;
+  if (!config.insecureKeys) options.psk = std::move(psk);
+  return options;
+}
+
+std::vector<std::size_t> sizesFor(const RunConfig& config, DataType type) {
+  std::vector<std::size_t> sizes = listSizes(config.sizes);
+  std::erase_if(sizes, [&](std::size_t bytes) { return bytes < sizeOf(type); });
+  return sizes;
+}
+
+void to_json(nlohmann::json& json, const RunConfig& config) {
+  eachField(config, [&](const char* key, const auto& value) { json[key] = value; });
+}
+
+void from_json(const nlohmann::json& json, RunConfig& config) {
+  eachField(config, [&](const char* key, auto& value) { json.at(key).get_to(value); });
+}
+
+}  // namespace lockstep::bench

@@ -1,0 +1,49 @@
+// What every rank of a run is told: plain values, and JSON to carry them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "bench/sizes.hpp"
+#include <lockstep/communicator.hpp>
+
+namespace lockstep::bench {
+
+struct RunConfig {
+  /// Measured side by side. The first is p2p: the others are compared with it, and the ranks agree
+  /// through it.
+  std::vector<Mode> modes{Mode::p2p};
+  /// Rival library measured in the same processes ("mpi"), or empty.
+  std::string rival;
+  int ranks = 2;
+  /// Physical cores that the run may use.
+  int cores = 1;
+
+  SizeRange sizes;
+  std::vector<DataType> types{DataType::f32};
+  std::vector<Reduction> reductions{Reduction::sum};
+
+  int iterations = 0;     ///< timed samples per size and contender; 0: as many as the budget allows
+  int warmups = 5;        ///< calls before the first sample
+  bool check = true;      ///< compare every element with what it should be, before timing
+  bool planOnly = false;  ///< say what would run, run nothing
+  double budgetSeconds = 50;
+
+  bool registered = false;  ///< buffers by Communicator::alloc, read in place by peers
+  std::string algorithm, protocol, cipher, tuningFile;
+  bool insecureKeys = false;
+  double timeoutSeconds = 30;
+};
+
+/// What a communicator of this run is made with; the key comes separately, as it is no setting.
+Options communicatorOptions(const RunConfig& config, Mode mode, std::vector<std::byte> psk);
+
+/// Messages of a table for one type: all sizes that hold a whole element.
+std::vector<std::size_t> sizesFor(const RunConfig& config, DataType type);
+
+void to_json(nlohmann::json& json, const RunConfig& config);
+void from_json(const nlohmann::json& json, RunConfig& config);
+
+}  // namespace lockstep::bench

@@ -1,0 +1,216 @@
+#include "bench/measure.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "base/clock.hpp"
+#include "bench/statistics.hpp"
+
+namespace lockstep::bench {
+namespace {
+
+/// What `out` holds before a call, so that an element that is not written shows.
+constexpr int kPoison = 0xa5;
+/// More calls than this tell nothing more and delay the turn of the others.
+constexpr double kMostCalls = 4096;
+
+bool guardIntact(const std::byte* end) {
+  return std::all_of(end, end + kGuardBytes, [](std::byte b) { return b == std::byte{kPoison}; });
+}
+
+}  // namespace
+
+Measurement::Measurement(const RunConfig& config, int rank, Agreement agreement,
+                         std::vector<std::unique_ptr<Subject>>& subjects, Listener listener)
+    : config_(config),
+      rank_(rank),
+      agreement_(agreement),
+      subjects_(subjects),
+      listener_(std::move(listener)) {
+  for (const DataType type : config_.types)
+    for (const Reduction reduction : config_.reductions)
+      for (const std::size_t bytes : sizesFor(config_, type))
+        tasks_.push_back({type, reduction, bytes / sizeOf(type) * sizeOf(type)});
+}
+
+RunResult Measurement::emptyResult() const {
+  RunResult result;
+  for (const auto& subject : subjects_) result.contenders.push_back(subject->contender());
+  for (const Task& task : tasks_) {
+    Row row{task.type, task.reduction, task.bytes, task.count(), 0, {}};
+    for (const auto& subject : subjects_) {
+      Series series;
+      series.supported = subject->supports(task.type, task.reduction);
+      series.plan = subject->plan(task.count(), task.type);
+      row.series.push_back(series);
+    }
+    result.rows.push_back(std::move(row));
+  }
+  return result;
+}
+
+RunResult Measurement::plan() {
+  return emptyResult();
+}
+
+RunResult Measurement::run() {
+  RunResult result = emptyResult();
+  const bool sealed = std::any_of(result.contenders.begin(), result.contenders.end(),
+                                  [](const Contender& c) { return c.sealed; });
+  if (sealed) result.rates = averageRates();
+
+  const int world = config_.ranks;
+  std::optional<Pattern> pattern;
+  double reduceRate = 0;
+  for (std::size_t i = 0; i < tasks_.size(); ++i) {
+    const Task& task = tasks_[i];
+    const bool changed =
+        i == 0 || task.type != tasks_[i - 1].type || task.reduction != tasks_[i - 1].reduction;
+    if (changed) {
+      pattern.emplace(task.type, task.reduction, world, rank_);
+      for (const auto& subject : subjects_)
+        pattern->fill(subject->in(), config_.sizes.maxBytes / sizeOf(task.type));
+      if (sealed)
+        reduceRate =
+            agreement_.sum(measureReduceRate(rateGroup(), task.type, task.reduction, world)) /
+            std::min(world, config_.cores);
+    }
+    result.rows[i].reduceRate = reduceRate;
+    measureRow(i, *pattern, result.rows[i]);
+  }
+  return result;
+}
+
+RateGroup Measurement::rateGroup() {
+  return {rank_ < config_.cores, [this] { agreement_.barrier(); }};
+}
+
+Rates Measurement::averageRates() {
+  const Rates mine = measureRates(rateGroup(), config_.cipher);
+  const auto all = agreement_.sum(std::vector{mine.seal, mine.open, mine.copy});
+  const int busy = std::min(config_.ranks, config_.cores);
+  return {all[0] / busy, all[1] / busy, all[2] / busy};
+}
+
+void Measurement::measureRow(std::size_t index, const Pattern& pattern, Row& row) {
+  const Task& task = tasks_[index];
+  const double rowStart = secondsSinceStart();
+  tell(index, task, true);
+  for (std::size_t s = 0; s < subjects_.size(); ++s) {
+    Series& series = row.series[s];
+    if (!series.supported) continue;
+    if (config_.check) series.wrong = verify(*subjects_[s], pattern, task);
+    series.bytes = bytesOfOneCall(*subjects_[s], task);
+    for (int i = 0; i < config_.warmups; ++i) secondsPerCall(*subjects_[s], task, 1);
+    series.batch = chooseBatch(*subjects_[s], task);
+  }
+  takeSamples(task, index, rowStart, row);
+}
+
+std::uint64_t Measurement::verify(Subject& subject, const Pattern& pattern, const Task& task) {
+  const std::uint64_t mine =
+      verifyOnce(subject, pattern, task, false) + verifyOnce(subject, pattern, task, true);
+  return static_cast<std::uint64_t>(agreement_.sum(static_cast<double>(mine)));
+}
+
+std::uint64_t Measurement::verifyOnce(Subject& subject, const Pattern& pattern, const Task& task,
+                                      bool inPlace) {
+  std::byte* out = subject.out();
+  std::memset(out, kPoison, task.bytes + kGuardBytes);
+  if (inPlace) std::memcpy(out, subject.in(), task.bytes);
+  subject.barrier();
+  subject.allReduce(inPlace ? out : subject.in(), out, task.count(), task.type, task.reduction);
+
+  const CheckResult found = pattern.check(out, task.count());
+  const auto report = [&](const std::string& what) {
+    listener_.fault(fmt::format("{}, {} {} of {}{}: {}", subject.contender().name, name(task.type),
+                                name(task.reduction), formatBytes(static_cast<double>(task.bytes)),
+                                inPlace ? " in place" : "", what));
+  };
+  if (found.first)
+    report(
+        fmt::format("{} wrong; first: {}", found.wrong, describe(*found.first, task.type, rank_)));
+  if (guardIntact(out + task.bytes)) return found.wrong;
+  report(fmt::format("rank {}: written past the end of the output", rank_));
+  return found.wrong + 1;
+}
+
+CallBytes Measurement::bytesOfOneCall(Subject& subject, const Task& task) {
+  const CallBytes before = subject.counters();
+  subject.allReduce(subject.in(), subject.out(), task.count(), task.type, task.reduction);
+  const CallBytes after = subject.counters();
+  const auto busiest =
+      agreement_.max(std::vector{after.moved - before.moved, after.sealed - before.sealed,
+                                 after.opened - before.opened, after.records - before.records});
+  return {busiest[0], busiest[1], busiest[2], busiest[3]};
+}
+
+double Measurement::secondsPerCall(Subject& subject, const Task& task, std::int64_t calls) {
+  subject.barrier();
+  const auto start = Clock::now();
+  for (std::int64_t i = 0; i < calls; ++i)
+    subject.allReduce(subject.in(), subject.out(), task.count(), task.type, task.reduction);
+  return std::chrono::duration<double>(Clock::now() - start).count() / static_cast<double>(calls);
+}
+
+/// Doubles until a batch is long enough: a single short call says more about the barrier.
+std::int64_t Measurement::chooseBatch(Subject& subject, const Task& task) {
+  const double wanted = config_.ranks > config_.cores ? kSharedSampleSeconds : kSampleSeconds;
+  for (std::int64_t calls = 1;; calls *= 2) {
+    const double each = agreement_.max(secondsPerCall(subject, task, calls));
+    if (each * static_cast<double>(calls) >= wanted / 2 || static_cast<double>(calls) >= kMostCalls)
+      return static_cast<std::int64_t>(std::clamp(std::ceil(wanted / each), 1.0, kMostCalls));
+  }
+}
+
+void Measurement::takeSamples(const Task& task, std::size_t index, double rowStart, Row& row) {
+  std::vector<std::size_t> left;
+  for (std::size_t i = index; i < tasks_.size(); ++i) left.push_back(tasks_[i].bytes);
+  const double budget = config_.budgetSeconds - rowStart;
+  const StoppingRule rule{config_.iterations, timeShare(budget, left), budget};
+
+  for (int round = 1;; ++round) {
+    for (std::size_t s = 0; s < subjects_.size(); ++s)
+      if (row.series[s].supported)
+        row.series[s].samples.push_back(1e6 *
+                                        secondsPerCall(*subjects_[s], task, row.series[s].batch));
+    tell(index, task, false);
+    // Rank 0 decides for all, by its own samples.
+    const bool stop =
+        rank_ == 0 && rule.enough(round, secondsSinceStart() - rowStart, uncertainty(row));
+    if (agreement_.max(stop ? 1.0 : 0.0) > 0) break;
+  }
+  for (Series& series : row.series)
+    if (series.supported) series.samples = agreement_.max(std::move(series.samples));
+}
+
+/// Of the contender known worst. Only asked every 16 rounds: it sorts.
+double Measurement::uncertainty(const Row& row) const {
+  double worst = 0;
+  for (const Series& series : row.series) {
+    if (!series.supported) continue;
+    if (series.samples.size() % 16 != 0) return HUGE_VAL;
+    worst = std::max(worst, medianUncertainty(series.samples));
+  }
+  return worst;
+}
+
+double Measurement::secondsSinceStart() const {
+  return std::chrono::duration<double>(Clock::now() - start_).count();
+}
+
+void Measurement::tell(std::size_t index, const Task& task, bool now) {
+  if (rank_ != 0) return;
+  const auto time = Clock::now();
+  if (time - lastTold_ < (now ? std::chrono::milliseconds(100) : std::chrono::milliseconds(1000)))
+    return;
+  lastTold_ = time;
+  listener_.progress(index, tasks_.size(),
+                     fmt::format("{} {} {}", name(task.type), name(task.reduction),
+                                 formatBytes(static_cast<double>(task.bytes))));
+}
+
+}  // namespace lockstep::bench

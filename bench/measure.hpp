@@ -1,0 +1,77 @@
+// Measurement: what every rank of a run does in step, size by size. Verified first, then timed,
+// contenders in turn (A B A B), so that what disturbs the machine disturbs all of them.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "bench/agreement.hpp"
+#include "bench/patterns.hpp"
+#include "bench/rates.hpp"
+#include "bench/stopping.hpp"
+#include "bench/subject.hpp"
+
+namespace lockstep::bench {
+
+/// A sample lasts at least this long, so that the clock (tens of nanoseconds) and the ranks' skew
+/// when they leave a barrier (200 ns) stay near 1 % of it.
+inline constexpr double kSampleSeconds = 20e-6;
+/// The same when ranks share cores: there, leaving a barrier takes a turn of the scheduler.
+inline constexpr double kSharedSampleSeconds = 200e-6;
+
+/// What a measurement tells the outside while it runs.
+struct Listener {
+  /// Of rank 0 only, about once a second: rows done, of all, and what is being measured.
+  std::function<void(std::size_t done, std::size_t total, const std::string& text)> progress;
+  /// A wrong result of this rank.
+  std::function<void(const std::string& text)> fault;
+};
+
+class Measurement {
+ public:
+  /// `subjects[0]` is Lockstep's p2p. All ranks make the same calls.
+  Measurement(const RunConfig& config, int rank, Agreement agreement,
+              std::vector<std::unique_ptr<Subject>>& subjects, Listener listener);
+
+  /// Rows with plans only.
+  RunResult plan();
+  /// All rows; samples are those of the slowest rank, so every rank's result is the same.
+  RunResult run();
+
+ private:
+  struct Task {
+    DataType type;
+    Reduction reduction;
+    std::size_t bytes;
+    std::size_t count() const { return bytes / sizeOf(type); }
+  };
+
+  RunResult emptyResult() const;
+  void measureRow(std::size_t index, const Pattern& pattern, Row& row);
+  std::uint64_t verify(Subject& subject, const Pattern& pattern, const Task& task);
+  std::uint64_t verifyOnce(Subject& subject, const Pattern& pattern, const Task& task,
+                           bool inPlace);
+  CallBytes bytesOfOneCall(Subject& subject, const Task& task);
+  std::int64_t chooseBatch(Subject& subject, const Task& task);
+  void takeSamples(const Task& task, std::size_t index, double rowStart, Row& row);
+  double secondsPerCall(Subject& subject, const Task& task, std::int64_t calls);
+  double secondsSinceStart() const;
+  double uncertainty(const Row& row) const;
+  void tell(std::size_t index, const Task& task, bool now);
+  RateGroup rateGroup();
+  Rates averageRates();
+
+  const RunConfig& config_;
+  int rank_;
+  Agreement agreement_;
+  std::vector<std::unique_ptr<Subject>>& subjects_;
+  Listener listener_;
+  std::vector<Task> tasks_;
+  Clock::time_point start_ = Clock::now();
+  Clock::time_point lastTold_{};
+};
+
+}  // namespace lockstep::bench

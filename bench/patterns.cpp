@@ -1,0 +1,133 @@
+#include "bench/patterns.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "bench/number.hpp"
+
+namespace lockstep::bench {
+namespace {
+
+std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+  std::uint64_t z = a * 0x9e3779b97f4a7c15u + b * 0xd1342543de82ef95u + 0x2545f4914f6cdd1du;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+/// A whole number in [-limit, limit], or [0, limit] when not `isSigned`.
+std::int64_t within(std::uint64_t random, std::uint64_t limit, bool isSigned) {
+  const std::uint64_t choices = isSigned ? 2 * limit + 1 : limit + 1;
+  const std::uint64_t pick = choices == 0 ? random : random % choices;  // 0: all of 64 bits
+  return static_cast<std::int64_t>(isSigned ? pick - limit : pick);
+}
+
+/// +-1, but 3 times that of one rank and 5 times that of another: each absent or repeated rank
+/// shows.
+std::int64_t smallFactor(std::uint64_t random, int worldSize, int rank, std::size_t index) {
+  const auto world = static_cast<std::size_t>(worldSize);
+  std::int64_t value = random & 1 ? 1 : -1;
+  if (index % world == static_cast<std::size_t>(rank)) value *= 3;
+  if ((index / world + index + 1) % world == static_cast<std::size_t>(rank)) value *= 5;
+  return value;
+}
+
+/// Largest whole number up to which the type has every whole number.
+std::uint64_t exactLimit(DataType type) {
+  const Kind kind = kindOf(type);
+  if (kind == Kind::floating) return std::uint64_t{1} << mantissaBits(type);
+  return lowBits(type) >> (kind == Kind::signedInteger ? 1 : 0);
+}
+
+}  // namespace
+
+std::uint64_t inputBits(DataType type, Reduction reduction, int worldSize, int rank,
+                        std::size_t index) {
+  const std::uint64_t random = mix(static_cast<std::uint64_t>(rank) + 1, index);
+  const bool floating = kindOf(type) == Kind::floating;
+  const bool isSigned = kindOf(type) != Kind::unsignedInteger;
+  switch (reduction) {
+    case Reduction::prod:
+      return floating
+                 ? encode(type, static_cast<double>(smallFactor(random, worldSize, rank, index)))
+                 : (random | 1) & lowBits(type);
+    case Reduction::sum:
+      if (!floating) return random & lowBits(type);
+      [[fallthrough]];
+    case Reduction::avg: {
+      const std::uint64_t limit = exactLimit(type) / static_cast<std::uint64_t>(worldSize);
+      const std::int64_t value = within(random, limit, isSigned);
+      return floating ? encode(type, static_cast<double>(value))
+                      : static_cast<std::uint64_t>(value) & lowBits(type);
+    }
+    case Reduction::min:
+    case Reduction::max:
+      break;
+  }
+  if (!floating) return random & lowBits(type);
+  return encode(type, static_cast<double>(within(random, exactLimit(type), true)));
+}
+
+std::uint64_t expectedBits(DataType type, Reduction reduction, int worldSize, std::size_t index) {
+  Number result = decode(type, inputBits(type, reduction, worldSize, 0, index));
+  for (int rank = 1; rank < worldSize; ++rank)
+    result = combine(type, reduction, result,
+                     decode(type, inputBits(type, reduction, worldSize, rank, index)));
+  return finish(type, reduction, worldSize, result);
+}
+
+Pattern::Pattern(DataType type, Reduction reduction, int worldSize, int rank)
+    : type_(type), input_(kPatternPeriod * sizeOf(type)), expected_(kPatternPeriod * sizeOf(type)) {
+  static_assert(std::endian::native == std::endian::little, "bits are copied from the low end");
+  const std::size_t width = sizeOf(type);
+  for (std::size_t i = 0; i < kPatternPeriod; ++i) {
+    const std::uint64_t mine = inputBits(type, reduction, worldSize, rank, i);
+    const std::uint64_t all = expectedBits(type, reduction, worldSize, i);
+    std::memcpy(input_.data() + i * width, &mine, width);
+    std::memcpy(expected_.data() + i * width, &all, width);
+  }
+}
+
+void Pattern::fill(void* buffer, std::size_t count) const {
+  auto* out = static_cast<std::byte*>(buffer);
+  for (std::size_t left = count * sizeOf(type_); left > 0;) {
+    const std::size_t n = std::min(left, input_.size());
+    std::memcpy(out, input_.data(), n);
+    out += n;
+    left -= n;
+  }
+}
+
+CheckResult Pattern::check(const void* result, std::size_t count) const {
+  CheckResult found;
+  const std::size_t width = sizeOf(type_);
+  const auto* bytes = static_cast<const std::byte*>(result);
+  for (std::size_t start = 0; start < count; start += kPatternPeriod) {
+    const std::size_t n = std::min(count - start, kPatternPeriod);
+    const std::byte* got = bytes + start * width;
+    if (std::memcmp(got, expected_.data(), n * width) == 0) continue;
+    for (std::size_t i = 0; i < n; ++i) {
+      if (std::memcmp(got + i * width, expected_.data() + i * width, width) == 0) continue;
+      if (found.wrong++ > 0) continue;
+      WrongElement first{start + i};
+      std::memcpy(&first.expected, expected_.data() + i * width, width);
+      std::memcpy(&first.got, got + i * width, width);
+      found.first = first;
+    }
+  }
+  return found;
+}
+
+std::string describe(const WrongElement& element, DataType type, int rank) {
+  const int digits = static_cast<int>(2 * sizeOf(type));
+  return fmt::format(
+      "rank {}, element {}: expected {} (0x{:0{}x}), got {} (0x{:0{}x}), differing bits 0x{:0{}x}",
+      rank, element.index, formatNumber(type, element.expected), element.expected, digits,
+      formatNumber(type, element.got), element.got, digits, element.expected ^ element.got, digits);
+}
+
+}  // namespace lockstep::bench

@@ -1,0 +1,58 @@
+// Inputs whose reduction is exact whatever the order, so that a result is right to the bit or
+// wrong.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <lockstep/types.hpp>
+
+namespace lockstep::bench {
+
+/// Inputs repeat after this many elements. Prime, so that no chunk, tile or slot is a multiple of
+/// it and data that lands in the wrong place is seen.
+inline constexpr std::size_t kPatternPeriod = 65521;
+
+/// The element `index` that rank `rank` contributes, as the bits of `type` in the low bits.
+///   sum:      integers any bits (they wrap); floats whole numbers small enough that every partial
+///             sum of any subset of the ranks is exact
+///   avg:      whole numbers whose sum neither wraps nor rounds
+///   prod:     integers odd (so that no product vanishes); floats +-1 but for two ranks with 3 and
+///   5 min, max: integers any bits; floats any whole number that the type has exactly
+std::uint64_t inputBits(DataType type, Reduction reduction, int worldSize, int rank,
+                        std::size_t index);
+
+/// The reduction of all ranks' element `index`, computed independently of the library.
+std::uint64_t expectedBits(DataType type, Reduction reduction, int worldSize, std::size_t index);
+
+struct WrongElement {
+  std::size_t index = 0;
+  std::uint64_t expected = 0, got = 0;  ///< bits
+};
+
+struct CheckResult {
+  std::uint64_t wrong = 0;  ///< elements
+  std::optional<WrongElement> first;
+};
+
+/// One rank's input and everyone's output, for one type and reduction: a period of each, made once.
+class Pattern {
+ public:
+  Pattern(DataType type, Reduction reduction, int worldSize, int rank);
+  /// Writes this rank's input, `count` elements.
+  void fill(void* buffer, std::size_t count) const;
+  /// Compares `count` elements with the reduction.
+  CheckResult check(const void* result, std::size_t count) const;
+
+ private:
+  DataType type_;
+  std::vector<std::byte> input_, expected_;
+};
+
+/// "rank 1, element 17: expected 12 (0x41400000), got 13 (0x41500000), differing bits 0x00100000"
+std::string describe(const WrongElement& element, DataType type, int rank);
+
+}  // namespace lockstep::bench

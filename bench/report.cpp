@@ -1,0 +1,21 @@
+#include "bench/report.hpp"
+
+#include "bench/bandwidth.hpp"
+
+namespace lockstep::bench {
+
+Timing timingOf(const Row& row, const Series& series, int ranks) {
+  if (series.samples.empty()) return {};
+  Timing timing;
+  timing.p50 = median(series.samples);
+  timing.p99 = quantile(series.samples, 0.99);
+  timing.algbw = algorithmBandwidth(row.bytes, timing.p50);
+  timing.busbw = timing.algbw * busFactor(Collective::allReduce, ranks);
+  return timing;
+}
+
+Ratio comparedWith(const Series& series, const Series& base) {
+  return ratioOfMedians(series.samples, base.samples);
+}
+
+}  // namespace lockstep::bench

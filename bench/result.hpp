@@ -1,0 +1,73 @@
+// What a run found: plain values. Ranks fill it, reports read it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "bench/config.hpp"
+
+namespace lockstep::bench {
+
+/// Something that all-reduces and is measured: a mode of Lockstep, or a rival.
+struct Contender {
+  std::string name;      ///< "cc-multicast", "mpi"
+  std::string describe;  ///< "Lockstep 0.1.0", "Open MPI 4.1.4"
+  std::string
+      provenance;  ///< "host" or "host, emulated": sealed and multicast modes stand for hardware
+  std::string cipher;        ///< "none" in the clear
+  std::string keySource;     ///< "none" in the clear
+  std::string ordinaryPath;  ///< how ordinary buffers are reached
+  bool sealed = false;
+  bool rival = false;
+};
+
+/// Which way a call went.
+struct PlanText {
+  std::string algorithm, protocol, transport;
+  std::size_t tileBytes = 0;
+  int depth = 1;
+};
+
+/// Bytes of one call on the busiest rank.
+struct CallBytes {
+  double moved = 0, sealed = 0, opened = 0, records = 0;
+};
+
+/// One contender at one size.
+struct Series {
+  bool supported = true;  ///< a rival may lack the type; everything below is then empty
+  PlanText plan;
+  CallBytes bytes;
+  std::uint64_t wrong = 0;  ///< elements, over all ranks, in and out of place
+  std::int64_t batch = 0;   ///< calls per sample
+  std::vector<double>
+      samples;  ///< microseconds per call of the slowest rank; sample i of all series is one round
+};
+
+struct Row {
+  DataType type = DataType::f32;
+  Reduction reduction = Reduction::sum;
+  std::size_t bytes = 0, count = 0;
+  double reduceRate = 0;       ///< see Rates
+  std::vector<Series> series;  ///< by contender
+};
+
+/// Bytes per second of one rank on data that streams from and to memory, with all cores busy. For
+/// the bound; zero when no contender is sealed.
+struct Rates {
+  double seal = 0, open = 0, copy = 0;
+};
+
+struct RunResult {
+  std::vector<Contender> contenders;
+  Rates rates;
+  std::vector<Row> rows;
+};
+
+void to_json(nlohmann::json& json, const RunResult& result);
+void from_json(const nlohmann::json& json, RunResult& result);
+
+}  // namespace lockstep::bench

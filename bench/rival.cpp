@@ -1,0 +1,90 @@
+#include "bench/rival.hpp"
+
+#include <filesystem>
+
+#include <dlfcn.h>
+
+#include "base/fail.hpp"
+
+namespace lockstep::bench {
+namespace {
+
+std::uint8_t number(DataType type) {
+  return static_cast<std::uint8_t>(type);
+}
+std::uint8_t number(Reduction reduction) {
+  return static_cast<std::uint8_t>(reduction);
+}
+
+/// RTLD_NODELETE by never closing: MPI libraries do not survive being unloaded. RTLD_GLOBAL because
+/// Open MPI's own plug-ins look their symbols up in the global scope.
+const BaselineModule* openModule(const std::string& path) {
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
+  if (library == nullptr)
+    fail(ErrorCode::unsupported,
+         "cannot open the baseline: {}. Build ccbench where the rival's headers are installed "
+         "(for mpi: apt-get install libopenmpi-dev openmpi-bin)",
+         dlerror());
+  const auto entry = reinterpret_cast<BaselineEntry>(dlsym(library, kBaselineEntry));
+  if (entry == nullptr) fail(ErrorCode::unsupported, "{} is no baseline of ccbench", path);
+  const BaselineModule* module = entry();
+  if (module->abi != kBaselineAbi)
+    fail(ErrorCode::unsupported, "{} was built for another ccbench (interface {}, not {})", path,
+         module->abi, kBaselineAbi);
+  return module;
+}
+
+}  // namespace
+
+std::string rivalModulePath(const std::string& name) {
+  const auto binary = std::filesystem::read_symlink("/proc/self/exe");
+  return (binary.parent_path() / (kBaselinePrefix + name + ".so")).string();
+}
+
+Rival::Rival(const std::string& name) : name_(name), module_(openModule(rivalModulePath(name))) {
+  check(module_->init(), "start");
+}
+
+void Rival::finish() {
+  check(module_->finalize(), "finish");
+}
+
+void Rival::check(int status, const char* what) const {
+  if (status != 0)
+    fail(ErrorCode::system, "{} failed to {}: {}", name_, what, module_->lastError());
+}
+
+RivalSubject::RivalSubject(const Rival& rival, std::size_t bytes)
+    : rival_(rival),
+      in_(static_cast<std::byte*>(rival.module().allocate(bytes + kGuardBytes))),
+      out_(static_cast<std::byte*>(rival.module().allocate(bytes + kGuardBytes))) {
+  if (in_ == nullptr || out_ == nullptr)
+    fail(ErrorCode::system, "{} has no memory for two buffers of {} bytes; lower --maxbytes",
+         rival.name(), bytes);
+  contender_.name = rival.name();
+  contender_.describe = rival.module().describe();
+  contender_.provenance = "host";
+  contender_.cipher = contender_.keySource = "none";
+  contender_.rival = true;
+}
+
+RivalSubject::~RivalSubject() {
+  rival_.module().deallocate(in_);
+  rival_.module().deallocate(out_);
+}
+
+bool RivalSubject::supports(DataType type, Reduction reduction) const {
+  return rival_.module().supports(number(type), number(reduction)) != 0;
+}
+
+void RivalSubject::allReduce(const void* in, void* out, std::size_t count, DataType type,
+                             Reduction reduction) {
+  rival_.check(rival_.module().allReduce(in, out, count, number(type), number(reduction)),
+               "all-reduce");
+}
+
+void RivalSubject::barrier() {
+  rival_.check(rival_.module().barrier(), "pass a barrier");
+}
+
+}  // namespace lockstep::bench

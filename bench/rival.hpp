@@ -1,0 +1,60 @@
+// A rival's library, opened at run time (bench/baselines/baseline.hpp), as a subject.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "bench/baselines/baseline.hpp"
+#include "bench/subject.hpp"
+
+namespace lockstep::bench {
+
+/// The rival's group, from its init to its finalize. Opens the module beside this binary. Throws
+/// unsupported when there is none or it is of another version, system when the rival fails.
+class Rival {
+ public:
+  explicit Rival(const std::string& name);
+  Rival(const Rival&) = delete;
+  Rival& operator=(const Rival&) = delete;
+  /// Leaves the group. Only after a run that went well: with a rank missing, a rival would wait for
+  /// it for ever, so a failing rank just ends, and the rival's launcher ends the others.
+  void finish();
+
+  const std::string& name() const { return name_; }
+  const BaselineModule& module() const { return *module_; }
+  /// Throws system with the rival's own words when a call returned a failure.
+  void check(int status, const char* what) const;
+
+ private:
+  std::string name_;
+  const BaselineModule* module_ = nullptr;
+};
+
+/// Path of the module called `name`, whether it is there or not.
+std::string rivalModulePath(const std::string& name);
+
+class RivalSubject final : public Subject {
+ public:
+  RivalSubject(const Rival& rival, std::size_t bytes);
+  ~RivalSubject() override;
+  RivalSubject(const RivalSubject&) = delete;
+  RivalSubject& operator=(const RivalSubject&) = delete;
+
+  const Contender& contender() const override { return contender_; }
+  std::byte* in() override { return in_; }
+  std::byte* out() override { return out_; }
+  bool supports(DataType type, Reduction reduction) const override;
+  void allReduce(const void* in, void* out, std::size_t count, DataType type,
+                 Reduction reduction) override;
+  void barrier() override;
+  PlanText plan(std::size_t, DataType) const override { return {}; }
+  CallBytes counters() const override { return {}; }
+
+ private:
+  const Rival& rival_;
+  Contender contender_;
+  std::byte* in_;
+  std::byte* out_;
+};
+
+}  // namespace lockstep::bench

@@ -1,0 +1,81 @@
+#include "bench/statistics.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/fail.hpp"
+
+namespace lockstep::bench {
+namespace {
+
+double quantileInPlace(std::vector<double>& samples, double q) {
+  if (samples.empty()) return std::numeric_limits<double>::quiet_NaN();
+  const double position = q * static_cast<double>(samples.size() - 1);
+  const auto below = static_cast<std::size_t>(position);
+  const auto nth = samples.begin() + static_cast<std::ptrdiff_t>(below);
+  std::nth_element(samples.begin(), nth, samples.end());
+  const double share = position - static_cast<double>(below);
+  if (share == 0) return *nth;
+  const double next = *std::min_element(nth + 1, samples.end());
+  return *nth + share * (next - *nth);
+}
+
+/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): the standard distributions differ between
+/// libraries, and a report must not.
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : state_(seed) {}
+  /// Below n; n is small, so that the bias of taking the high product bits does not matter.
+  std::size_t below(std::size_t n) {
+    std::uint64_t z = state_ += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return static_cast<std::size_t>(((z ^ (z >> 31)) >> 32) * n >> 32);
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
+}  // namespace
+
+double quantile(std::span<const double> samples, double q) {
+  std::vector<double> copy(samples.begin(), samples.end());
+  return quantileInPlace(copy, q);
+}
+
+double median(std::span<const double> samples) {
+  return quantile(samples, 0.5);
+}
+
+double medianUncertainty(std::span<const double> samples) {
+  if (samples.size() < 6) return std::numeric_limits<double>::infinity();
+  std::vector<double> sorted(samples.begin(), samples.end());
+  std::sort(sorted.begin(), sorted.end());
+  const auto n = static_cast<double>(sorted.size());
+  const double reach = 1.96 * std::sqrt(n) / 2;
+  const auto low = static_cast<std::size_t>(std::max(0.0, std::floor(n / 2 - reach)));
+  const auto high = std::min(sorted.size() - 1, static_cast<std::size_t>(std::ceil(n / 2 + reach)));
+  return (sorted[high] - sorted[low]) / 2 / median(samples);
+}
+
+Ratio ratioOfMedians(std::span<const double> a, std::span<const double> b, int resamples,
+                     std::uint64_t seed) {
+  if (a.size() != b.size() || a.empty())
+    fail(ErrorCode::internal, "a ratio needs pairs of samples, not {} and {}", a.size(), b.size());
+  Random random(seed);
+  std::vector<double> ratios, drawnA(a.size()), drawnB(b.size());
+  ratios.reserve(static_cast<std::size_t>(resamples));
+  for (int r = 0; r < resamples; ++r) {
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      const std::size_t pick = random.below(a.size());
+      drawnA[i] = a[pick];
+      drawnB[i] = b[pick];
+    }
+    ratios.push_back(quantileInPlace(drawnA, 0.5) / quantileInPlace(drawnB, 0.5));
+  }
+  return {median(a) / median(b), {quantile(ratios, 0.025), quantile(ratios, 0.975)}};
+}
+
+}  // namespace lockstep::bench

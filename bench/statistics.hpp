@@ -1,0 +1,39 @@
+// What samples say: quantiles, and how sure a ratio of medians is.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace lockstep::bench {
+
+/// The q-quantile (0 <= q <= 1), interpolated between neighbours (type 7 of Hyndman and Fan,
+/// American Statistician 50, 1996). NaN when there are no samples.
+double quantile(std::span<const double> samples, double q);
+double median(std::span<const double> samples);
+
+/// Half the width of the 95 % confidence interval of the median, as a share of the median. From
+/// order statistics n/2 +- 1.96 sqrt(n)/2 (binomial, normal approximation): no assumption about the
+/// distribution. Infinity for fewer than 6 samples, where no such interval exists.
+double medianUncertainty(std::span<const double> samples);
+
+struct Interval {
+  double low = 0, high = 0;
+};
+
+/// median(a) / median(b) with its 95 % interval.
+struct Ratio {
+  double value = 0;
+  Interval interval;
+};
+
+inline constexpr int kResamples = 1000;
+
+/// a[i] and b[i] were measured one after the other, so what disturbed one disturbed the other: the
+/// bootstrap draws pairs, and what they share cancels. Percentile interval, fixed seed: the same
+/// samples give the same interval everywhere. Asks for equal, non-zero lengths.
+Ratio ratioOfMedians(std::span<const double> a, std::span<const double> b,
+                     int resamples = kResamples, std::uint64_t seed = 1);
+
+}  // namespace lockstep::bench

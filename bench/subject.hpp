@@ -1,0 +1,64 @@
+// Something that is measured, as one rank holds it: a Lockstep communicator, or a rival's group.
+#pragma once
+
+#include <memory>
+
+#include "base/mapping.hpp"
+#include "bench/result.hpp"
+#include <lockstep/communicator.hpp>
+
+namespace lockstep::bench {
+
+/// Bytes after the end of every buffer that no call may touch.
+inline constexpr std::size_t kGuardBytes = 64;
+
+class Subject {
+ public:
+  virtual ~Subject() = default;
+  virtual const Contender& contender() const = 0;
+  /// Input and output, each of the largest message and kGuardBytes.
+  virtual std::byte* in() = 0;
+  virtual std::byte* out() = 0;
+  virtual bool supports(DataType type, Reduction reduction) const = 0;
+  virtual void allReduce(const void* in, void* out, std::size_t count, DataType type,
+                         Reduction reduction) = 0;
+  virtual void barrier() = 0;
+  virtual PlanText plan(std::size_t count, DataType type) const = 0;
+  /// Totals since creation; zeros for a rival.
+  virtual CallBytes counters() const = 0;
+};
+
+/// Ordinary memory, the same for all subjects of a rank.
+struct OrdinaryBuffers {
+  explicit OrdinaryBuffers(std::size_t bytes)
+      : in(Mapping::anonymous(bytes + kGuardBytes)), out(Mapping::anonymous(bytes + kGuardBytes)) {}
+  Mapping in, out;
+};
+
+class LockstepSubject final : public Subject {
+ public:
+  /// `ordinary` null: the communicator's own registered buffers, of `bytes` (a collective call).
+  LockstepSubject(Communicator communicator, std::shared_ptr<OrdinaryBuffers> ordinary,
+                  std::size_t bytes);
+
+  Communicator& communicator() { return communicator_; }
+  const Contender& contender() const override { return contender_; }
+  std::byte* in() override;
+  std::byte* out() override;
+  bool supports(DataType, Reduction) const override { return true; }
+  void allReduce(const void* in, void* out, std::size_t count, DataType type,
+                 Reduction reduction) override {
+    communicator_.allReduce(in, out, count, type, reduction);
+  }
+  void barrier() override { communicator_.barrier(); }
+  PlanText plan(std::size_t count, DataType type) const override;
+  CallBytes counters() const override;
+
+ private:
+  Communicator communicator_;
+  Contender contender_;
+  std::shared_ptr<OrdinaryBuffers> ordinary_;
+  Buffer registeredIn_, registeredOut_;
+};
+
+}  // namespace lockstep::bench

@@ -1,0 +1,144 @@
+#include "bench/worker.hpp"
+
+#include <csignal>
+#include <new>
+#include <optional>
+
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include "base/fail.hpp"
+#include "bench/abstract_socket.hpp"
+#include "bench/hex.hpp"
+#include "bench/link.hpp"
+#include "bench/measure.hpp"
+#include "bench/rival.hpp"
+
+namespace lockstep::bench {
+namespace {
+
+using nlohmann::json;
+
+/// The parent answers at once; this is for machines that are busy.
+constexpr auto kParentPatience = std::chrono::seconds(60);
+
+json receive(Link& link) {
+  return link.receive(Deadline::in(kParentPatience));
+}
+
+/// Rank 0 opens one meeting point per mode; the parent passes their names on.
+std::vector<UniqueId> meet(Link& link, int rank, std::size_t modes) {
+  std::vector<UniqueId> ids;
+  if (rank == 0) {
+    std::vector<std::string> texts;
+    for (std::size_t i = 0; i < modes; ++i)
+      texts.push_back(ids.emplace_back(UniqueId::create()).text());
+    link.send({{"meeting", texts}});
+  } else {
+    for (const auto& text : receive(link).at("meeting"))
+      ids.push_back(UniqueId::parse(text.get<std::string>()));
+  }
+  return ids;
+}
+
+class Rank {
+ public:
+  Rank(int rank, Link& link, const Rival* rival) : rank_(rank), link_(link), rival_(rival) {}
+
+  /// The result on rank 0, null on the others.
+  json run() {
+    const json orders = receive(link_);
+    orders.at("config").get_to(config_);
+    createSubjects(fromHex(orders.at("psk").get<std::string>()));
+    Agreement agreement(static_cast<LockstepSubject&>(*subjects_.front()).communicator());
+    Measurement measurement(config_, rank_, agreement, subjects_, listener());
+    const RunResult result = config_.planOnly ? measurement.plan() : measurement.run();
+    agreement.barrier();  // no rank leaves while another still measures
+    return rank_ == 0 ? json(result) : json();
+  }
+
+ private:
+  void createSubjects(const std::vector<std::byte>& psk) {
+    const std::vector<UniqueId> ids = meet(link_, rank_, config_.modes.size());
+    const std::size_t bytes = config_.sizes.maxBytes;
+    std::shared_ptr<OrdinaryBuffers> ordinary;
+    if (!config_.registered) ordinary = std::make_shared<OrdinaryBuffers>(bytes);
+    for (std::size_t i = 0; i < ids.size(); ++i)
+      subjects_.push_back(std::make_unique<LockstepSubject>(
+          Communicator::create(ids[i], rank_, config_.ranks,
+                               communicatorOptions(config_, config_.modes[i], psk)),
+          ordinary, bytes));
+    if (rival_ != nullptr) subjects_.push_back(std::make_unique<RivalSubject>(*rival_, bytes));
+  }
+
+  Listener listener() {
+    return {[this](std::size_t done, std::size_t total, const std::string& text) {
+              link_.send({{"progress", {{"done", done}, {"total", total}, {"text", text}}}});
+            },
+            [this](const std::string& text) {
+              link_.send({{"fault", text}});
+            }};
+  }
+
+  int rank_;
+  Link& link_;
+  const Rival* rival_;
+  RunConfig config_;
+  std::vector<std::unique_ptr<Subject>> subjects_;
+};
+
+void sendError(Link& link, ErrorCode code, const char* message) {
+  try {
+    link.send({{"error", {{"code", name(code)}, {"message", message}}}});
+  } catch (const Error&) {  // the parent is gone: nobody is left to tell
+  }
+}
+
+template <class Body>
+int guarded(Link& link, Body body) {
+  try {
+    body();
+    return 0;
+  } catch (const Error& error) {
+    sendError(link, error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    sendError(link, ErrorCode::system, "out of memory; lower --maxbytes or --ranks");
+  } catch (const std::exception& error) {
+    sendError(link, ErrorCode::internal, error.what());
+  }
+  return 1;
+}
+
+/// A rank never outlives what started it.
+void dieWithParent() {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+}  // namespace
+
+int runRank(int rank, Fd fd) {
+  fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
+  Link link(std::move(fd));
+  return guarded(link, [&] {
+    link.send({{"hello", rank}});
+    json result = Rank(rank, link, nullptr).run();
+    link.send({{"done", std::move(result)}});
+  });
+}
+
+int runMpiRank(const std::string& socket) {
+  dieWithParent();
+  Link link(connectAbstract(socket));
+  return guarded(link, [&] {
+    Rival rival("mpi");
+    const int rank = rival.module().rank();
+    link.send({{"hello", rank}});
+    json result = Rank(rank, link, &rival).run();
+    rival.finish();
+    link.send({{"done", std::move(result)}});
+  });
+}
+
+}  // namespace lockstep::bench

@@ -1,0 +1,20 @@
+// A rank: the same program as its parent, started again, on the other end of a link.
+#pragma once
+
+#include <string>
+
+#include "base/fd.hpp"
+
+namespace lockstep::bench {
+
+/// First argument of the hidden command lines: `ccbench __rank <rank> <fd>` is started by the
+/// launcher, `ccbench __mpi-rank <socket>` by mpirun.
+inline constexpr const char* kRankCommand = "__rank";
+inline constexpr const char* kMpiRankCommand = "__mpi-rank";
+
+/// Both return the exit status: 0, or 1 after the link has been told why.
+int runRank(int rank, Fd link);
+/// `socket`: name of the abstract Unix socket where the parent listens. The rank comes from MPI.
+int runMpiRank(const std::string& socket);
+
+}  // namespace lockstep::bench
