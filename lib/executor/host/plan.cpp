@@ -122,16 +122,18 @@ class Lowering {
     std::size_t most = 0;
     for (const Term& t : plan_.terms)
       if (t.kind == Term::Kind::message)
-        most = std::max(most, schedule::elementsOf(t.range, plan_.chunks, tileElements, plan_.elementBytes)
-                                      .size() *
-                                  plan_.elementBytes);
+        most = std::max(
+            most,
+            schedule::elementsOf(t.range, plan_.chunks, tileElements, plan_.elementBytes).size() *
+                plan_.elementBytes);
     return most;
   }
 
   /// What a slot of the protocol holds besides tags.
   std::size_t capacity() const {
     if (request_.protocol == shm::Protocol::simple) return shm::kSlotBytes;
-    return plan_.sealed ? shm::kLlBytes - cc::kTagBytes : shm::kLlBytes;  // an LL message is one record
+    return plan_.sealed ? shm::kLlBytes - cc::kTagBytes
+                        : shm::kLlBytes;  // an LL message is one record
   }
 
   void sizeTile() {
@@ -147,7 +149,8 @@ class Lowering {
     if (plan_.scratchChunks != 0) plan_.scratchBytes = scratchFor(all, elements);
   }
 
-  /// Scratch chunks all have the full chunk size, so scratch may name more chunks than the tile has.
+  /// Scratch chunks all have the full chunk size, so scratch may name more chunks than the tile
+  /// has.
   std::size_t scratchFor(schedule::Range all, std::size_t elements) const {
     const std::size_t chunk =
         schedule::elementsOf({0, 1}, plan_.chunks, elements, plan_.elementBytes).size();
@@ -155,11 +158,11 @@ class Lowering {
   }
 
   std::array<std::byte, 16> digest() const {
-    return cc::digest16(fmt::format(
-        "lockstep plan 1|{}|{}|{}|{}|{}|world {}|tile {}|protocol {}|record {}", plan_.algorithm,
-        name(request_.algorithm->collective), name(request_.type), name(request_.reduction),
-        name(request_.mode), fabric_.worldSize(), plan_.tileElements, static_cast<int>(request_.protocol),
-        kRecordBytes));
+    return cc::digest16(
+        fmt::format("lockstep plan 1|{}|{}|{}|{}|{}|world {}|tile {}|protocol {}|record {}",
+                    plan_.algorithm, name(request_.algorithm->collective), name(request_.type),
+                    name(request_.reduction), name(request_.mode), fabric_.worldSize(),
+                    plan_.tileElements, static_cast<int>(request_.protocol), kRecordBytes));
   }
 
   PlanRequest request_;

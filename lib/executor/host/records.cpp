@@ -5,7 +5,8 @@
 namespace lockstep::host {
 
 namespace {
-// One record of ciphertext, then one of plaintext per operand of the widest operation (all ranks and a result).
+// One record of ciphertext, then one of plaintext per operand of the widest operation (all ranks
+// and a result).
 constexpr std::size_t kPlains = schedule::kMaxWorld + 1;
 }  // namespace
 
@@ -13,14 +14,18 @@ RecordSealer::RecordSealer(const cc::Aead* aead) : aead_(aead) {
   if (aead != nullptr) pages_ = SecretPages((1 + kPlains) * kRecordBytes);
 }
 
-std::byte* RecordSealer::plain(std::size_t index) { return pages_.data() + (1 + index) * kRecordBytes; }
+std::byte* RecordSealer::plain(std::size_t index) {
+  return pages_.data() + (1 + index) * kRecordBytes;
+}
 
 void RecordSealer::seal(cc::ExpandedKey& key, std::uint64_t nonce, const RecordName& name,
-                        const std::byte* plain, std::size_t bytes, std::byte* cipher, std::byte* tag) {
+                        const std::byte* plain, std::size_t bytes, std::byte* cipher,
+                        std::byte* tag) {
   cc::Tag privateTag;
   std::byte* privateCipher = pages_.data();
   aead_->seal(key, cc::nonceOf(nonce), cc::ConstPrivateBytes(&name, sizeof name),
-              cc::ConstPrivateBytes(plain, bytes), cc::PrivateBytes(privateCipher, bytes), privateTag);
+              cc::ConstPrivateBytes(plain, bytes), cc::PrivateBytes(privateCipher, bytes),
+              privateTag);
   if (bytes != 0) std::memcpy(cipher, privateCipher, bytes);
   std::memcpy(tag, privateTag.data(), privateTag.size());
 }
@@ -33,7 +38,8 @@ bool RecordSealer::open(cc::ExpandedKey& key, std::uint64_t nonce, const RecordN
   if (bytes != 0) std::memcpy(privateCipher, cipher, bytes);
   std::memcpy(privateTag.data(), tag, privateTag.size());
   return aead_->open(key, cc::nonceOf(nonce), cc::ConstPrivateBytes(&name, sizeof name),
-                     cc::ConstPrivateBytes(privateCipher, bytes), privateTag, cc::PrivateBytes(plain, bytes));
+                     cc::ConstPrivateBytes(privateCipher, bytes), privateTag,
+                     cc::PrivateBytes(plain, bytes));
 }
 
 }  // namespace lockstep::host

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-
 namespace lockstep::host {
 
 using schedule::OpKind;
@@ -36,10 +35,11 @@ void Run::begin(const Plan& plan, const Call& call, bool fallBackUnlessDirect) {
   const std::size_t recordBytes =
       std::min(kRecordBytes, std::min(plan.tileElements, call.count) * plan.elementBytes);
   for (std::size_t i = 0; i < plan.keys.size(); ++i)
-    nonceBase_[i] =
-        plan.keys[i].key->reserve(tiles_ * plan.keys[i].perTile * plan.recordsPerMessage, recordBytes);
+    nonceBase_[i] = plan.keys[i].key->reserve(
+        tiles_ * plan.keys[i].perTile * plan.recordsPerMessage, recordBytes);
 
-  while (nextTile_ < tiles_ && nextTile_ < static_cast<std::uint64_t>(plan.request.depth)) startTile();
+  while (nextTile_ < tiles_ && nextTile_ < static_cast<std::uint64_t>(plan.request.depth))
+    startTile();
 }
 
 void Run::startTile() {
@@ -101,12 +101,18 @@ bool Run::advance(Context& context) {
 /// Does one operation if nothing is missing.
 bool Run::attempt(Context& context, const PlanOp& op) {
   switch (op.kind) {
-    case OpKind::expose: return expose();
-    case OpKind::acquire: return acquire();
-    case OpKind::release: release(); return true;
-    case OpKind::close: return close();
+    case OpKind::expose:
+      return expose();
+    case OpKind::acquire:
+      return acquire();
+    case OpKind::release:
+      release();
+      return true;
+    case OpKind::close:
+      return close();
     case OpKind::move:
-    case OpKind::forward: break;
+    case OpKind::forward:
+      break;
   }
   if (!ready(context, op)) return false;
   const std::size_t bytes = bytesOf(context, op);

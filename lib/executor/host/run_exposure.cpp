@@ -63,7 +63,8 @@ void Run::view(int rank) {
   view = {.in = find(in), .out = find(out), .inAddress = in.offset, .outAddress = out.offset};
 }
 
-/// My own buffers are reachable by others exactly if they are in a region: then the answer is the same everywhere.
+/// My own buffers are reachable by others exactly if they are in a region: then the answer is the
+/// same everywhere.
 bool Run::allDirect() const {
   for (int r = 0; r < env_.fabric.worldSize(); ++r) {
     if (env_.sameProcess) continue;

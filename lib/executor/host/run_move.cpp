@@ -17,8 +17,8 @@ constexpr std::size_t kMaxTerms = schedule::kMaxWorld + 1;
 /// Places in Run::staging: one per source, then the result, then a message with its tags.
 constexpr std::size_t kResult = kMaxTerms, kMessage = kMaxTerms + 1;
 
-// Cross-memory attach goes through pieces of this size, so that what was copied in is still in the L2 cache
-// when it is reduced.
+// Cross-memory attach goes through pieces of this size, so that what was copied in is still in the
+// L2 cache when it is reduced.
 constexpr std::size_t kBlockBytes = std::size_t{128} << 10;
 
 }  // namespace
@@ -32,11 +32,12 @@ std::size_t Run::begins(const Context& c, const Term& term) const {
   return (c.firstElement + std::min(chunk, c.elements)) * plan_->elementBytes;
 }
 
-/// Every operand of an operation has the same size; scratch is not cut short at the end of a tile, so another
-/// operand says.
+/// Every operand of an operation has the same size; scratch is not cut short at the end of a tile,
+/// so another operand says.
 std::size_t Run::bytesOf(const Context& c, const PlanOp& op) const {
   const Term* term = &plan_->terms[op.dst];
-  if (term->kind == Term::Kind::local && term->buffer == BufferName::scratch) term = &plan_->terms[op.src];
+  if (term->kind == Term::Kind::local && term->buffer == BufferName::scratch)
+    term = &plan_->terms[op.src];
   const std::size_t begin = std::min(term->range.chunk * c.chunkElements, c.elements);
   const std::size_t end =
       std::min((std::size_t{term->range.chunk} + term->range.chunks) * c.chunkElements, c.elements);
@@ -47,8 +48,10 @@ std::byte* Run::local(const Context& c, const Term& term) const {
   switch (term.buffer) {
     case BufferName::in:  // only ever read
       return static_cast<std::byte*>(const_cast<void*>(call_.in)) + begins(c, term);  // NOLINT
-    case BufferName::out: return static_cast<std::byte*>(call_.out) + begins(c, term);
-    case BufferName::scratch: return c.scratch + begins(c, term);
+    case BufferName::out:
+      return static_cast<std::byte*>(call_.out) + begins(c, term);
+    case BufferName::scratch:
+      return c.scratch + begins(c, term);
   }
   return nullptr;
 }
@@ -76,7 +79,8 @@ std::byte* Run::staging(std::size_t place, std::size_t bytes) {
 }
 
 /// The bytes of a message that has arrived, where they lie or copied together out of their lines.
-const std::byte* Run::arrived(const Context& c, const Term& term, std::size_t bytes, std::size_t place) {
+const std::byte* Run::arrived(const Context& c, const Term& term, std::size_t bytes,
+                              std::size_t place) {
   const shm::InChannel& channel = *plan_->ins[term.port].channel;
   const shm::Step step = inStep(c, term);
   if (channel.protocol() == shm::Protocol::simple) return channel.payload(step);
@@ -118,7 +122,8 @@ bool Run::ready(const Context& c, const PlanOp& op) {
   return true;
 }
 
-/// Publishes what was written and gives back what was read. (Lines have been published as they were written.)
+/// Publishes what was written and gives back what was read. (Lines have been published as they were
+/// written.)
 void Run::complete(Context& c, const PlanOp& op, std::size_t bytes) {
   const std::size_t onWire = plan_->sealed ? bytes + recordsOf(bytes) * cc::kTagBytes : bytes;
   for (std::uint32_t i = op.dst; i < op.dst + op.dsts; ++i) {
@@ -126,7 +131,8 @@ void Run::complete(Context& c, const PlanOp& op, std::size_t bytes) {
     if (term.kind != Term::Kind::message) continue;
     shm::OutChannel& channel = *plan_->outs[term.port].channel;
     const shm::Step step = outStep(c, term);
-    if (channel.protocol() == shm::Protocol::simple) channel.publishPayload(step, call_.fingerprint);
+    if (channel.protocol() == shm::Protocol::simple)
+      channel.publishPayload(step, call_.fingerprint);
     counters_.moved += onWire;
     if (env_.doorbell.armed()) channel.ring(env_.doorbell, step, onWire);
   }
@@ -150,8 +156,12 @@ void Run::move(Context& c, const PlanOp& op, std::size_t bytes) {
   for (std::uint32_t k = 0; k < op.srcs; ++k) {
     const Term& term = plan_->terms[op.src + k];
     switch (term.kind) {
-      case Term::Kind::local: src[k] = local(c, term); break;
-      case Term::Kind::message: src[k] = arrived(c, term, bytes, k); break;
+      case Term::Kind::local:
+        src[k] = local(c, term);
+        break;
+      case Term::Kind::message:
+        src[k] = arrived(c, term, bytes, k);
+        break;
       case Term::Kind::remote:
         counters_.moved += bytes;
         src[k] = remote(c, term);
@@ -162,7 +172,9 @@ void Run::move(Context& c, const PlanOp& op, std::size_t bytes) {
   for (std::uint32_t k = 0; k < op.dsts; ++k) {
     const Term& term = plan_->terms[op.dst + k];
     switch (term.kind) {
-      case Term::Kind::local: dst[dsts++] = local(c, term); break;
+      case Term::Kind::local:
+        dst[dsts++] = local(c, term);
+        break;
       case Term::Kind::message: {
         const shm::OutChannel& channel = *plan_->outs[term.port].channel;
         if (channel.protocol() == shm::Protocol::ll)
@@ -194,7 +206,8 @@ void Run::move(Context& c, const PlanOp& op, std::size_t bytes) {
   for (std::uint32_t k = 0; k < op.dsts; ++k) {
     const Term& term = plan_->terms[op.dst + k];
     if (term.kind == Term::Kind::message)
-      plan_->outs[term.port].channel->writeLines(outStep(c, term), call_.fingerprint, result, bytes);
+      plan_->outs[term.port].channel->writeLines(outStep(c, term), call_.fingerprint, result,
+                                                 bytes);
   }
 }
 
@@ -266,38 +279,41 @@ std::uint64_t Run::nonce(const Context& c, const Term& term, std::uint32_t recor
   return nonceBase_[term.keyUse] + message * plan_->recordsPerMessage + record;
 }
 
-void Run::sealRecord(const Context& c, const Term& term, std::uint32_t record, const std::byte* plain,
-                     std::size_t bytes, std::byte* cipher, std::byte* tag) {
-  sealer_.seal(term.key->expanded(), nonce(c, term, record), recordName(c, term, record), plain, bytes,
-               cipher, tag);
+void Run::sealRecord(const Context& c, const Term& term, std::uint32_t record,
+                     const std::byte* plain, std::size_t bytes, std::byte* cipher, std::byte* tag) {
+  sealer_.seal(term.key->expanded(), nonce(c, term, record), recordName(c, term, record), plain,
+               bytes, cipher, tag);
   counters_.sealed += bytes;
   ++counters_.records;
 }
 
-void Run::openRecord(const Context& c, const Term& term, std::uint32_t record, const std::byte* cipher,
-                     const std::byte* tag, std::size_t bytes, std::byte* plain) {
+void Run::openRecord(const Context& c, const Term& term, std::uint32_t record,
+                     const std::byte* cipher, const std::byte* tag, std::size_t bytes,
+                     std::byte* plain) {
   counters_.opened += bytes;
   ++counters_.records;
-  if (sealer_.open(term.key->expanded(), nonce(c, term, record), recordName(c, term, record), cipher, tag,
-                   bytes, plain))
+  if (sealer_.open(term.key->expanded(), nonce(c, term, record), recordName(c, term, record),
+                   cipher, tag, bytes, plain))
     return;
   const int sender = term.seal.sender;
   const auto& theirCall = env_.fabric.of(sender).call;
   const auto theirs = shm::read(theirCall);
-  // Their word is not authenticated: it only makes the message better. Either way nothing is released.
+  // Their word is not authenticated: it only makes the message better. Either way nothing is
+  // released.
   const bool different =
       theirs && theirs->sequence == call_.what.sequence && !(*theirs == call_.what);
-  throw Error(different ? ErrorCode::mismatch : ErrorCode::integrity, sender, shm::toString(call_.what),
-              different
-                  ? shm::mismatchText(sender, theirCall, env_.fabric.rank(), call_.what)
-                  : fmt::format("{}: a record from rank {} (tile {}, record {}) did not verify on rank {}: "
-                                "shared memory was tampered with or is faulty. Nothing of it was released; "
-                                "create a new communicator to go on",
-                                shm::toString(call_.what), sender, c.tile, record, env_.fabric.rank()));
+  throw Error(
+      different ? ErrorCode::mismatch : ErrorCode::integrity, sender, shm::toString(call_.what),
+      different
+          ? shm::mismatchText(sender, theirCall, env_.fabric.rank(), call_.what)
+          : fmt::format("{}: a record from rank {} (tile {}, record {}) did not verify on rank {}: "
+                        "shared memory was tampered with or is faulty. Nothing of it was released; "
+                        "create a new communicator to go on",
+                        shm::toString(call_.what), sender, c.tile, record, env_.fabric.rank()));
 }
 
-/// Record by record, so that a record stays in the cache from seal to copy-out, and from copy-in to reduction.
-/// A sealed message is its ciphertext, then one tag per record.
+/// Record by record, so that a record stays in the cache from seal to copy-out, and from copy-in to
+/// reduction. A sealed message is its ciphertext, then one tag per record.
 void Run::moveSealed(Context& c, const PlanOp& op, std::size_t bytes) {
   const auto records = static_cast<std::uint32_t>(recordsOf(bytes));
   const std::size_t onWire = bytes + records * cc::kTagBytes;
@@ -346,16 +362,20 @@ void Run::moveSealed(Context& c, const PlanOp& op, std::size_t bytes) {
       const Term& term = plan_->terms[op.dst + k];
       if (term.kind != Term::Kind::message) continue;
       const shm::OutChannel& channel = *plan_->outs[term.port].channel;
-      std::byte* message = channel.protocol() == shm::Protocol::ll ? staging(kMessage, onWire)
-                                                                   : channel.payload(outStep(c, term));
-      sealRecord(c, term, record, result, n, message + at, message + bytes + record * cc::kTagBytes);
+      std::byte* message = channel.protocol() == shm::Protocol::ll
+                               ? staging(kMessage, onWire)
+                               : channel.payload(outStep(c, term));
+      sealRecord(c, term, record, result, n, message + at,
+                 message + bytes + record * cc::kTagBytes);
       if (channel.protocol() == shm::Protocol::ll)  // one record: lowering sees to it
-        plan_->outs[term.port].channel->writeLines(outStep(c, term), call_.fingerprint, message, onWire);
+        plan_->outs[term.port].channel->writeLines(outStep(c, term), call_.fingerprint, message,
+                                                   onWire);
     }
   }
 }
 
-/// Passes a message on unopened: copied in once, and from there out to every channel and, opened, into memory.
+/// Passes a message on unopened: copied in once, and from there out to every channel and, opened,
+/// into memory.
 void Run::forwardSealed(Context& c, const PlanOp& op, std::size_t bytes) {
   const auto records = static_cast<std::uint32_t>(recordsOf(bytes));
   const std::size_t onWire = bytes + records * cc::kTagBytes;

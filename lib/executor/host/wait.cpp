@@ -1,13 +1,13 @@
 #include "executor/host/wait.hpp"
 
+#include <atomic>
+#include <bit>
+#include <ctime>
+
 #include <linux/futex.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include <atomic>
-#include <bit>
-#include <ctime>
 
 #include "base/cpu.hpp"
 
@@ -15,17 +15,21 @@ namespace lockstep::host {
 
 namespace {
 
-// Rounds of a wait. With a core for each rank, spinning is best and the guard is asked every kGuardRounds
-// (about 10 us). With fewer cores than ranks, whoever we wait for may need this very core: yield soon.
+// Rounds of a wait. With a core for each rank, spinning is best and the guard is asked every
+// kGuardRounds (about 10 us). With fewer cores than ranks, whoever we wait for may need this very
+// core: yield soon.
 constexpr std::uint32_t kAbortRounds = 64;
 constexpr std::uint32_t kGuardRounds = 1024;
 constexpr std::uint32_t kSpinsOutnumbered = 16;
 constexpr std::uint32_t kYieldsOutnumbered = 256;
 constexpr long kSleepNanoseconds = 1000000;  // a bound, not the way to wake: the doorbell is
 
-static_assert(std::endian::native == std::endian::little, "a futex is the low half of a 64-bit word");
+static_assert(std::endian::native == std::endian::little,
+              "a futex is the low half of a 64-bit word");
 
-const std::uint32_t* lowHalf(const shm::Word& word) { return reinterpret_cast<const std::uint32_t*>(&word); }
+const std::uint32_t* lowHalf(const shm::Word& word) {
+  return reinterpret_cast<const std::uint32_t*>(&word);
+}
 
 void futexWake(const shm::Word& word) {
   ::syscall(SYS_futex, lowHalf(word), FUTEX_WAKE, 1 << 20, nullptr, nullptr, 0);
@@ -33,8 +37,9 @@ void futexWake(const shm::Word& word) {
 
 }  // namespace
 
-// Store-load order (Dekker): the word was stored before the fence, `asleep` is loaded after it; the sleeper
-// stores `asleep` before its fence and lets the kernel compare the word after it. One of the two sees the other.
+// Store-load order (Dekker): the word was stored before the fence, `asleep` is loaded after it; the
+// sleeper stores `asleep` before its fence and lets the kernel compare the word after it. One of
+// the two sees the other.
 void Doorbell::wake(const shm::Word& word, int rank) {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (fabric_.of(rank).sleep.asleep.load(std::memory_order_relaxed) != 0) futexWake(word);
@@ -49,7 +54,9 @@ void Doorbell::wakeAll(const shm::Word& word) {
     }
 }
 
-Wait::~Wait() { awake(); }
+Wait::~Wait() {
+  awake();
+}
 
 void Wait::awake() {
   if (!announced_) return;
@@ -79,8 +86,8 @@ void Wait::pause(const shm::Awaited& awaited) {
   sleep(awaited);
 }
 
-// The first call announces; the caller then tries once more, and only the next call sleeps, if the word is
-// still what it was when the kernel looks.
+// The first call announces; the caller then tries once more, and only the next call sleeps, if the
+// word is still what it was when the kernel looks.
 void Wait::sleep(const shm::Awaited& awaited) {
   if (awaited.word == nullptr) {
     ::sched_yield();
@@ -99,8 +106,8 @@ void Wait::sleep(const shm::Awaited& awaited) {
     return;
   }
   const timespec bound{.tv_sec = 0, .tv_nsec = kSleepNanoseconds};
-  ::syscall(SYS_futex, lowHalf(*awaited.word), FUTEX_WAIT, static_cast<std::uint32_t>(seen_), &bound,
-            nullptr, 0);
+  ::syscall(SYS_futex, lowHalf(*awaited.word), FUTEX_WAIT, static_cast<std::uint32_t>(seen_),
+            &bound, nullptr, 0);
   awake();
 }
 
