@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "base/mapping.hpp"
 #include "bootstrap/worlds.hpp"
@@ -82,6 +83,20 @@ TEST(ExchangeFds, OfProcessesWithoutPrivilege) {
                            [&](int rank) -> std::string {
                              if (::setgid(65534) != 0 || ::setuid(65534) != 0) return "setuid";
                              return exchangeOften(*joinProcesses(id, rank, 3, soon()));
+                           }),
+              Each(""));
+}
+
+// 64 x 63 descriptors are more than a user may have in flight, which is RLIMIT_NOFILE of them.
+TEST(ExchangeFds, OfAsManyRanksAsThereMayBeWithinTheLimits) {
+  const std::string id = openMeetingPoint("");
+  EXPECT_THAT(runProcesses(kMaxWorld,
+                           [&](int rank) -> std::string {
+                             // Two descriptors for a link, one for each file, and those inherited.
+                             const rlimit few{400, 400};
+                             if (::setrlimit(RLIMIT_NOFILE, &few) != 0) return "setrlimit";
+                             if (::geteuid() == 0 && ::setuid(65534) != 0) return "setuid";
+                             return exchangeOnce(*joinProcesses(id, rank, kMaxWorld, soon()), 0);
                            }),
               Each(""));
 }

@@ -1,7 +1,14 @@
 #include "bootstrap/meeting_id.hpp"
 
+#include <chrono>
+#include <cstdlib>
+#include <thread>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "bootstrap/peers.hpp"
 #include <lockstep/error.hpp>
@@ -88,6 +95,21 @@ TEST(OpenMeetingPoint, RejectsAddressesThatAreNotOfOneInterfaceHere) {
       EXPECT_EQ(e.code(), ErrorCode::invalidArgument) << e.what();
     }
   }
+}
+
+// The child has a copy of the meeting point but not its thread: there is nothing to wait for.
+TEST(OpenMeetingPoint, LetsAForkedChildExit) {
+  openMeetingPoint("");
+  const pid_t child = ::fork();
+  if (child == 0) std::exit(7);
+  int status = 0;
+  const auto until = Deadline::in(std::chrono::seconds(20));
+  pid_t ended = 0;
+  while ((ended = ::waitpid(child, &status, WNOHANG)) == 0 && !until.passed())
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  if (ended == 0) ::kill(child, SIGKILL);
+  ASSERT_EQ(ended, child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 7) << status;
 }
 
 }  // namespace
