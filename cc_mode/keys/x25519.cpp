@@ -1,6 +1,5 @@
 #include "cc_mode/keys/x25519.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include <openssl/crypto.h>
