@@ -26,28 +26,19 @@ std::vector<char*> pointersTo(std::vector<std::string>& texts) {
   return pointers;
 }
 
-std::vector<std::string> environmentWith(const std::vector<std::string>& added) {
-  std::vector<std::string> all;
-  for (char** entry = environ; *entry != nullptr; ++entry) all.emplace_back(*entry);
-  all.insert(all.end(), added.begin(), added.end());
-  return all;
-}
-
 /// Everything a child needs, made before the fork: between fork and exec only async-signal-safe
 /// calls are allowed.
 struct Prepared {
-  explicit Prepared(const ChildSetup& s)
-      : setup(s), arguments{s.program}, environment(environmentWith(s.environment)) {
+  explicit Prepared(const ChildSetup& s) : setup(s), arguments{s.program} {
     arguments.insert(arguments.end(), s.arguments.begin(), s.arguments.end());
     argv = pointersTo(arguments);
-    envp = pointersTo(environment);
     sigemptyset(&noSignals);
     CPU_ZERO(&cpus);
     if (s.cpu >= 0) CPU_SET(static_cast<std::size_t>(s.cpu), &cpus);
   }
   const ChildSetup& setup;
-  std::vector<std::string> arguments, environment;
-  std::vector<char*> argv, envp;
+  std::vector<std::string> arguments;
+  std::vector<char*> argv;
   sigset_t noSignals{};
   cpu_set_t cpus{};
   pid_t parent = getpid();
@@ -62,7 +53,7 @@ struct Prepared {
   const int nothing = open("/dev/null", O_RDONLY);
   if (nothing >= 0) dup2(nothing, STDIN_FILENO);
   sigprocmask(SIG_SETMASK, &p.noSignals, nullptr);
-  execve(p.setup.program.c_str(), p.argv.data(), p.envp.data());
+  execv(p.setup.program.c_str(), p.argv.data());
   _exit(127);
 }
 

@@ -13,11 +13,10 @@ namespace lockstep::bench {
 /// How a child is started.
 struct ChildSetup {
   std::string program;
-  std::vector<std::string> arguments;    ///< without the program
-  std::vector<std::string> environment;  ///< "NAME=value", added to this process's
-  int inheritedFd = -1;                  ///< stays open in the child, under the same number
-  int cpu = -1;                          ///< pinned to it, or -1
-  int deathSignal = 9;                   ///< sent to the child when this process dies
+  std::vector<std::string> arguments;  ///< without the program
+  int inheritedFd = -1;                ///< stays open in the child, under the same number
+  int cpu = -1;                        ///< pinned to it, or -1
+  int deathSignal = 9;                 ///< sent to the child when this process dies
 };
 
 /// How a child ended.

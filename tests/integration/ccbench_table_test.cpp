@@ -1,0 +1,121 @@
+// ccbench's tables and JSON, from tiny runs.
+#include <filesystem>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "integration/ccbench_process.hpp"
+
+namespace lockstep {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+/// A path that is gone after the test.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const std::string& name)
+      : path_(testing::TempDir() + std::to_string(getpid()) + "." + name) {}
+  ~TemporaryFile() { std::filesystem::remove(path_); }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+TEST(CcbenchTable, DefaultModeShowsCcBesideP2p) {
+  SKIP_WITHOUT_CCBENCH();
+  const CcbenchRun run(
+      {"--mode", "cc", "--op", "allreduce", "-b", "8", "-e", "4096", "--ranks", "2", "-n", "5"});
+  ASSERT_EQ(run.status, 0) << run.err;
+  for (const char* text : {"busbw", "#wrong", "cc against p2p", "% of bound", "host, emulated",
+                           "AES-256-GCM", "pre-shared key", "What cc costs here", "4 KiB"})
+    EXPECT_THAT(run.out, HasSubstr(text));
+  EXPECT_EQ(run.err, "");
+}
+
+TEST(CcbenchTable, QuietPrintsTablesOnly) {
+  SKIP_WITHOUT_CCBENCH();
+  const CcbenchRun run(
+      {"--mode", "p2p", "-b", "8", "-e", "8", "--ranks", "2", "-n", "2", "--quiet"});
+  ASSERT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("busbw"));
+  EXPECT_THAT(run.out, testing::Not(HasSubstr("machine")));
+}
+
+TEST(CcbenchTable, JsonHasEveryModeTypeAndSize) {
+  SKIP_WITHOUT_CCBENCH();
+  const TemporaryFile file("ccbench.json");
+  const CcbenchRun run({"--mode", "all", "-b", "64", "-e", "1024", "-f", "4", "--ranks", "3", "-n",
+                        "3", "-d", "bf16,i32", "-o", "sum,max", "--json", file.path()});
+  ASSERT_EQ(run.status, 0) << run.err;
+  const json report = json::parse(std::ifstream(file.path()));
+  EXPECT_EQ(report.at("schema"), 1);
+  EXPECT_EQ(report.at("faults").size(), 0u);
+  const json& result = report.at("runs")[0];
+  ASSERT_EQ(result.at("contenders").size(), 4u);
+  ASSERT_EQ(result.at("rows").size(), 2u * 2u * 3u);
+  for (const json& row : result.at("rows"))
+    for (std::size_t c = 0; c < 4; ++c) {
+      const json& series = row.at("series")[c];
+      const bool sealed = result.at("contenders")[c].at("sealed");
+      SCOPED_TRACE(series.dump());
+      EXPECT_EQ(series.at("wrong"), 0);
+      EXPECT_EQ(series.at("samples").size(), 3u);
+      EXPECT_GT(series.at("derived").at("timeUs"), 0.0);
+      EXPECT_EQ(series.at("bytes").at("sealed") > 0.0, sealed);
+      EXPECT_EQ(series.at("bytes").at("opened") > 0.0, sealed);
+    }
+}
+
+TEST(CcbenchTable, RegisteredBuffersAndForcedChoices) {
+  SKIP_WITHOUT_CCBENCH();
+  const CcbenchRun run({"--mode", "p2p", "--registered", "1", "--algo", "two_shot", "--protocol",
+                        "zero_copy", "-b", "1M", "-e", "1M", "--ranks", "2", "-n", "3"});
+  ASSERT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("two_shot zero_copy"));
+  EXPECT_THAT(run.out, HasSubstr("registered"));
+}
+
+TEST(CcbenchTable, ExplainRunsNothing) {
+  SKIP_WITHOUT_CCBENCH();
+  const CcbenchRun run({"--explain", "--ranks", "2", "--mode", "cc"});
+  ASSERT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("cc: 8 B to"));
+  EXPECT_THAT(run.out, testing::Not(HasSubstr("busbw")));
+}
+
+TEST(CcbenchTable, InsecureKeysAreSaid) {
+  SKIP_WITHOUT_CCBENCH();
+  const CcbenchRun run({"--insecure-keys", "-b", "8", "-e", "8", "--ranks", "2", "-n", "2"});
+  ASSERT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("unauthenticated"));
+  EXPECT_THAT(run.out, HasSubstr("WARNING"));
+}
+
+TEST(CcbenchTable, VersionAndSettings) {
+  SKIP_WITHOUT_CCBENCH();
+  EXPECT_THAT(CcbenchRun({"--version"}).out, HasSubstr("ccbench "));
+  EXPECT_THAT(CcbenchRun({"--settings"}).out, HasSubstr("meaning"));
+  EXPECT_THAT(CcbenchRun({"--help"}).out, HasSubstr("--time-budget"));
+}
+
+TEST(CcbenchTable, BesideMpi) {
+  SKIP_WITHOUT_CCBENCH();
+  if (std::system("command -v mpirun >/dev/null") != 0) GTEST_SKIP() << "no mpirun";
+  if (access(LOCKSTEP_BINARY_DIR "/bin/lockstep_baseline_mpi.so", R_OK) != 0)
+    GTEST_SKIP() << "built without MPI";
+  const CcbenchRun run({"--mode", "cc", "--baseline", "mpi", "-b", "8", "-e", "1024", "-f", "128",
+                        "--ranks", "2", "-n", "3"});
+  ASSERT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("mpi default"));
+  EXPECT_THAT(run.out, HasSubstr("mpi ucx-sysv"));
+  EXPECT_THAT(run.out, HasSubstr("Open MPI"));
+}
+
+}  // namespace
+}  // namespace lockstep
