@@ -29,16 +29,11 @@ std::uint32_t Clocks::chainOf(const Event& event) const {
 }
 
 void Clocks::leave() {
-  const auto after = graph_.after(at_);
-  for (std::size_t i = 0; i < after.size(); ++i) {
-    Clock& theirs = pending_[after[i]];
-    if (theirs.empty() && i + 1 == after.size())
-      theirs = std::move(now_);
-    else if (theirs.empty())
-      theirs = now_;
-    else
-      std::transform(now_.begin(), now_.end(), theirs.begin(), theirs.begin(),
-                     [](std::uint32_t a, std::uint32_t b) { return std::max(a, b); });
+  for (const std::uint32_t event : graph_.after(at_)) {
+    Clock& theirs = pending_[event];
+    theirs.resize(chains_, 0);
+    std::transform(now_.begin(), now_.end(), theirs.begin(), theirs.begin(),
+                   [](std::uint32_t a, std::uint32_t b) { return std::max(a, b); });
   }
 }
 
