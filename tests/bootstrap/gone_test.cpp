@@ -12,12 +12,12 @@ namespace {
 
 using testing::HasSubstr;
 
-/// Waits until `who` shows as gone. The others leave only after that, so nobody may show before.
+/// Waits until `who` shows as gone. Nobody else may.
 std::string watchFor(Peers& peers, int who) {
   const auto until = soon();
   while (!until.passed()) {
     const RankSet gone = peers.gone();
-    if ((gone & rankBit(who)) != 0) return {};
+    if (gone == rankBit(who)) return {};
     if (gone != 0) return describe(gone) + " gone";
     sleepFor(1ms);
   }
@@ -28,16 +28,27 @@ std::string watchFor(Peers& peers, int who) {
 void expectSeen(
     const std::function<void()>& last, const std::function<void()>& afterwards = [] {}) {
   const std::string id = openMeetingPoint("");
+  const Fd shared = createSharedMemory("seen", kPage);
+  const auto map = Mapping::ofFile(shared, kPage, Mapping::Access::readWrite);
+  auto* const seen = reinterpret_cast<std::atomic<int>*>(map.data());
   const auto body = [&](int rank) -> std::string {
     auto peers = joinProcesses(id, rank, 3, soon());
     if (peers->gone() != 0) return "gone at once";
     if (auto wrong = gatherOnce(*peers, 0); !wrong.empty()) return wrong;
-    if (rank != 2) return watchFor(*peers, 2);
-    last();
-    return "still here";
+    if (rank == 2) {
+      last();
+      return "still here";
+    }
+    auto wrong = watchFor(*peers, 2);
+    // A death reaches one before the other: whoever left at once could be seen going first.
+    ++*seen;
+    for (const auto until = soon(); *seen < 2 && !until.passed();) sleepFor(1ms);
+    return wrong;
   };
   std::vector<Child> children;
-  for (int rank = 0; rank < 3; ++rank) children.emplace_back(body, rank);
+  Gate gate;
+  for (int rank = 0; rank < 3; ++rank) children.emplace_back(body, rank, gate);
+  gate.open();
   EXPECT_EQ(children[0].outcome(), "");
   EXPECT_EQ(children[1].outcome(), "");
   afterwards();

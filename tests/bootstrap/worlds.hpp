@@ -38,16 +38,46 @@ inline std::string runCaught(const Rank& body, int rank) {
   }
 }
 
+struct Pipe {
+  Pipe() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
+    out = Fd(ends[0]);
+    in = Fd(ends[1]);
+  }
+  Fd out, in;
+};
+
+/// Holds children back until all are forked: the meeting point's thread is idle until then. (A fork
+/// that catches a busy thread may copy a locked lock of ThreadSanitizer's allocator.)
+class Gate {
+ public:
+  void open() { pipe_.in.reset(); }
+  void wait() {
+    open();  // this process's copy
+    char none;
+    while (::read(pipe_.out.get(), &none, 1) < 0) {
+    }
+    pipe_.out.reset();
+  }
+
+ private:
+  Pipe pipe_;
+};
+
 /// A forked process that plays a rank. Killed when destroyed.
 class Child {
  public:
-  Child(const Rank& body, int rank) {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
-    out_ = Fd(ends[0]);
-    Fd in(ends[1]);
+  Child(const Rank& body, int rank, Gate& gate) {
+    Pipe result;
     pid_ = ::fork();
-    if (pid_ != 0) return;
+    if (pid_ != 0) {
+      out_ = std::move(result.out);
+      return;
+    }
+    result.out.reset();
+    Fd in = std::move(result.in);
+    gate.wait();
     const std::string said = runCaught(body, rank);
     if (::write(in.get(), said.data(), said.size()) < 0) ::_exit(2);
     ::_exit(0);
@@ -87,7 +117,10 @@ class Child {
 
 inline std::vector<std::string> runProcesses(int worldSize, const Rank& body) {
   std::vector<Child> children;
-  for (int rank = 0; rank < worldSize; ++rank) children.emplace_back(body, rank);
+  Gate gate;
+  children.reserve(static_cast<std::size_t>(worldSize));
+  for (int rank = 0; rank < worldSize; ++rank) children.emplace_back(body, rank, gate);
+  gate.open();
   std::vector<std::string> outcomes;
   for (Child& child : children) outcomes.push_back(child.outcome());
   return outcomes;
