@@ -37,8 +37,9 @@ Offences readmes(std::span<const SourceFile> files);
 Offences settings(std::span<const SourceFile> files);
 
 /// Of the dynamic symbols of the library as nm prints them ("0000 T _ZN8lockstep…"), those that
-/// are not in the API. `api`: names declared LOCKSTEP_API. Weak instantiations of templates of std
-/// are tolerated: they carry default visibility in libstdc++, and bind nobody.
+/// are not in the API. `api`: names declared LOCKSTEP_API. Weak symbols that are not ours
+/// (templates of std, type information of unnamed types) are tolerated: their visibility is default
+/// whatever the flags say, and they bind nobody.
 Offences exportedSymbols(std::string_view nm, std::span<const std::string> api);
 
 /// The names that public headers declare LOCKSTEP_API, in namespace lockstep.
