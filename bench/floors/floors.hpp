@@ -1,0 +1,51 @@
+// The registry of floors: hand-made two-rank all-reduce loops (f32, sum) that show what this
+// machine can do at all. Every ratio of Lockstep's is measured against the best of them.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/floors/pair.hpp"
+
+namespace lockstep::floors {
+
+/// What a caller offers, and so what a floor may use.
+enum class Group {
+  registered,  ///< both ranks' buffers lie in shared memory: read and written in place
+  ordinary,    ///< private buffers: process_vm_readv, or copies through shared slots
+  sealed,      ///< private buffers, and only AES-256-GCM ciphertext in shared memory
+};
+const char* name(Group group);
+
+/// One way to all-reduce, made ready. Both ranks call `run` with the same counts in the same order.
+class Loop {
+ public:
+  virtual ~Loop() = default;
+  /// out[i] = in[i] here + in[i] there, i < count <= the maximum it was made for. The buffers are
+  /// page aligned and do not overlap. Returns when `out` is complete and `in` may be written.
+  virtual void run(const float* in, float* out, std::size_t count) = 0;
+};
+
+struct Floor {
+  std::string name;
+  Group group;
+  /// Sizes at which it can win; it is not tried at others. Bytes, both inclusive.
+  std::size_t minBytes, maxBytes;
+  /// Both ranks at once; `maxCount` elements at most in a run.
+  std::function<std::unique_ptr<Loop>(Pair&, std::size_t maxCount)> make;
+};
+
+std::vector<Floor> registeredFloors();
+std::vector<Floor> ordinaryFloors();
+std::vector<Floor> sealedFloors();
+
+/// LL one-shot and slot floors, which suit private and registered buffers alike.
+std::vector<Floor> eagerFloors(Group group);
+
+/// What a side of the pair must hold for the slots and lines of all floors of a group. Bytes.
+inline constexpr std::size_t kSlotRoom = std::size_t{64} << 20;
+
+}  // namespace lockstep::floors
