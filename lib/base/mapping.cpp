@@ -46,7 +46,7 @@ void checkSharedMemory(const Fd& fd, std::size_t bytes) {
   if (::fstat(fd.get(), &status) != 0) failErrno("cannot look at a peer's shared memory");
   const int seals = ::fcntl(fd.get(), F_GET_SEALS);
   if (static_cast<std::size_t>(status.st_size) != roundUp(bytes, kPage) ||
-      (seals & kSeals) != kSeals)
+      seals < 0 || (seals & kSeals) != kSeals)
     fail(ErrorCode::bootstrap,
          "a peer's shared memory has {} bytes and seals {:#x}, expected {} bytes sealed against "
          "resizing; "

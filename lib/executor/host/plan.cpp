@@ -73,14 +73,27 @@ class Lowering {
   }
 
   void addOp(const schedule::Op& op) {
-    PlanOp lowered{.kind = op.kind, .finish = op.finish};
+    PlanOp lowered;
+    lowered.kind = op.kind;
+    lowered.finish = op.finish;
     lowered.dst = static_cast<std::uint32_t>(plan_.terms.size());
     lowered.dsts = static_cast<std::uint32_t>(op.dst.size());
     for (const Operand& o : op.dst) plan_.terms.push_back(term(o, true));
     lowered.src = static_cast<std::uint32_t>(plan_.terms.size());
     lowered.srcs = static_cast<std::uint32_t>(op.src.size());
     for (const Operand& o : op.src) plan_.terms.push_back(term(o, false));
+    lowered.range = rangeOf(op);
     plan_.ops.push_back(lowered);
+  }
+
+  static schedule::Range rangeOf(const schedule::Op& op) {
+    const auto exact = [](const Operand& o) {
+      return o.kind == Operand::Kind::channel || o.buffer != schedule::BufferName::scratch;
+    };
+    for (const auto* operands : {&op.dst, &op.src})
+      for (const Operand& o : *operands)
+        if (exact(o)) return o.range;
+    return {};  // a synchronisation; the verifier admits nothing else
   }
 
   Term term(const Operand& operand, bool destination) {

@@ -59,6 +59,8 @@ struct Term {
 struct PlanOp {
   schedule::OpKind kind = schedule::OpKind::move;
   bool finish = false;
+  schedule::Range
+      range;  ///< chunks that every operand has; scratch is not cut short, so another operand's
   std::uint32_t dst = 0, dsts = 0, src = 0, srcs = 0;  ///< indices into Plan::terms
 };
 

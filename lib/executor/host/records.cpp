@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "executor/host/copy.hpp"
+
 namespace lockstep::host {
 
 namespace {
@@ -26,7 +28,7 @@ void RecordSealer::seal(cc::ExpandedKey& key, std::uint64_t nonce, const RecordN
   aead_->seal(key, cc::nonceOf(nonce), cc::ConstPrivateBytes(&name, sizeof name),
               cc::ConstPrivateBytes(plain, bytes), cc::PrivateBytes(privateCipher, bytes),
               privateTag);
-  if (bytes != 0) std::memcpy(cipher, privateCipher, bytes);
+  if (bytes != 0) copyBytes(cipher, privateCipher, bytes, bytes >= kSlotStreamingBytes);
   std::memcpy(tag, privateTag.data(), privateTag.size());
 }
 

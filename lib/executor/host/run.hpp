@@ -76,6 +76,11 @@ class Run {
   bool attempt(Context& context, const PlanOp& op);
   bool ready(const Context& context, const PlanOp& op);
   void move(Context& context, const PlanOp& op, std::size_t bytes);
+  void reduceInto(const PlanOp& op, void* const* dst, std::size_t dsts, const void* const* src,
+                  std::size_t bytes, bool streaming) const;
+  void writeLines(const Context& context, const PlanOp& op, const std::byte* data,
+                  std::size_t bytes);
+  std::uint64_t remoteTerms(const PlanOp& op) const;
   void moveInBlocks(Context& context, const PlanOp& op, std::size_t bytes);
   void moveSealed(Context& context, const PlanOp& op, std::size_t bytes);
   void forwardSealed(Context& context, const PlanOp& op, std::size_t bytes);

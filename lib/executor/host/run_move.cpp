@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/fail.hpp"
+#include "executor/host/copy.hpp"
 #include "executor/host/run.hpp"
 #include "transport/cma/cma.hpp"
 
@@ -32,15 +33,11 @@ std::size_t Run::begins(const Context& c, const Term& term) const {
   return (c.firstElement + std::min(chunk, c.elements)) * plan_->elementBytes;
 }
 
-/// Every operand of an operation has the same size; scratch is not cut short at the end of a tile,
-/// so another operand says.
+/// Every operand of an operation has this size.
 std::size_t Run::bytesOf(const Context& c, const PlanOp& op) const {
-  const Term* term = &plan_->terms[op.dst];
-  if (term->kind == Term::Kind::local && term->buffer == BufferName::scratch)
-    term = &plan_->terms[op.src];
-  const std::size_t begin = std::min(term->range.chunk * c.chunkElements, c.elements);
+  const std::size_t begin = std::min(op.range.chunk * c.chunkElements, c.elements);
   const std::size_t end =
-      std::min((std::size_t{term->range.chunk} + term->range.chunks) * c.chunkElements, c.elements);
+      std::min((std::size_t{op.range.chunk} + op.range.chunks) * c.chunkElements, c.elements);
   return (end - begin) * plan_->elementBytes;
 }
 
@@ -150,9 +147,6 @@ void Run::complete(Context& c, const PlanOp& op, std::size_t bytes) {
 
 void Run::move(Context& c, const PlanOp& op, std::size_t bytes) {
   std::array<const void*, kMaxTerms> src;
-  std::array<void*, kMaxTerms> dst;
-  std::size_t dsts = 0;
-  bool toLines = false;
   for (std::uint32_t k = 0; k < op.srcs; ++k) {
     const Term& term = plan_->terms[op.src + k];
     switch (term.kind) {
@@ -163,12 +157,17 @@ void Run::move(Context& c, const PlanOp& op, std::size_t bytes) {
         src[k] = arrived(c, term, bytes, k);
         break;
       case Term::Kind::remote:
-        counters_.moved += bytes;
         src[k] = remote(c, term);
         if (src[k] == nullptr) return moveInBlocks(c, op, bytes);
         break;
     }
   }
+  // Memory first, then slots: what goes into a slot may go past the cache, what goes into memory
+  // stays in it.
+  std::array<void*, kMaxTerms> dst;
+  std::array<void*, kMaxTerms> slots;
+  std::size_t dsts = 0, toSlots = 0;
+  bool toLines = false;
   for (std::uint32_t k = 0; k < op.dsts; ++k) {
     const Term& term = plan_->terms[op.dst + k];
     switch (term.kind) {
@@ -180,35 +179,57 @@ void Run::move(Context& c, const PlanOp& op, std::size_t bytes) {
         if (channel.protocol() == shm::Protocol::ll)
           toLines = true;
         else
-          dst[dsts++] = channel.payload(outStep(c, term));
+          slots[toSlots++] = channel.payload(outStep(c, term));
         break;
       }
       case Term::Kind::remote:
-        counters_.moved += bytes;
         dst[dsts] = remote(c, term);
         if (dst[dsts++] == nullptr) return moveInBlocks(c, op, bytes);
         break;
     }
   }
-  const int divisor = divisorOf(op);
-  const bool asItIs = op.srcs == 1 && divisor == 1;
+  counters_.moved += bytes * remoteTerms(op);
+  const bool asItIs = op.srcs == 1 && divisorOf(op) == 1;
   if (toLines && dsts == 0 && !asItIs) dst[dsts++] = staging(kResult, bytes);
-  if (dsts != 0 && bytes != 0)
-    plan_->reduce({.dst = dst.data(),
-                   .dsts = static_cast<int>(dsts),
-                   .src = src.data(),
-                   .srcs = static_cast<int>(op.srcs),
-                   .count = bytes / plan_->elementBytes,
-                   .divisor = divisor,
-                   .streaming = plan_->exposes && bytes >= env_.streamingBytes});
-  if (!toLines) return;
-  const auto* result = static_cast<const std::byte*>(asItIs ? src[0] : dst[0]);
+  if (dsts != 0)
+    reduceInto(op, dst.data(), dsts, src.data(), bytes,
+               plan_->exposes && bytes >= env_.streamingBytes);
+  if (toSlots != 0) {
+    const bool streaming = bytes >= kSlotStreamingBytes;
+    if (dsts == 0)
+      reduceInto(op, slots.data(), toSlots, src.data(), bytes, streaming);
+    else
+      for (std::size_t k = 0; k < toSlots; ++k) copyBytes(slots[k], dst[0], bytes, streaming);
+  }
+  if (toLines) writeLines(c, op, static_cast<const std::byte*>(asItIs ? src[0] : dst[0]), bytes);
+}
+
+void Run::reduceInto(const PlanOp& op, void* const* dst, std::size_t dsts, const void* const* src,
+                     std::size_t bytes, bool streaming) const {
+  if (bytes == 0) return;
+  plan_->reduce({.dst = dst,
+                 .dsts = static_cast<int>(dsts),
+                 .src = src,
+                 .srcs = static_cast<int>(op.srcs),
+                 .count = bytes / plan_->elementBytes,
+                 .divisor = divisorOf(op),
+                 .streaming = streaming});
+}
+
+void Run::writeLines(const Context& c, const PlanOp& op, const std::byte* data, std::size_t bytes) {
   for (std::uint32_t k = 0; k < op.dsts; ++k) {
     const Term& term = plan_->terms[op.dst + k];
     if (term.kind == Term::Kind::message)
-      plan_->outs[term.port].channel->writeLines(outStep(c, term), call_.fingerprint, result,
-                                                 bytes);
+      plan_->outs[term.port].channel->writeLines(outStep(c, term), call_.fingerprint, data, bytes);
   }
+}
+
+/// Operands in peers' memory.
+std::uint64_t Run::remoteTerms(const PlanOp& op) const {
+  std::uint64_t n = 0;
+  for (std::uint32_t i = op.dst; i < op.src + op.srcs; ++i)
+    if (plan_->terms[i].kind == Term::Kind::remote) ++n;
+  return n;
 }
 
 /// As move, when some peer's memory can only be copied by the kernel.
@@ -218,6 +239,7 @@ void Run::moveInBlocks(Context& c, const PlanOp& op, std::size_t bytes) {
     return (term.buffer == BufferName::in ? view.inAddress : view.outAddress) + begins(c, term);
   };
   const auto pid = [&](const Term& term) { return env_.pids[static_cast<std::size_t>(term.rank)]; };
+  counters_.moved += bytes * remoteTerms(op);
   for (std::size_t at = 0; at < bytes; at += kBlockBytes) {
     const std::size_t n = std::min(kBlockBytes, bytes - at);
     std::array<const void*, kMaxTerms> src;
@@ -244,13 +266,7 @@ void Run::moveInBlocks(Context& c, const PlanOp& op, std::size_t bytes) {
         dst[dsts++] = here + at;
     }
     if (dsts == 0) dst[dsts++] = staging(kResult, kBlockBytes);
-    plan_->reduce({.dst = dst.data(),
-                   .dsts = static_cast<int>(dsts),
-                   .src = src.data(),
-                   .srcs = static_cast<int>(op.srcs),
-                   .count = n / plan_->elementBytes,
-                   .divisor = divisorOf(op),
-                   .streaming = false});
+    reduceInto(op, dst.data(), dsts, src.data(), n, false);
     if (!elsewhere) continue;
     for (std::uint32_t k = 0; k < op.dsts; ++k) {
       const Term& term = plan_->terms[op.dst + k];
@@ -349,14 +365,7 @@ void Run::moveSealed(Context& c, const PlanOp& op, std::size_t bytes) {
     std::size_t dsts = tos;
     if (dsts == 0 && !asItIs) dst[dsts++] = sealer_.plain(kMaxTerms - 1);
     const bool inPlaceAlready = asItIs && dsts == 1 && dst[0] == src[0];
-    if (dsts != 0 && n != 0 && !inPlaceAlready)
-      plan_->reduce({.dst = dst.data(),
-                     .dsts = static_cast<int>(dsts),
-                     .src = src.data(),
-                     .srcs = static_cast<int>(op.srcs),
-                     .count = n / plan_->elementBytes,
-                     .divisor = divisor,
-                     .streaming = false});
+    if (dsts != 0 && !inPlaceAlready) reduceInto(op, dst.data(), dsts, src.data(), n, false);
     const auto* result = static_cast<const std::byte*>(asItIs ? src[0] : dst[0]);
     for (std::uint32_t k = 0; k < op.dsts; ++k) {
       const Term& term = plan_->terms[op.dst + k];
