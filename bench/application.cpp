@@ -1,5 +1,7 @@
 #include "bench/application.hpp"
 
+#include <algorithm>
+#include <cstring>
 #include <fstream>
 
 #include <fmt/format.h>
@@ -71,9 +73,20 @@ void requireOptionsAccepted(const CommandLine& line, const std::vector<std::byte
 }
 
 int printSettings() {
-  fmt::print("{:<28}  {:<10}  {:<16}  {}\n", "variable", "type", "default", "meaning");
-  for (const Setting& s : settings())
-    fmt::print("{:<28}  {:<10}  {:<16}  {}\n", s.name, s.type, s.fallback, s.meaning);
+  const auto widest = [](std::string_view Setting::*field, std::string_view heading) {
+    std::size_t width = heading.size();
+    for (const Setting& s : settings()) width = std::max(width, (s.*field).size());
+    return width;
+  };
+  const std::size_t names = widest(&Setting::name, "variable");
+  const std::size_t types = widest(&Setting::type, "type");
+  const std::size_t fallbacks = widest(&Setting::fallback, "default");
+  const auto print = [&](auto name, auto type, auto fallback, auto meaning) {
+    fmt::print("{:<{}}  {:<{}}  {:<{}}  {}\n", name, names, type, types, fallback, fallbacks,
+               meaning);
+  };
+  print("variable", "type", "default", "meaning");
+  for (const Setting& s : settings()) print(s.name, s.type, s.fallback, s.meaning);
   return kSuccess;
 }
 

@@ -19,11 +19,9 @@ std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   return z ^ (z >> 31);
 }
 
-/// A whole number in [-limit, limit], or [0, limit] when not `isSigned`.
-std::int64_t within(std::uint64_t random, std::uint64_t limit, bool isSigned) {
-  const std::uint64_t choices = isSigned ? 2 * limit + 1 : limit + 1;
-  const std::uint64_t pick = choices == 0 ? random : random % choices;  // 0: all of 64 bits
-  return static_cast<std::int64_t>(isSigned ? pick - limit : pick);
+/// A whole number in [-limit, limit].
+std::int64_t within(std::uint64_t random, std::uint64_t limit) {
+  return static_cast<std::int64_t>(random % (2 * limit + 1) - limit);
 }
 
 /// +-1, but 3 times that of one rank and 5 times that of another: each absent or repeated rank
@@ -34,6 +32,21 @@ std::int64_t smallFactor(std::uint64_t random, int worldSize, int rank, std::siz
   if (index % world == static_cast<std::size_t>(rank)) value *= 3;
   if ((index / world + index + 1) % world == static_cast<std::size_t>(rank)) value *= 5;
   return value;
+}
+
+/// Ranks in pairs above and below a common value, so that the sum is exactly P times it: a quotient
+/// at the edge, that any rank's absence changes. Negative for half of the elements of signed types.
+std::int64_t averaged(std::uint64_t limit, int worldSize, int rank, std::size_t index,
+                      bool isSigned) {
+  const std::uint64_t random = mix(0, index);
+  const std::uint64_t common = 1 + (random >> 8) % limit;
+  const std::uint64_t most = std::min(common - 1, limit - common);
+  const std::uint64_t apart =
+      most == 0 ? 0 : mix(1 + static_cast<std::uint64_t>(rank / 2), index) % (most + 1);
+  const bool paired = (rank ^ 1) < worldSize;
+  const std::uint64_t value = !paired ? common : rank % 2 == 0 ? common + apart : common - apart;
+  return isSigned && random % 2 == 1 ? -static_cast<std::int64_t>(value)
+                                     : static_cast<std::int64_t>(value);
 }
 
 /// Largest whole number up to which the type has every whole number.
@@ -56,11 +69,11 @@ std::uint64_t inputBits(DataType type, Reduction reduction, int worldSize, int r
                  ? encode(type, static_cast<double>(smallFactor(random, worldSize, rank, index)))
                  : (random | 1) & lowBits(type);
     case Reduction::sum:
-      if (!floating) return random & lowBits(type);
-      [[fallthrough]];
     case Reduction::avg: {
+      if (!floating && reduction == Reduction::sum) return random & lowBits(type);
       const std::uint64_t limit = exactLimit(type) / static_cast<std::uint64_t>(worldSize);
-      const std::int64_t value = within(random, limit, isSigned);
+      const std::int64_t value =
+          floating ? within(random, limit) : averaged(limit, worldSize, rank, index, isSigned);
       return floating ? encode(type, static_cast<double>(value))
                       : static_cast<std::uint64_t>(value) & lowBits(type);
     }
@@ -69,7 +82,7 @@ std::uint64_t inputBits(DataType type, Reduction reduction, int worldSize, int r
       break;
   }
   if (!floating) return random & lowBits(type);
-  return encode(type, static_cast<double>(within(random, exactLimit(type), true)));
+  return encode(type, static_cast<double>(within(random, exactLimit(type))));
 }
 
 std::uint64_t expectedBits(DataType type, Reduction reduction, int worldSize, std::size_t index) {

@@ -19,9 +19,9 @@ inline constexpr std::size_t kPatternPeriod = 65521;
 /// The element `index` that rank `rank` contributes, as the bits of `type` in the low bits.
 ///   sum:      integers any bits (they wrap); floats whole numbers small enough that every partial
 ///             sum of any subset of the ranks is exact
-///   avg:      whole numbers whose sum neither wraps nor rounds
-///   prod:     integers odd (so that no product vanishes); floats +-1 but for two ranks with 3 and
-///   5 min, max: integers any bits; floats any whole number that the type has exactly
+///   avg:      floats as for sum; integers whose sum is a multiple of the world size and does not
+///   wrap prod:     integers odd (so that no product vanishes); floats +-1 but for two ranks with 3
+///   and 5 min, max: integers any bits; floats any whole number that the type has exactly
 std::uint64_t inputBits(DataType type, Reduction reduction, int worldSize, int rank,
                         std::size_t index);
 

@@ -6,12 +6,15 @@
 #include <fmt/ranges.h>
 
 #include "bench/report.hpp"
+#include "bench/wrap.hpp"
 
 namespace lockstep::bench {
 namespace {
 
+constexpr std::size_t kLabelWidth = 11;
+
 std::string line(const char* label, const std::string& text) {
-  return fmt::format("  {:<11}{}\n", label, text);
+  return wrap(fmt::format("  {:<{}}", label, kLabelWidth), text, 2 + kLabelWidth);
 }
 
 std::string sizeText(const Row& row) {
@@ -59,13 +62,13 @@ std::string contenderLine(const Contender& c) {
 }
 
 bool samePlan(const PlanText& a, const PlanText& b) {
-  return a.algorithm == b.algorithm && a.protocol == b.protocol && a.depth == b.depth &&
-         (a.tileBytes > 0) == (b.tileBytes > 0);
+  return a.algorithm == b.algorithm && a.protocol == b.protocol;
 }
 
-std::string describePlan(const PlanText& plan) {
+/// `bytes`: of the largest message that runs so.
+std::string describePlan(const PlanText& plan, std::size_t bytes) {
   std::string text = plan.algorithm + ' ' + plan.protocol;
-  if (plan.tileBytes > 0)
+  if (plan.tileBytes > 0 && bytes > plan.tileBytes)
     text += fmt::format(" (tiles of {}, {} in flight)",
                         formatBytes(static_cast<double>(plan.tileBytes)), plan.depth);
   return text;
@@ -87,7 +90,8 @@ std::string plansOf(const RunResult& result, std::size_t contender) {
       ++last;
     const std::string range = first == last ? sizeText(rows[first])
                                             : sizeText(rows[first]) + " to " + sizeText(rows[last]);
-    const std::string phrase = fmt::format("{} {}", range, describePlan(plan(last)));
+    const std::string phrase =
+        fmt::format("{} {}", range, describePlan(plan(last), rows[last].bytes));
     if (std::find(phrases.begin(), phrases.end(), phrase) == phrases.end())
       phrases.push_back(phrase);
     first = last + 1;

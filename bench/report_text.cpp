@@ -92,10 +92,10 @@ std::string regressionOf(const Report& report, const RunResult& result, std::siz
   const std::string perCall = "bytes per rank and call";
   TextTable table;
   head.addColumns(table, false);
-  table.addColumn(" ", "p2p", "us");
-  table.addColumn(" ", contender.name, "us");
-  table.addColumn(" ", "change", "%");
-  table.addColumn(" ", "95 % interval", "%");
+  table.addColumn("time", "p2p", "us");
+  table.addColumn("time", contender.name, "us");
+  table.addColumn("time", "change", "%");
+  table.addColumn("time", "95 % interval", "%");
   table.addColumn(perCall, "moved p2p");
   table.addColumn(perCall, "moved");
   if (contender.sealed) {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "bench/report.hpp"
+#include "bench/wrap.hpp"
 
 namespace lockstep::bench {
 namespace {
@@ -17,8 +18,8 @@ std::string amount(double microseconds) {
 
 std::string change(double ratio) {
   const double percent = (ratio - 1) * 100;
-  if (std::fabs(percent) < 0.5) return "as much";
-  return fmt::format("{:.0f} % {}", std::fabs(percent), percent > 0 ? "more" : "less");
+  if (std::fabs(percent) < 0.5) return "the same as";
+  return fmt::format("{:.0f} % {} than", std::fabs(percent), percent > 0 ? "more" : "less");
 }
 
 std::string share(double part, double whole) {
@@ -50,8 +51,8 @@ std::string atSize(const Report& report, const RunResult& result, const Row& row
   const double time = median(series.samples);
   const Contender& contender = result.contenders[mode];
   std::string text = fmt::format(
-      " At {} it takes {}, {} than p2p's {}", formatBytes(static_cast<double>(row.bytes)),
-      amount(time), change(comparedWith(series, base).value), amount(median(base.samples)));
+      " At {} it takes {}, {} p2p's {}", formatBytes(static_cast<double>(row.bytes)), amount(time),
+      change(comparedWith(series, base).value), amount(median(base.samples)));
   if (contender.sealed)
     text += ": " +
             why(boundOf(row, series, result.rates, report.config.ranks, report.config.cores), time);
@@ -75,26 +76,6 @@ std::vector<const Row*> examples(const RunResult& result) {
   return chosen;
 }
 
-std::string wrapped(const std::string& text, std::size_t width) {
-  std::string out;
-  std::size_t column = 0;
-  for (std::size_t start = 0; start < text.size();) {
-    const std::size_t end = std::min(text.find(' ', start), text.size());
-    if (column > 0 && column + 1 + (end - start) > width) {
-      out += '\n';
-      column = 0;
-    }
-    if (column > 0) {
-      out += ' ';
-      ++column;
-    }
-    out += text.substr(start, end - start);
-    column += end - start;
-    start = end + 1;
-  }
-  return out + '\n';
-}
-
 }  // namespace
 
 std::string storyText(const Report& report) {
@@ -105,7 +86,7 @@ std::string storyText(const Report& report) {
     std::string story = fmt::format("What {} costs here ({}, {} ranks).", result.contenders[c].name,
                                     result.contenders[c].provenance, report.config.ranks);
     for (const Row* row : examples(result)) story += atSize(report, result, *row, c);
-    text += '\n' + wrapped(story, 120);
+    text += '\n' + wrap("", story);
   }
   return text;
 }

@@ -37,7 +37,8 @@ std::vector<UniqueId> meet(Link& link, int rank, std::size_t modes) {
       texts.push_back(ids.emplace_back(UniqueId::create()).text());
     link.send({{"meeting", texts}});
   } else {
-    for (const auto& text : receive(link).at("meeting"))
+    const json message = receive(link);
+    for (const auto& text : message.at("meeting"))
       ids.push_back(UniqueId::parse(text.get<std::string>()));
   }
   return ids;

@@ -81,7 +81,7 @@ TEST(Options, BadValuesSayWhatIsAccepted) {
       {{"--mode", "fast"}, "p2p, multicast, cc, cc-multicast"},
       {{"--op", "allgather"}, "there is allreduce"},
       {{"-d", "f8"}, "f16, bf16, f32"},
-      {{"-d", "f32,"}, "f16, bf16, f32"},
+      {{"-d", "f32,f8"}, "f16, bf16, f32"},
       {{"-o", "xor"}, "sum, prod, min, max, avg"},
       {{"--ranks", "65"}, "from 1 to 64"},
       {{"--ranks", "-1"}, "from 1 to 64"},

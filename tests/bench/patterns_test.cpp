@@ -48,7 +48,7 @@ TEST(Patterns, MissingRankIsSeen) {
   forEveryCase([](DataType type, Reduction reduction, int world) {
     if (world == 1) return;
     int seen = 0;
-    for (std::size_t i = 0; i < 300; ++i) {
+    for (std::size_t i = 0; i < 2000; ++i) {
       Number result = decode(type, inputBits(type, reduction, world, 0, i));
       for (int rank = 1; rank < world - 1; ++rank)
         result = combine(type, reduction, result,

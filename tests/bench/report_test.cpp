@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bench/bandwidth.hpp"
+#include "bench/wrap.hpp"
 
 namespace lockstep::bench {
 namespace {
@@ -77,8 +78,16 @@ TEST(ReportText, ShowsTimesRegressionAndReason) {
 
 TEST(ReportText, LinesFitATerminal) {
   const Report report = sampleReport();
-  std::istringstream lines(timesText(report) + regressionText(report) + storyText(report));
+  std::istringstream lines(headerText(report) + timesText(report) + regressionText(report) +
+                           storyText(report));
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 160u) << line;
+}
+
+TEST(Wrap, BreaksBetweenWordsAndIndents) {
+  const std::string word(50, 'x');
+  EXPECT_EQ(wrap("ab ", word + ' ' + word + ' ' + word, 3),
+            "ab " + word + ' ' + word + "\n   " + word + '\n');
+  EXPECT_EQ(wrap("", std::string(200, 'y')), std::string(200, 'y') + '\n');
 }
 
 TEST(ReportText, RivalIsComparedInTheRunWhereItWasFaster) {
