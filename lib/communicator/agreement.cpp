@@ -138,7 +138,8 @@ cc::KeyRing keys(Peers& peers, const Options& options, std::shared_ptr<const cc:
 std::size_t streamingBytes(int worldSize) {
   // in and out of P ranks, P parts each: a part of b bytes stands for 2 P^2 b bytes in the cache.
   const auto world = static_cast<std::size_t>(worldSize);
-  const std::size_t cache = std::max<std::size_t>(topology::thisMachine().l3Bytes, std::size_t{8} << 20);
+  const std::size_t cache =
+      std::max<std::size_t>(topology::thisMachine().l3Bytes, std::size_t{8} << 20);
   return cache / (2 * world * world);
 }
 

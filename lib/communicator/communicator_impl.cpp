@@ -23,6 +23,10 @@ unsigned forkGeneration() {
   return forks.load(std::memory_order_relaxed);
 }
 
+/// From here on, asking all ranks whether their buffers are registered costs little beside the
+/// call.
+constexpr std::size_t kAskBytes = std::size_t{64} << 10;
+
 TuningTable loadTuning(const Options& options) {
   return options.tuningFile.empty() ? TuningTable::builtIn()
                                     : TuningTable::read(options.tuningFile);
@@ -132,7 +136,8 @@ void CommunicatorImpl::call(Collective collective, const void* in, void* out, st
                                  .reduction = reduction,
                                  .inPlace = in == out,
                                  .bytes = count * sizeOf(type)});
-  host::Call call{.in = in, .out = out, .count = count, .what = {}, .fingerprint = 0};
+  host::Call call{
+      .in = in, .out = out, .count = count, .what = {}, .fingerprint = 0, .direct = false};
   call.what = {.sequence = ++sequence_,
                .collective = collective,
                .type = type,
@@ -142,11 +147,7 @@ void CommunicatorImpl::call(Collective collective, const void* in, void* out, st
   shm::announce(fabric_.mine().call, call.what);
   try {
     watch_.begin(call.what, options_.timeout);
-    run_.begin(*plans.direct, call, plans.ordinary != plans.direct);
-    drive();
-    if (!run_.fellBack()) return;
-    run_.begin(*plans.ordinary, call, false);
-    drive();
+    execute(plans, call);
   } catch (const Error& error) {
     poison(error.code(), error.rank());
     throw;
@@ -156,7 +157,32 @@ void CommunicatorImpl::call(Collective collective, const void* in, void* out, st
   }
 }
 
-/// Runs the call to its end, or to a fall-back.
+/// Only each rank itself knows whether its buffers are registered. Where that decides between
+/// plans, a large message starts by exposing them, which tells everyone, and falls back if they are
+/// not. A small one cannot afford this: it goes by what the last such call told, and its messages
+/// tell for the next.
+void CommunicatorImpl::execute(const Plans& plans, host::Call& call) {
+  const bool matters = plans.direct != plans.ordinary;
+  if (matters) {
+    const std::size_t bytes = call.count * sizeOf(call.what.type);
+    call.direct = regions_.locate(call.in, bytes).region != shm::Location::kAddress &&
+                  regions_.locate(call.out, bytes).region != shm::Location::kAddress;
+    if (!expectDirect_ && bytes < kAskBytes) {
+      run_.begin(*plans.ordinary, call, false);
+      drive();
+      if (plans.ordinary->hearsAll) expectDirect_ = run_.allDirect();
+      return;
+    }
+  }
+  run_.begin(*plans.direct, call, matters);
+  drive();
+  if (matters) expectDirect_ = run_.allDirect();
+  if (!run_.fellBack()) return;
+  run_.begin(*plans.ordinary, call, false);
+  drive();
+}
+
+/// Runs to the end, or to a fall-back.
 void CommunicatorImpl::drive() {
   host::Progress progress = run_.step();
   if (progress == host::Progress::done) return;

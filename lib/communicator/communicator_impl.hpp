@@ -72,6 +72,7 @@ class CommunicatorImpl {
   void checkUsable() const;
   void call(Collective collective, const void* in, void* out, std::size_t count, DataType type,
             Reduction reduction);
+  void execute(const Plans& plans, host::Call& call);
   void drive();
   void poison(ErrorCode code, int blamed) noexcept;
 
@@ -93,6 +94,9 @@ class CommunicatorImpl {
   Watch watch_;
   host::Run run_;
   std::uint64_t sequence_ = 0;
+  /// Every rank's buffers could be read in place in the last call where that mattered: what to
+  /// expect of the next. All ranks compute it from the same messages, so they agree.
+  bool expectDirect_ = true;
 
   using PlanKey = std::tuple<const schedule::Algorithm*, HostProtocol, std::size_t, int, DataType,
                              Reduction, bool>;

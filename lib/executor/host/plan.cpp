@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <set>
 
 #include "base/fail.hpp"
 #include "cc_mode/digest.hpp"
@@ -34,6 +35,7 @@ class Lowering {
     plan_.reduce = reduceFunction(request_.type, request_.reduction);
     if (plan_.sealed) addKeys(schedule);
     addProgram(schedule.programs[static_cast<std::size_t>(fabric_.rank())]);
+    plan_.hearsAll = writers() == fabric_.worldSize() - 1;
     sizeTile();
     plan_.digest = digest();
     return std::move(plan_);
@@ -84,6 +86,12 @@ class Lowering {
     for (const Operand& o : op.src) plan_.terms.push_back(term(o, false));
     lowered.range = rangeOf(op);
     plan_.ops.push_back(lowered);
+  }
+
+  int writers() const {
+    std::set<int> ranks;
+    for (const auto& port : plan_.ins) ranks.insert(port.channel->writer());
+    return static_cast<int>(ranks.size());
   }
 
   static schedule::Range rangeOf(const schedule::Op& op) {

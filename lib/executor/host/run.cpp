@@ -18,6 +18,8 @@ void Run::begin(const Plan& plan, const Call& call, bool fallBackUnlessDirect) {
   call_ = call;
   fallBackUnlessDirect_ = fallBackUnlessDirect;
   fellBack_ = false;
+  allDirect_ = call.direct;
+  stamp_ = call.fingerprint | (call.direct ? shm::kDirect : 0);
   tiles_ = plan.exposes || call.count == 0 ? 1 : (call.count - 1) / plan.tileElements + 1;
   firstTile_ = nextTile_ = 0;
 

@@ -36,7 +36,8 @@ struct Call {
   void* out = nullptr;
   std::size_t count = 0;  ///< elements
   shm::CallDescription what;
-  std::uint64_t fingerprint = 0;
+  std::uint64_t fingerprint = 0;  ///< of `what`
+  bool direct = false;  ///< my buffers can be read in place; told to whoever gets my messages
 };
 
 enum class Progress : std::uint8_t { done, some, none, fallBack };
@@ -55,6 +56,9 @@ class Run {
   const shm::Awaited& awaited() const { return awaited_; }
   /// The last step() said fallBack.
   bool fellBack() const { return fellBack_; }
+  /// After Progress::done, in the clear: the buffers of every rank that I heard of can be read in
+  /// place. If the plan hears from all ranks, all ranks say the same.
+  bool allDirect() const { return allDirect_; }
   const Counters& counters() const { return counters_; }
 
  private:
@@ -88,7 +92,7 @@ class Run {
   bool expose();
   bool acquire();
   void view(int rank);
-  bool allDirect() const;
+  bool exposedDirectly() const;
   bool finished(const Context& context) const;
   void release();
   bool close();
@@ -117,7 +121,8 @@ class Run {
 
   const Plan* plan_ = nullptr;
   Call call_;
-  bool fallBackUnlessDirect_ = false, fellBack_ = false;
+  bool fallBackUnlessDirect_ = false, fellBack_ = false, allDirect_ = false;
+  std::uint64_t stamp_ = 0;  ///< what my messages carry: fingerprint and kDirect
   std::uint64_t tiles_ = 0, nextTile_ = 0, firstTile_ = 0;
   std::array<Context, kMaxDepth> contexts_;
   std::vector<shm::Step> outBase_, inBase_;

@@ -35,7 +35,8 @@ bool Run::acquire() {
   }
   for (int r = 0; r < env_.fabric.worldSize(); ++r)
     if (r != env_.fabric.rank()) view(r);
-  if (!fallBackUnlessDirect_ || allDirect()) return true;
+  allDirect_ = exposedDirectly();
+  if (!fallBackUnlessDirect_ || allDirect_) return true;
   fellBack_ = true;  // every rank has read the same lines and decides alike
   release();
   return false;
@@ -65,7 +66,7 @@ void Run::view(int rank) {
 
 /// My own buffers are reachable by others exactly if they are in a region: then the answer is the
 /// same everywhere.
-bool Run::allDirect() const {
+bool Run::exposedDirectly() const {
   for (int r = 0; r < env_.fabric.worldSize(); ++r) {
     if (env_.sameProcess) continue;
     const shm::ExposureLine& line = env_.fabric.of(r).exposure;

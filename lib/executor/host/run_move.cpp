@@ -102,7 +102,10 @@ bool Run::ready(const Context& c, const PlanOp& op) {
       awaited_ = channel.awaited(step, bytes);
       return false;
     }
-    if (!plan_->sealed && channel.fingerprint(step) != call_.fingerprint)
+    if (plan_->sealed) continue;
+    const std::uint64_t stamp = channel.fingerprint(step);
+    allDirect_ = allDirect_ && (stamp & shm::kDirect) != 0;
+    if ((stamp & ~shm::kDirect) != call_.fingerprint)
       throw Error(ErrorCode::mismatch, channel.writer(), shm::toString(call_.what),
                   shm::mismatchText(channel.writer(), env_.fabric.of(channel.writer()).call,
                                     env_.fabric.rank(), call_.what));
@@ -128,8 +131,7 @@ void Run::complete(Context& c, const PlanOp& op, std::size_t bytes) {
     if (term.kind != Term::Kind::message) continue;
     shm::OutChannel& channel = *plan_->outs[term.port].channel;
     const shm::Step step = outStep(c, term);
-    if (channel.protocol() == shm::Protocol::simple)
-      channel.publishPayload(step, call_.fingerprint);
+    if (channel.protocol() == shm::Protocol::simple) channel.publishPayload(step, stamp_);
     counters_.moved += onWire;
     if (env_.doorbell.armed()) channel.ring(env_.doorbell, step, onWire);
   }
@@ -220,7 +222,7 @@ void Run::writeLines(const Context& c, const PlanOp& op, const std::byte* data, 
   for (std::uint32_t k = 0; k < op.dsts; ++k) {
     const Term& term = plan_->terms[op.dst + k];
     if (term.kind == Term::Kind::message)
-      plan_->outs[term.port].channel->writeLines(outStep(c, term), call_.fingerprint, data, bytes);
+      plan_->outs[term.port].channel->writeLines(outStep(c, term), stamp_, data, bytes);
   }
 }
 
@@ -396,7 +398,7 @@ void Run::forwardSealed(Context& c, const PlanOp& op, std::size_t bytes) {
     if (term.kind == Term::Kind::message) {
       shm::OutChannel& channel = *plan_->outs[term.port].channel;
       if (channel.protocol() == shm::Protocol::ll)
-        channel.writeLines(outStep(c, term), call_.fingerprint, message, onWire);
+        channel.writeLines(outStep(c, term), stamp_, message, onWire);
       else
         std::memcpy(channel.payload(outStep(c, term)), message, onWire);
       continue;

@@ -21,7 +21,7 @@ constexpr std::uint64_t mix(std::uint64_t x) {
 }  // namespace
 
 std::uint64_t fingerprint(const CallDescription& call) {
-  return mix(mix(mix(call.sequence) ^ pack(call)) ^ call.count);
+  return mix(mix(mix(call.sequence) ^ pack(call)) ^ call.count) & ~kDirect;
 }
 
 std::string toString(const CallDescription& call) {

@@ -22,7 +22,9 @@ struct CallDescription {
   friend bool operator==(const CallDescription&, const CallDescription&) = default;
 };
 
-/// 64 bits that differ, but for accidents of 2^-64, when the calls differ.
+/// 63 bits that differ, but for accidents of 2^-63, when the calls differ. The lowest bit is 0: a message carries
+/// its sender's kDirect there.
+inline constexpr std::uint64_t kDirect = 1;  ///< the sender's buffers can be read in place
 std::uint64_t fingerprint(const CallDescription& call);
 /// "allreduce #17 (count 8, f32 sum)"
 std::string toString(const CallDescription& call);
