@@ -19,11 +19,11 @@ std::string amount(double microseconds) {
 std::string change(double ratio) {
   const double percent = (ratio - 1) * 100;
   if (std::fabs(percent) < 0.5) return "the same as";
-  return fmt::format("{:.0f} % {} than", std::fabs(percent), percent > 0 ? "more" : "less");
+  return fmt::format("{:.0f}% {} than", std::fabs(percent), percent > 0 ? "more" : "less");
 }
 
 std::string share(double part, double whole) {
-  return fmt::format("{:.0f} %", 100 * part / whole);
+  return fmt::format("{:.0f}%", 100 * part / whole);
 }
 
 /// Why a sealed call takes as long as it does: its parts by themselves, and what they leave over.

@@ -71,7 +71,7 @@ TEST(ReportText, ShowsTimesRegressionAndReason) {
   EXPECT_THAT(timesText(report), HasSubstr("10.0"));  // GB/s of p2p
   EXPECT_THAT(regressionText(report), HasSubstr("+200"));
   EXPECT_THAT(regressionText(report), HasSubstr("107"));  // 320 of 300 us
-  EXPECT_THAT(storyText(report), HasSubstr("200 % more"));
+  EXPECT_THAT(storyText(report), HasSubstr("200% more"));
   EXPECT_THAT(headerText(report), HasSubstr("host, emulated"));
   EXPECT_THAT(headerText(report), HasSubstr("two_shot simple"));
 }
