@@ -139,14 +139,24 @@ class Lowering {
     return static_cast<std::uint32_t>(ports.size() - 1);
   }
 
+  /// What messages of any rank carry. Tiles and nonces are sized by it, and must be the same
+  /// everywhere: in a world of 3, halving-doubling sends messages of different sizes.
+  static std::set<schedule::Range> messagesOf(const schedule::Schedule& schedule) {
+    std::set<schedule::Range> ranges;
+    for (const schedule::Program& program : schedule.programs)
+      for (const schedule::Lane& lane : program.lanes)
+        for (const schedule::Op& op : lane)
+          for (const Operand& o : op.dst)
+            if (o.kind == Operand::Kind::channel) ranges.insert(o.range);
+    return ranges;
+  }
+
   std::size_t largestMessage(std::size_t tileElements) const {
     std::size_t most = 0;
-    for (const Term& t : plan_.terms)
-      if (t.kind == Term::Kind::message)
-        most = std::max(
-            most,
-            schedule::elementsOf(t.range, plan_.chunks, tileElements, plan_.elementBytes).size() *
-                plan_.elementBytes);
+    for (const schedule::Range& range : messages_)
+      most = std::max(
+          most, schedule::elementsOf(range, plan_.chunks, tileElements, plan_.elementBytes).size() *
+                    plan_.elementBytes);
     return most;
   }
 
@@ -191,6 +201,7 @@ class Lowering {
   cc::KeyRing* keys_;
   Plan plan_;
   std::map<cc::KeyName, std::uint32_t> keyIndex_;
+  std::set<schedule::Range> messages_;
 };
 
 }  // namespace
