@@ -140,8 +140,8 @@ std::uint64_t finish(DataType type, Reduction reduction, int worldSize, Number v
   if (kindOf(type) != Kind::floating)
     return (average ? divide(type, value, worldSize) : value.whole) & lowBits(type);
   if (!average) return encode(type, value.real);
-  if (type == DataType::f64) return encode(type, value.real * (1.0 / worldSize));
-  return encode(type, static_cast<float>(value.real) * (1.0f / static_cast<float>(worldSize)));
+  if (type == DataType::f64) return encode(type, value.real / worldSize);
+  return encode(type, static_cast<float>(value.real) / static_cast<float>(worldSize));
 }
 
 std::string formatNumber(DataType type, std::uint64_t bits) {

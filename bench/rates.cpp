@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <thread>
 
 #include "base/clock.hpp"
 #include "base/fail.hpp"
@@ -32,7 +33,10 @@ double rateOf(const RateGroup& group, std::size_t unit, Body body) {
   std::array<double, kSpells> rates{};
   for (double& rate : rates) {
     group.barrier();
-    if (!group.busy) continue;
+    if (!group.busy) {  // waiting at a barrier would take turns from those that measure
+      std::this_thread::sleep_for(kSpell);
+      continue;
+    }
     const auto start = Clock::now();
     std::size_t done = 0;
     Clock::duration elapsed{};

@@ -179,13 +179,12 @@ std::string rivalText(const Report& report) {
   }
   for (std::size_t r = 0; r < first.rows.size(); ++r) {
     std::vector<std::string> cells = head.cells(first.rows[r], false);
-    for (std::size_t m = 0; m < modes; ++m)
-      cells.push_back(number(median(first.rows[r].series[m].samples)));
+    const auto& series = report.runs[betterRun(report, r)].result.rows[r].series;
+    for (std::size_t m = 0; m < modes; ++m) cells.push_back(number(median(series[m].samples)));
     for (const NamedRun& run : report.runs) {
       const Series& rival = run.result.rows[r].series.back();
       cells.push_back(measured(rival) ? number(median(rival.samples)) : "-");
     }
-    const auto& series = report.runs[betterRun(report, r)].result.rows[r].series;
     for (std::size_t m = 0; m < modes; ++m) {
       if (!measured(series.back())) {
         cells.insert(cells.end(), 2, "-");
@@ -198,8 +197,10 @@ std::string rivalText(const Report& report) {
     }
     table.addRow(std::move(cells));
   }
-  return fmt::format("\nLockstep beside {} (above 1: Lockstep is faster):\n\n{}",
-                     first.contenders.back().describe, table.text());
+  return fmt::format(
+      "\nLockstep beside {} (times of Lockstep are of the run with the better rival; above 1 it is "
+      "faster):\n\n{}",
+      first.contenders.back().describe, table.text());
 }
 
 }  // namespace lockstep::bench
