@@ -14,6 +14,18 @@ inline void cpuRelax() {
 #endif
 }
 
+/// Asks for a cache line in order to write it soon: the other cores' copies go away now, not when
+/// the store waits.
+inline void prefetchForWrite(const void* line) {
+#if defined(__x86_64__)
+  asm volatile("prefetchw (%0)"
+               :
+               : "r"(line));  // a builtin would need -mprfchw; where unknown, it does nothing
+#else
+  __builtin_prefetch(line, 1);
+#endif
+}
+
 /// Cores this process may run on (at least 1).
 inline int allowedCores() {
   cpu_set_t set;

@@ -27,6 +27,10 @@ unsigned forkGeneration() {
 /// call.
 constexpr std::size_t kAskBytes = std::size_t{64} << 10;
 
+constexpr int kLooks = 64;
+
+constexpr std::size_t kMostBytes = std::numeric_limits<std::ptrdiff_t>::max();
+
 TuningTable loadTuning(const Options& options) {
   return options.tuningFile.empty() ? TuningTable::builtIn()
                                     : TuningTable::read(options.tuningFile);
@@ -90,6 +94,7 @@ void CommunicatorImpl::poison(ErrorCode code, int blamed) noexcept {
 }
 
 void CommunicatorImpl::abort() noexcept {
+  if (forkGeneration_ != forkGeneration()) return;  // not ours to end
   poison(ErrorCode::aborted, -1);
 }
 
@@ -112,9 +117,9 @@ void CommunicatorImpl::allReduce(const void* in, void* out, std::size_t count, D
       static_cast<std::size_t>(reduction) >= kReductions)
     fail(ErrorCode::invalidArgument, "allreduce: no such data type ({}) or reduction ({})",
          static_cast<int>(type), static_cast<int>(reduction));
-  if (count > std::numeric_limits<std::ptrdiff_t>::max() / sizeOf(type))
+  std::size_t bytes = 0;
+  if (__builtin_mul_overflow(count, sizeOf(type), &bytes) || bytes > kMostBytes)
     fail(ErrorCode::invalidArgument, "allreduce: count {} is more than memory can hold", count);
-  const std::size_t bytes = count * sizeOf(type);
   if (count != 0 && (in == nullptr || out == nullptr))
     fail(ErrorCode::invalidArgument, "allreduce: {} is null, but count is {}",
          in == nullptr ? "in" : "out", count);
@@ -131,23 +136,25 @@ void CommunicatorImpl::barrier() {
 void CommunicatorImpl::call(Collective collective, const void* in, void* out, std::size_t count,
                             DataType type, Reduction reduction) {
   checkUsable();
-  const Plans& plans = plansFor({.collective = collective,
-                                 .type = type,
-                                 .reduction = reduction,
-                                 .inPlace = in == out,
-                                 .bytes = count * sizeOf(type)});
-  host::Call call{
-      .in = in, .out = out, .count = count, .what = {}, .fingerprint = 0, .direct = false};
-  call.what = {.sequence = ++sequence_,
-               .collective = collective,
-               .type = type,
-               .reduction = reduction,
-               .count = count};
-  call.fingerprint = shm::fingerprint(call.what);
-  shm::announce(fabric_.mine().call, call.what);
+  const Remembered& known = remember({.collective = collective,
+                                      .type = type,
+                                      .reduction = reduction,
+                                      .inPlace = in == out,
+                                      .bytes = count * sizeOf(type)});
+  call_.in = in;
+  call_.out = out;
+  call_.count = count;
+  call_.direct = false;
+  call_.what.sequence = ++sequence_;
+  call_.what.collective = collective;
+  call_.what.type = type;
+  call_.what.reduction = reduction;
+  call_.what.count = count;
+  call_.fingerprint = shm::fingerprint(known.hash, sequence_);
+  shm::announce(fabric_.mine().call, call_.what);
   try {
-    watch_.begin(call.what, options_.timeout);
-    execute(plans, call);
+    watch_.begin(call_.what, options_.timeout);
+    execute(known.plans);
   } catch (const Error& error) {
     poison(error.code(), error.rank());
     throw;
@@ -161,30 +168,34 @@ void CommunicatorImpl::call(Collective collective, const void* in, void* out, st
 /// plans, a large message starts by exposing them, which tells everyone, and falls back if they are
 /// not. A small one cannot afford this: it goes by what the last such call told, and its messages
 /// tell for the next.
-void CommunicatorImpl::execute(const Plans& plans, host::Call& call) {
+void CommunicatorImpl::execute(const Plans& plans) {
   const bool matters = plans.direct != plans.ordinary;
   if (matters) {
-    const std::size_t bytes = call.count * sizeOf(call.what.type);
-    call.direct = regions_.locate(call.in, bytes).region != shm::Location::kAddress &&
-                  regions_.locate(call.out, bytes).region != shm::Location::kAddress;
+    const std::size_t bytes = call_.count * sizeOf(call_.what.type);
+    call_.direct = regions_.locate(call_.in, bytes).region != shm::Location::kAddress &&
+                   regions_.locate(call_.out, bytes).region != shm::Location::kAddress;
     if (!expectDirect_ && bytes < kAskBytes) {
-      run_.begin(*plans.ordinary, call, false);
+      run_.begin(*plans.ordinary, call_, false);
       drive();
       if (plans.ordinary->hearsAll) expectDirect_ = run_.allDirect();
       return;
     }
   }
-  run_.begin(*plans.direct, call, matters);
+  run_.begin(*plans.direct, call_, matters);
   drive();
   if (matters) expectDirect_ = run_.allDirect();
   if (!run_.fellBack()) return;
-  run_.begin(*plans.ordinary, call, false);
+  run_.begin(*plans.ordinary, call_, false);
   drive();
 }
 
 /// Runs to the end, or to a fall-back.
 void CommunicatorImpl::drive() {
   host::Progress progress = run_.step();
+  // The answer is often underway: look a few times before the wait proper, whose pauses cost more
+  // than a look.
+  for (int looks = 0; progress == host::Progress::none && looks < kLooks; ++looks)
+    progress = run_.step();
   if (progress == host::Progress::done) return;
   host::Wait wait(fabric_, watch_, outnumbered_);
   while (progress == host::Progress::some || progress == host::Progress::none) {
@@ -208,19 +219,26 @@ Situation CommunicatorImpl::situation(Collective collective, std::size_t bytes, 
           .zeroCopy = !sealed && (direct || crossMemoryAttach_)};
 }
 
-const CommunicatorImpl::Plans& CommunicatorImpl::plansFor(const Shape& shape) {
+const CommunicatorImpl::Remembered& CommunicatorImpl::remember(const Shape& shape) {
+  if (last_ != nullptr && last_->shape == shape) return *last_;
   const std::size_t hash =
       (shape.bytes ^ shape.bytes >> 7) * 31 + static_cast<std::size_t>(shape.type) * 7 +
       static_cast<std::size_t>(shape.reduction) * 3 + static_cast<std::size_t>(shape.inPlace);
   Remembered& place = remembered_[hash % remembered_.size()];
-  if (place.plans.direct != nullptr && place.shape == shape) return place.plans;
+  last_ = &place;
+  if (place.plans.direct != nullptr && place.shape == shape) return place;
   Plans plans{.direct = planFor(shape, true), .ordinary = nullptr};
   // Whether all buffers can be read in place is not known to any rank alone. If it would make a
-  // difference, the exposure of the first plan is where the ranks learn it.
+  // difference, the ranks find out as `execute` says.
   plans.ordinary =
       plans.direct->exposes && !peers_->sameProcess() ? planFor(shape, false) : plans.direct;
-  place = {shape, plans};
-  return place.plans;
+  const shm::CallDescription what{.sequence = 0,
+                                  .collective = shape.collective,
+                                  .type = shape.type,
+                                  .reduction = shape.reduction,
+                                  .count = shape.bytes / sizeOf(shape.type)};
+  place = {shape, plans, shm::shapeHash(what)};
+  return place;
 }
 
 const host::Plan* CommunicatorImpl::planFor(const Shape& shape, bool direct) {

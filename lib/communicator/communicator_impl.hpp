@@ -65,6 +65,7 @@ class CommunicatorImpl {
   struct Remembered {
     Shape shape;
     Plans plans;
+    std::uint64_t hash = 0;  ///< shm::shapeHash of such calls
   };
 
   host::Surroundings surroundings();
@@ -72,12 +73,12 @@ class CommunicatorImpl {
   void checkUsable() const;
   void call(Collective collective, const void* in, void* out, std::size_t count, DataType type,
             Reduction reduction);
-  void execute(const Plans& plans, host::Call& call);
+  void execute(const Plans& plans);
   void drive();
   void poison(ErrorCode code, int blamed) noexcept;
 
   Situation situation(Collective collective, std::size_t bytes, bool direct) const;
-  const Plans& plansFor(const Shape& shape);
+  const Remembered& remember(const Shape& shape);
   const host::Plan* planFor(const Shape& shape, bool direct);
 
   std::unique_ptr<Peers> peers_;
@@ -93,6 +94,7 @@ class CommunicatorImpl {
   host::Doorbell doorbell_;
   Watch watch_;
   host::Run run_;
+  host::Call call_;  ///< the one under way, or the last
   std::uint64_t sequence_ = 0;
   /// Every rank's buffers could be read in place in the last call where that mattered: what to
   /// expect of the next. All ranks compute it from the same messages, so they agree.
@@ -101,6 +103,7 @@ class CommunicatorImpl {
   using PlanKey = std::tuple<const schedule::Algorithm*, HostProtocol, std::size_t, int, DataType,
                              Reduction, bool>;
   std::map<PlanKey, std::unique_ptr<host::Plan>> plans_;
+  const Remembered* last_ = nullptr;
   std::array<Remembered, 64> remembered_;  ///< the plans of recent shapes, by hash
 };
 

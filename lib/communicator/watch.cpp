@@ -27,6 +27,7 @@ void Watch::checkAbort() {
 }
 
 void Watch::throwFailed(int rank) const {
+  checkCalls();  // if calls differ, that is what there is to say, whoever saw it first
   const shm::StatusLine& status = fabric_.of(rank).status;
   const std::uint64_t code = status.errorCode.load(std::memory_order_relaxed);
   const std::uint64_t blamed = status.blamedRank.load(std::memory_order_relaxed);
@@ -36,9 +37,9 @@ void Watch::throwFailed(int rank) const {
   const std::string whom = blamed != 0 && blamed <= static_cast<std::uint64_t>(fabric_.worldSize())
                                ? fmt::format(", it blames rank {}", blamed - 1)
                                : "";
-  throw Error(ErrorCode::aborted, rank, shm::toString(call_),
+  throw Error(ErrorCode::aborted, rank, shm::toString(*call_),
               fmt::format("{}: rank {} gave up in call #{} ({}{}); this communicator cannot go on",
-                          shm::toString(call_), rank, sequence, why, whom));
+                          shm::toString(*call_), rank, sequence, why, whom));
 }
 
 void Watch::checkAll(const shm::Awaited& awaited) {
@@ -67,9 +68,9 @@ void Watch::checkAll(const shm::Awaited& awaited) {
 void Watch::checkCalls() const {
   for (int r = 0; r < fabric_.worldSize(); ++r) {
     const auto theirs = shm::read(fabric_.of(r).call);
-    if (theirs && theirs->sequence == call_.sequence && !(*theirs == call_))
-      throw Error(ErrorCode::mismatch, r, shm::toString(call_),
-                  shm::mismatchText(r, fabric_.of(r).call, fabric_.rank(), call_));
+    if (theirs && theirs->sequence == call_->sequence && !(*theirs == *call_))
+      throw Error(ErrorCode::mismatch, r, shm::toString(*call_),
+                  shm::mismatchText(r, fabric_.of(r).call, fabric_.rank(), *call_));
   }
 }
 
@@ -82,32 +83,48 @@ void Watch::checkPresence(const shm::Awaited& awaited) {
       throwFailed(r);  // it told us before it died
     if (!left)
       throw Error(
-          ErrorCode::peerDied, r, shm::toString(call_),
+          ErrorCode::peerDied, r, shm::toString(*call_),
           fmt::format(
               "{}: the process of rank {} has died; the others must create a new communicator "
               "without it",
-              shm::toString(call_), r));
-    if (awaited.rank == r)
-      throw Error(ErrorCode::peerDied, r, shm::toString(call_),
+              shm::toString(*call_), r));
+    // Its last message may have come after we looked for it: look once more.
+    const std::uint64_t bit = std::uint64_t{1} << r;
+    if (awaited.rank == r && (seenLeft_ & bit) != 0)
+      throw Error(ErrorCode::peerDied, r, shm::toString(*call_),
                   fmt::format("{}: rank {} has destroyed its communicator without making this call",
-                              shm::toString(call_), r));
+                              shm::toString(*call_), r));
+    seenLeft_ |= bit;
   }
 }
 
+/// Whoever we wait for may itself wait for somebody who has not come.
+int Watch::lateRank(int awaited) const {
+  const auto isLate = [this](int rank) {
+    const auto theirs = shm::read(fabric_.of(rank).call);
+    return theirs && theirs->sequence < call_->sequence;
+  };
+  if (isLate(awaited)) return awaited;
+  for (int r = 0; r < fabric_.worldSize(); ++r)
+    if (isLate(r)) return r;
+  return awaited;
+}
+
 void Watch::throwTimeout(const shm::Awaited& awaited) const {
+  const int late = lateRank(awaited.rank);
   const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(timeout_).count();
-  const auto theirs = shm::read(fabric_.of(awaited.rank).call);
+  const auto theirs = shm::read(fabric_.of(late).call);
   std::string state = "has made no call yet";
-  if (theirs && *theirs == call_)
+  if (theirs && *theirs == *call_)
     state = "is in the same call, and slow or waiting itself";
   else if (theirs && theirs->sequence != 0)
     state = fmt::format("is late: its latest call is {}", shm::toString(*theirs));
   throw Error(
-      ErrorCode::timeout, awaited.rank, shm::toString(call_),
+      ErrorCode::timeout, late, shm::toString(*call_),
       fmt::format(
           "{}: rank {} waited {} ms for rank {}, which {}. Raise Options::timeout if that is "
           "no fault",
-          shm::toString(call_), fabric_.rank(), milliseconds, awaited.rank, state));
+          shm::toString(*call_), fabric_.rank(), milliseconds, late, state));
 }
 
 }  // namespace lockstep

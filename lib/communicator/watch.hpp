@@ -15,9 +15,9 @@ class Watch final : public host::Guard {
  public:
   Watch(shm::Fabric& fabric, Peers& peers) : fabric_(fabric), peers_(peers) {}
 
-  /// Before each call. Reads no clock.
+  /// Before each call, which outlives its waits. Reads no clock.
   void begin(const shm::CallDescription& call, Clock::duration timeout) {
-    call_ = call;
+    call_ = &call;
     timeout_ = timeout;
     started_ = false;
   }
@@ -27,15 +27,17 @@ class Watch final : public host::Guard {
  private:
   void checkCalls() const;
   void checkPresence(const shm::Awaited& awaited);
+  int lateRank(int awaited) const;
   [[noreturn]] void throwTimeout(const shm::Awaited& awaited) const;
   [[noreturn]] void throwFailed(int rank) const;
 
   shm::Fabric& fabric_;
   Peers& peers_;
-  shm::CallDescription call_;
+  const shm::CallDescription* call_ = nullptr;
   Clock::duration timeout_{};
   bool started_ = false;  ///< the clock has been read in this call
   Clock::time_point start_, nextCalls_, nextPresence_;
+  std::uint64_t seenLeft_ = 0;  ///< bit per rank that had destroyed its communicator when we looked
 };
 
 }  // namespace lockstep

@@ -37,6 +37,7 @@ class Lowering {
     addProgram(schedule.programs[static_cast<std::size_t>(fabric_.rank())]);
     plan_.hearsAll = writers() == fabric_.worldSize() - 1;
     sizeTile();
+    plan_.eager = isEager();
     plan_.digest = digest();
     return std::move(plan_);
   }
@@ -86,6 +87,30 @@ class Lowering {
     for (const Operand& o : op.src) plan_.terms.push_back(term(o, false));
     lowered.range = rangeOf(op);
     plan_.ops.push_back(lowered);
+  }
+
+  /// One exchange by lines: send `in` to all, then reduce it with what comes into `out`.
+  bool isEager() const {
+    const auto is = [&](std::uint32_t i, Term::Kind kind, schedule::BufferName buffer) {
+      const Term& t = plan_.terms[i];
+      return t.kind == kind && (kind == Term::Kind::message || t.buffer == buffer);
+    };
+    if (plan_.sealed || request_.protocol != shm::Protocol::ll || plan_.chunks != 1 ||
+        plan_.ops.size() != 2)
+      return false;
+    const PlanOp &send = plan_.ops[0], &reduce = plan_.ops[1];
+    bool shape = send.kind == OpKind::move && reduce.kind == OpKind::move && send.srcs == 1 &&
+                 reduce.dsts == 1 && reduce.finish &&
+                 is(send.src, Term::Kind::local, schedule::BufferName::in) &&
+                 is(reduce.dst, Term::Kind::local, schedule::BufferName::out);
+    for (std::uint32_t k = 0; k < send.dsts; ++k)
+      shape = shape && plan_.terms[send.dst + k].kind == Term::Kind::message;
+    for (std::uint32_t k = 0; k < reduce.srcs; ++k) {
+      const std::uint32_t i = reduce.src + k;
+      shape = shape && (plan_.terms[i].kind == Term::Kind::message ||
+                        is(i, Term::Kind::local, schedule::BufferName::in));
+    }
+    return shape;
   }
 
   int writers() const {

@@ -81,6 +81,7 @@ struct Plan {
   std::uint32_t chunks = 1, scratchChunks = 0;
   bool exposes = false;
   bool sealed = false;
+  bool eager = false;     ///< has the shape that eager.cpp runs fused
   bool hearsAll = false;  ///< this rank, and so every rank, gets a message from each other
   std::size_t elementBytes = 4;
   std::size_t tileElements = 0;  ///< of a full tile; exposure: unlimited

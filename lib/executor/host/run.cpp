@@ -14,56 +14,88 @@ Run::Run(Surroundings surroundings)
 // ---- starting ----
 
 void Run::begin(const Plan& plan, const Call& call, bool fallBackUnlessDirect) {
-  plan_ = &plan;
-  call_ = call;
-  fallBackUnlessDirect_ = fallBackUnlessDirect;
-  fellBack_ = false;
+  call_ = &call;
   allDirect_ = call.direct;
   stamp_ = call.fingerprint | (call.direct ? shm::kDirect : 0);
-  tiles_ = plan.exposes || call.count == 0 ? 1 : (call.count - 1) / plan.tileElements + 1;
+  fallBackUnlessDirect_ = fallBackUnlessDirect;
+  fellBack_ = false;
+  if (plan_ != &plan) {
+    plan_ = &plan;
+    outBase_.resize(plan.outs.size());
+    inBase_.resize(plan.ins.size());
+    nonceBase_.resize(plan.keys.size());
+    cutElements_ = kNoElements;
+  }
+  tiles_ = plan.exposes || call.count <= plan.tileElements
+               ? 1
+               : (call.count - 1) / plan.tileElements + 1;
   firstTile_ = nextTile_ = 0;
-
-  outBase_.resize(plan.outs.size());
-  for (std::size_t i = 0; i < plan.outs.size(); ++i) {
-    outBase_[i] = plan.outs[i].channel->nextStep();
-    plan.outs[i].channel->take(tiles_ * plan.outs[i].perTile);
+  takeSteps();
+  eager_ = plan.eager && tiles_ == 1;
+  if (eager_) {
+    eagerSent_ = false;
+    contexts_[0].tile = 0;
+    return;
   }
-  inBase_.resize(plan.ins.size());
-  for (std::size_t i = 0; i < plan.ins.size(); ++i) {
-    inBase_[i] = plan.ins[i].channel->nextStep();
-    plan.ins[i].channel->take(tiles_ * plan.ins[i].perTile);
-  }
-  nonceBase_.resize(plan.keys.size());
-  const std::size_t recordBytes =
-      std::min(kRecordBytes, std::min(plan.tileElements, call.count) * plan.elementBytes);
-  for (std::size_t i = 0; i < plan.keys.size(); ++i)
-    nonceBase_[i] = plan.keys[i].key->reserve(
-        tiles_ * plan.keys[i].perTile * plan.recordsPerMessage, recordBytes);
-
+  takeNonces();
   while (nextTile_ < tiles_ && nextTile_ < static_cast<std::uint64_t>(plan.request.depth))
     startTile();
+}
+
+/// The steps of this call on every channel, the same at both ends.
+void Run::takeSteps() {
+  for (std::size_t i = 0; i < outBase_.size(); ++i) {
+    outBase_[i] = plan_->outs[i].channel->nextStep();
+    plan_->outs[i].channel->take(tiles_ * plan_->outs[i].perTile);
+  }
+  for (std::size_t i = 0; i < inBase_.size(); ++i) {
+    inBase_[i] = plan_->ins[i].channel->nextStep();
+    plan_->ins[i].channel->take(tiles_ * plan_->ins[i].perTile);
+  }
+}
+
+/// The nonces of this call under every key, the same for all who hold it.
+void Run::takeNonces() {
+  const std::size_t recordBytes =
+      std::min(kRecordBytes, std::min(plan_->tileElements, call_->count) * plan_->elementBytes);
+  for (std::size_t i = 0; i < nonceBase_.size(); ++i)
+    nonceBase_[i] = plan_->keys[i].key->reserve(
+        tiles_ * plan_->keys[i].perTile * plan_->recordsPerMessage, recordBytes);
+}
+
+/// Elements of one chunk of a tile; remembered, since it takes a division and hardly ever changes.
+std::size_t Run::chunkElements(std::size_t elements) {
+  if (elements != cutElements_) {
+    cutElements_ = elements;
+    cutChunk_ = schedule::elementsOf({0, 1}, plan_->chunks, elements, plan_->elementBytes).size();
+  }
+  return cutChunk_;
 }
 
 void Run::startTile() {
   Context& c = contexts_[nextTile_ % static_cast<std::uint64_t>(plan_->request.depth)];
   c.tile = nextTile_++;
   c.firstElement = plan_->exposes ? 0 : c.tile * plan_->tileElements;
-  c.elements = std::min(call_.count - c.firstElement, plan_->tileElements);
-  c.chunkElements =
-      schedule::elementsOf({0, 1}, plan_->chunks, c.elements, plan_->elementBytes).size();
+  c.elements = std::min(call_->count - c.firstElement, plan_->tileElements);
+  c.chunkElements = chunkElements(c.elements);
   for (std::size_t lane = 0; lane < plan_->lanes.size(); ++lane) c.at[lane] = plan_->lanes[lane][0];
-  if (plan_->scratchChunks == 0) return;
+  if (plan_->scratchChunks != 0) giveScratch(c);
+}
+
+void Run::giveScratch(Context& c) {
+  const auto depth = static_cast<std::size_t>(plan_->request.depth);
   const std::size_t bytes = plan_->exposes
                                 ? plan_->scratchChunks * c.chunkElements * plan_->elementBytes
                                 : plan_->scratchBytes;
-  const std::size_t all = bytes * static_cast<std::size_t>(plan_->request.depth);
-  if (scratch_.size() < all) scratch_ = Mapping::anonymous(all);  // only before the first tile runs
-  c.scratch = scratch_.data() + bytes * (c.tile % static_cast<std::uint64_t>(plan_->request.depth));
+  if (scratch_.size() < bytes * depth)
+    scratch_ = Mapping::anonymous(bytes * depth);  // before any tile runs
+  c.scratch = scratch_.data() + bytes * (c.tile % depth);
 }
 
 // ---- stepping ----
 
 Progress Run::step() {
+  if (eager_) return stepEager();
   bool moved = false;
   const auto depth = static_cast<std::uint64_t>(plan_->request.depth);
   shm::Awaited oldest;

@@ -46,9 +46,9 @@ class Run {
  public:
   explicit Run(Surroundings surroundings);
 
-  /// Starts a call. `fallBackUnlessDirect`: after the ranks have exposed their buffers, and before
-  /// any is touched, step() returns fallBack (on every rank alike) if a buffer cannot be read in
-  /// place.
+  /// Starts a call; `plan` and `call` outlive it. `fallBackUnlessDirect`: after the ranks have
+  /// exposed their buffers, and before any is touched, step() returns fallBack (on every rank
+  /// alike) if a buffer cannot be read in place.
   void begin(const Plan& plan, const Call& call, bool fallBackUnlessDirect);
   /// Does what can be done. Throws mismatch or integrity; the communicator must then be poisoned.
   Progress step();
@@ -75,7 +75,13 @@ class Run {
     std::array<std::uint32_t, kMaxLanes> at{};  ///< next op of each lane
     std::byte* scratch = nullptr;
   };
+  void takeSteps();
+  void takeNonces();
+  std::size_t chunkElements(std::size_t elements);
   void startTile();
+  void giveScratch(Context& context);
+  Progress stepEager();
+  void checkStamp(const shm::InChannel& channel, shm::Step step);
   bool advance(Context& context);
   bool attempt(Context& context, const PlanOp& op);
   bool ready(const Context& context, const PlanOp& op);
@@ -120,9 +126,12 @@ class Run {
   shm::Awaited awaited_;
 
   const Plan* plan_ = nullptr;
-  Call call_;
+  const Call* call_ = nullptr;
   bool fallBackUnlessDirect_ = false, fellBack_ = false, allDirect_ = false;
   std::uint64_t stamp_ = 0;  ///< what my messages carry: fingerprint and kDirect
+  bool eager_ = false, eagerSent_ = false;
+  static constexpr std::size_t kNoElements = ~std::size_t{0};
+  std::size_t cutElements_ = kNoElements, cutChunk_ = 0;  ///< see chunkElements
   std::uint64_t tiles_ = 0, nextTile_ = 0, firstTile_ = 0;
   std::array<Context, kMaxDepth> contexts_;
   std::vector<shm::Step> outBase_, inBase_;

@@ -1,4 +1,5 @@
 // The exposure operations of a run: peers' buffers read and written in place.
+#include "base/cpu.hpp"
 #include "base/fail.hpp"
 #include "executor/host/run.hpp"
 
@@ -12,15 +13,15 @@ bool Run::expose() {
   if (!closed_ && !close()) return false;  // an exposure that ended in a fall-back
   closed_ = false;
   ++epoch_;
-  const std::size_t bytes = call_.count * plan_->elementBytes;
-  const shm::Location in = env_.regions.locate(call_.in, bytes);
-  const shm::Location out = env_.regions.locate(call_.out, bytes);
+  const std::size_t bytes = call_->count * plan_->elementBytes;
+  const shm::Location in = env_.regions.locate(call_->in, bytes);
+  const shm::Location out = env_.regions.locate(call_->out, bytes);
   shm::ExposureLine& line = env_.fabric.mine().exposure;
   line.inRegion.store(in.region, kRelaxed);
   line.in.store(in.offset, kRelaxed);
   line.outRegion.store(out.region, kRelaxed);
   line.out.store(out.offset, kRelaxed);
-  line.fingerprint.store(call_.fingerprint, kRelaxed);
+  line.fingerprint.store(call_->fingerprint, kRelaxed);
   line.entered.store(epoch_, std::memory_order_release);
   env_.doorbell.ringAll(line.entered);
   return true;
@@ -45,16 +46,17 @@ bool Run::acquire() {
 /// Reads where a peer's buffers are, and finds them in my address space if they are there.
 void Run::view(int rank) {
   const shm::ExposureLine& line = env_.fabric.of(rank).exposure;
-  if (line.fingerprint.load(kRelaxed) != call_.fingerprint)
-    throw Error(ErrorCode::mismatch, rank, shm::toString(call_.what),
-                shm::mismatchText(rank, env_.fabric.of(rank).call, env_.fabric.rank(), call_.what));
-  const std::size_t bytes = call_.count * plan_->elementBytes;
+  if (line.fingerprint.load(kRelaxed) != call_->fingerprint)
+    throw Error(
+        ErrorCode::mismatch, rank, shm::toString(call_->what),
+        shm::mismatchText(rank, env_.fabric.of(rank).call, env_.fabric.rank(), call_->what));
+  const std::size_t bytes = call_->count * plan_->elementBytes;
   const auto find = [&](const shm::Location& where) -> std::byte* {
     if (where.region == shm::Location::kAddress)
       return env_.sameProcess ? reinterpret_cast<std::byte*>(where.offset) : nullptr;  // NOLINT
     std::byte* here = env_.regions.resolve(rank, where, bytes);
     if (here == nullptr)
-      throw Error(ErrorCode::internal, rank, shm::toString(call_.what),
+      throw Error(ErrorCode::internal, rank, shm::toString(call_->what),
                   fmt::format("rank {} exposed a buffer outside every region it shares", rank));
     return here;
   };
@@ -91,6 +93,9 @@ bool Run::close() {
     return false;
   }
   closed_ = true;
+  prefetchForWrite(
+      &env_.fabric.mine().exposure);  // the peers have read them; the next call writes them first
+  prefetchForWrite(&env_.fabric.mine().release);
   return true;
 }
 

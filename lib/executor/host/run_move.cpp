@@ -44,9 +44,9 @@ std::size_t Run::bytesOf(const Context& c, const PlanOp& op) const {
 std::byte* Run::local(const Context& c, const Term& term) const {
   switch (term.buffer) {
     case BufferName::in:  // only ever read
-      return static_cast<std::byte*>(const_cast<void*>(call_.in)) + begins(c, term);  // NOLINT
+      return static_cast<std::byte*>(const_cast<void*>(call_->in)) + begins(c, term);  // NOLINT
     case BufferName::out:
-      return static_cast<std::byte*>(call_.out) + begins(c, term);
+      return static_cast<std::byte*>(call_->out) + begins(c, term);
     case BufferName::scratch:
       return c.scratch + begins(c, term);
   }
@@ -89,6 +89,16 @@ const std::byte* Run::arrived(const Context& c, const Term& term, std::size_t by
 
 // ---- before and after ----
 
+/// Is an arrived message of this call, and what does its sender say of its buffers?
+void Run::checkStamp(const shm::InChannel& channel, shm::Step step) {
+  const std::uint64_t stamp = channel.fingerprint(step);
+  allDirect_ = allDirect_ && (stamp & shm::kDirect) != 0;
+  if ((stamp & ~shm::kDirect) == call_->fingerprint) return;
+  throw Error(ErrorCode::mismatch, channel.writer(), shm::toString(call_->what),
+              shm::mismatchText(channel.writer(), env_.fabric.of(channel.writer()).call,
+                                env_.fabric.rank(), call_->what));
+}
+
 /// Have all messages come, and is there room for all that will go?
 bool Run::ready(const Context& c, const PlanOp& op) {
   const std::size_t plain = bytesOf(c, op);
@@ -103,12 +113,7 @@ bool Run::ready(const Context& c, const PlanOp& op) {
       return false;
     }
     if (plan_->sealed) continue;
-    const std::uint64_t stamp = channel.fingerprint(step);
-    allDirect_ = allDirect_ && (stamp & shm::kDirect) != 0;
-    if ((stamp & ~shm::kDirect) != call_.fingerprint)
-      throw Error(ErrorCode::mismatch, channel.writer(), shm::toString(call_.what),
-                  shm::mismatchText(channel.writer(), env_.fabric.of(channel.writer()).call,
-                                    env_.fabric.rank(), call_.what));
+    checkStamp(channel, step);
   }
   for (std::uint32_t i = op.dst; i < op.dst + op.dsts; ++i) {
     const Term& term = plan_->terms[i];
@@ -240,7 +245,9 @@ void Run::moveInBlocks(Context& c, const PlanOp& op, std::size_t bytes) {
     const View& view = views_[static_cast<std::size_t>(term.rank)];
     return (term.buffer == BufferName::in ? view.inAddress : view.outAddress) + begins(c, term);
   };
-  const auto pid = [&](const Term& term) { return env_.pids[static_cast<std::size_t>(term.rank)]; };
+  const auto process = [&](const Term& term) {
+    return cma::Process{env_.pids[static_cast<std::size_t>(term.rank)], term.rank};
+  };
   counters_.moved += bytes * remoteTerms(op);
   for (std::size_t at = 0; at < bytes; at += kBlockBytes) {
     const std::size_t n = std::min(kBlockBytes, bytes - at);
@@ -252,7 +259,7 @@ void Run::moveInBlocks(Context& c, const PlanOp& op, std::size_t bytes) {
       std::byte* here = term.kind == Term::Kind::local ? local(c, term) : remote(c, term);
       if (here == nullptr) {
         std::byte* copy = staging(k, kBlockBytes);
-        cma::read(pid(term), address(term) + at, copy, n);
+        cma::read(process(term), address(term) + at, copy, n);
         src[k] = copy;
       } else {
         src[k] = here + at;
@@ -273,7 +280,7 @@ void Run::moveInBlocks(Context& c, const PlanOp& op, std::size_t bytes) {
     for (std::uint32_t k = 0; k < op.dsts; ++k) {
       const Term& term = plan_->terms[op.dst + k];
       if (term.kind == Term::Kind::remote && remote(c, term) == nullptr)
-        cma::write(pid(term), address(term) + at, dst[0], n);
+        cma::write(process(term), address(term) + at, dst[0], n);
     }
   }
 }
@@ -282,8 +289,8 @@ void Run::moveInBlocks(Context& c, const PlanOp& op, std::size_t bytes) {
 
 RecordName Run::recordName(const Context& c, const Term& term, std::uint32_t record) const {
   return {.digest = plan_->digest,
-          .sequence = call_.what.sequence,
-          .count = call_.count,
+          .sequence = call_->what.sequence,
+          .count = call_->count,
           .tile = static_cast<std::uint32_t>(c.tile),
           .index = term.seal.index,
           .record = record,
@@ -319,15 +326,15 @@ void Run::openRecord(const Context& c, const Term& term, std::uint32_t record,
   // Their word is not authenticated: it only makes the message better. Either way nothing is
   // released.
   const bool different =
-      theirs && theirs->sequence == call_.what.sequence && !(*theirs == call_.what);
+      theirs && theirs->sequence == call_->what.sequence && !(*theirs == call_->what);
   throw Error(
-      different ? ErrorCode::mismatch : ErrorCode::integrity, sender, shm::toString(call_.what),
+      different ? ErrorCode::mismatch : ErrorCode::integrity, sender, shm::toString(call_->what),
       different
-          ? shm::mismatchText(sender, theirCall, env_.fabric.rank(), call_.what)
+          ? shm::mismatchText(sender, theirCall, env_.fabric.rank(), call_->what)
           : fmt::format("{}: a record from rank {} (tile {}, record {}) did not verify on rank {}: "
                         "shared memory was tampered with or is faulty. Nothing of it was released; "
                         "create a new communicator to go on",
-                        shm::toString(call_.what), sender, c.tile, record, env_.fabric.rank()));
+                        shm::toString(call_->what), sender, c.tile, record, env_.fabric.rank()));
 }
 
 /// Record by record, so that a record stays in the cache from seal to copy-out, and from copy-in to
@@ -379,7 +386,7 @@ void Run::moveSealed(Context& c, const PlanOp& op, std::size_t bytes) {
       sealRecord(c, term, record, result, n, message + at,
                  message + bytes + record * cc::kTagBytes);
       if (channel.protocol() == shm::Protocol::ll)  // one record: lowering sees to it
-        plan_->outs[term.port].channel->writeLines(outStep(c, term), call_.fingerprint, message,
+        plan_->outs[term.port].channel->writeLines(outStep(c, term), call_->fingerprint, message,
                                                    onWire);
     }
   }

@@ -15,9 +15,10 @@ namespace lockstep {
 enum class DataType : std::uint8_t { f16, bf16, f32, f64, i8, u8, i32, u32, i64, u64 };
 inline constexpr std::size_t kDataTypes = 10;
 
-/// How elements of different ranks become one. `avg` is the sum divided by the world size: for floats before
-/// the final rounding, for integers truncated towards zero. Integer sums and products wrap modulo 2^bits. Float
-/// min and max return the other operand for a NaN, and take -0 as less than +0, so that order does not matter.
+/// How elements of different ranks become one. `avg` is the sum divided by the world size: for
+/// floats before the final rounding, for integers truncated towards zero. Integer sums and products
+/// wrap modulo 2^bits. Float min and max return the other operand for a NaN, and take -0 as less
+/// than +0, so that order does not matter.
 enum class Reduction : std::uint8_t { sum, prod, min, max, avg };
 inline constexpr std::size_t kReductions = 5;
 
@@ -37,10 +38,13 @@ constexpr bool isMulticast(Mode m) {
   return m == Mode::multicast || m == Mode::ccMulticast;
 }
 
+namespace detail {
+inline constexpr std::array<std::uint8_t, kDataTypes> kDataTypeBytes{2, 2, 4, 8, 1, 1, 4, 4, 8, 8};
+}
+
 /// Bytes of one element.
 constexpr std::size_t sizeOf(DataType t) {
-  constexpr std::array<std::uint8_t, kDataTypes> bytes{2, 2, 4, 8, 1, 1, 4, 4, 8, 8};
-  return bytes[static_cast<std::size_t>(t)];
+  return detail::kDataTypeBytes[static_cast<std::size_t>(t)];
 }
 
 namespace detail {

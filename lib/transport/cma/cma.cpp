@@ -18,19 +18,24 @@ iovec part(void* base, std::size_t bytes) {
 }
 
 /// A call may move less than asked (it stops at 2 GiB, or at the first bad page).
-void moveAll(Call call, const char* verb, pid_t pid, std::uint64_t address, std::byte* local,
+void moveAll(Call call, const char* verb, Process process, std::uint64_t address, std::byte* local,
              std::size_t bytes) {
   while (bytes > 0) {
     const iovec here = part(local, bytes);
     const iovec there =
         part(reinterpret_cast<void*>(address), bytes);  // NOLINT: an address elsewhere
-    const ssize_t moved = call(pid, &here, 1, &there, 1, 0);
+    const ssize_t moved = call(process.pid, &here, 1, &there, 1, 0);
     if (moved <= 0) {
       if (moved < 0 && errno == EINTR) continue;
+      if (moved < 0 && errno == ESRCH)
+        throw Error(ErrorCode::peerDied, process.rank, "",
+                    fmt::format("the process of rank {} has died; the others must create a new "
+                                "communicator without it",
+                                process.rank));
       failErrno(
           "cannot {} the memory of process {}; set Options::crossMemoryAttach to false (or "
           "LOCKSTEP_CMA=0) on all ranks to go without",
-          verb, pid);
+          verb, process.pid);
     }
     local += moved;
     address += static_cast<std::uint64_t>(moved);
@@ -40,13 +45,13 @@ void moveAll(Call call, const char* verb, pid_t pid, std::uint64_t address, std:
 
 }  // namespace
 
-void read(pid_t pid, std::uint64_t address, void* local, std::size_t bytes) {
-  moveAll(::process_vm_readv, "read", pid, address, static_cast<std::byte*>(local), bytes);
+void read(Process process, std::uint64_t address, void* local, std::size_t bytes) {
+  moveAll(::process_vm_readv, "read", process, address, static_cast<std::byte*>(local), bytes);
 }
 
-void write(pid_t pid, std::uint64_t address, const void* local, std::size_t bytes) {
+void write(Process process, std::uint64_t address, const void* local, std::size_t bytes) {
   // writev's iovec is not const, but it only reads.
-  moveAll(::process_vm_writev, "write", pid, address,
+  moveAll(::process_vm_writev, "write", process, address,
           static_cast<std::byte*>(const_cast<void*>(local)), bytes);  // NOLINT
 }
 

@@ -20,8 +20,12 @@ constexpr std::uint64_t mix(std::uint64_t x) {
 
 }  // namespace
 
+std::uint64_t shapeHash(const CallDescription& call) {
+  return mix(mix(pack(call)) ^ call.count);
+}
+
 std::uint64_t fingerprint(const CallDescription& call) {
-  return mix(mix(mix(call.sequence) ^ pack(call)) ^ call.count) & ~kDirect;
+  return fingerprint(shapeHash(call), call.sequence);
 }
 
 std::string toString(const CallDescription& call) {

@@ -22,10 +22,16 @@ struct CallDescription {
   friend bool operator==(const CallDescription&, const CallDescription&) = default;
 };
 
-/// 63 bits that differ, but for accidents of 2^-63, when the calls differ. The lowest bit is 0: a message carries
-/// its sender's kDirect there.
+/// 63 bits that differ, but for accidents of 2^-63, when the calls differ. The lowest bit is 0: a
+/// message carries its sender's kDirect there.
 inline constexpr std::uint64_t kDirect = 1;  ///< the sender's buffers can be read in place
 std::uint64_t fingerprint(const CallDescription& call);
+/// The part of it that equal calls share, and the rest: for callers that keep the first.
+std::uint64_t shapeHash(const CallDescription& call);
+constexpr std::uint64_t fingerprint(std::uint64_t shapeHash, std::uint64_t sequence) {
+  // 2^64 / golden ratio, made odd: consecutive sequences are far apart, and no two are equal.
+  return (shapeHash + sequence * 0x9e3779b97f4a7c15ULL) & ~kDirect;
+}
 /// "allreduce #17 (count 8, f32 sum)"
 std::string toString(const CallDescription& call);
 
