@@ -33,6 +33,7 @@ void streamBytes(std::uint8_t* dst, const std::uint8_t* src, std::size_t n) {
     stream<Byte>(c, dst + i + 2 * vector);
     stream<Byte>(d, dst + i + 3 * vector);
   }
+  for (; i + vector <= n; i += vector) stream<Byte>(load<Byte>(src + i), dst + i);
   std::memcpy(dst + i, src + i, n - i);
   hwy::FlushStream();
 }
@@ -46,8 +47,8 @@ namespace {
 
 HWY_EXPORT(streamBytes);
 
-/// Below this a fence and a partial line at either end cost more than the cache lines saved.
-constexpr std::size_t kLeastStreamed = 4096;
+/// Below this there may be no whole line between the parts at either end.
+constexpr std::size_t kLeastStreamed = 128;
 
 }  // namespace
 

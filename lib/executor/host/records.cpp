@@ -22,13 +22,13 @@ std::byte* RecordSealer::plain(std::size_t index) {
 
 void RecordSealer::seal(cc::ExpandedKey& key, std::uint64_t nonce, const RecordName& name,
                         const std::byte* plain, std::size_t bytes, std::byte* cipher,
-                        std::byte* tag) {
+                        std::byte* tag, bool streaming) {
   cc::Tag privateTag;
   std::byte* privateCipher = pages_.data();
   aead_->seal(key, cc::nonceOf(nonce), cc::ConstPrivateBytes(&name, sizeof name),
               cc::ConstPrivateBytes(plain, bytes), cc::PrivateBytes(privateCipher, bytes),
               privateTag);
-  if (bytes != 0) copyBytes(cipher, privateCipher, bytes, bytes >= kSlotStreamingBytes);
+  if (bytes != 0) copyBytes(cipher, privateCipher, bytes, streaming);
   std::memcpy(tag, privateTag.data(), privateTag.size());
 }
 

@@ -30,9 +30,11 @@ class RecordSealer {
  public:
   explicit RecordSealer(const cc::Aead* aead);
 
-  /// Seals `plain` (private) and copies ciphertext and tag out to `cipher` and `tag` (shared).
+  /// Seals `plain` (private) and copies ciphertext and tag out to `cipher` and `tag` (shared),
+  /// the ciphertext past the cache if `streaming`.
   void seal(cc::ExpandedKey& key, std::uint64_t nonce, const RecordName& name,
-            const std::byte* plain, std::size_t bytes, std::byte* cipher, std::byte* tag);
+            const std::byte* plain, std::size_t bytes, std::byte* cipher, std::byte* tag,
+            bool streaming);
   /// Copies ciphertext and tag in (from shared memory) and opens the copy into `plain` (private).
   /// False: it did not verify, and `plain` is zeroed.
   [[nodiscard]] bool open(cc::ExpandedKey& key, std::uint64_t nonce, const RecordName& name,

@@ -20,7 +20,7 @@ constexpr std::size_t kResult = kMaxTerms, kMessage = kMaxTerms + 1;
 
 // Cross-memory attach goes through pieces of this size, so that what was copied in is still in the
 // L2 cache when it is reduced.
-constexpr std::size_t kBlockBytes = std::size_t{128} << 10;
+constexpr std::size_t kBlockBytes = std::size_t{512} << 10;
 
 }  // namespace
 
@@ -307,7 +307,8 @@ std::uint64_t Run::nonce(const Context& c, const Term& term, std::uint32_t recor
 void Run::sealRecord(const Context& c, const Term& term, std::uint32_t record,
                      const std::byte* plain, std::size_t bytes, std::byte* cipher, std::byte* tag) {
   sealer_.seal(term.key->expanded(), nonce(c, term, record), recordName(c, term, record), plain,
-               bytes, cipher, tag);
+               bytes, cipher, tag,
+               plan_->request.protocol == shm::Protocol::simple && bytes >= kSlotStreamingBytes);
   counters_.sealed += bytes;
   ++counters_.records;
 }
