@@ -11,7 +11,7 @@ double microseconds(double bytes, double bytesPerSecond) {
 
 Bound boundOf(const Row& row, const Series& series, const Rates& rates, int ranks, int cores) {
   const CallBytes& b = series.bytes;
-  const double turns = (ranks + cores - 1) / cores;
+  const int turns = (ranks + cores - 1) / cores;
   const double reduced =
       static_cast<double>(row.bytes) * (series.plan.algorithm == "one_shot" ? ranks : 1);
   return {turns * (microseconds(b.sealed, rates.seal) + microseconds(b.opened, rates.open)),

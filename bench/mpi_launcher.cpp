@@ -14,10 +14,11 @@ namespace {
 namespace fs = std::filesystem;
 
 fs::path findMpirun() {
-  std::string path = std::getenv("PATH") ? std::getenv("PATH") : "/usr/local/bin:/usr/bin:/bin";
+  const char* variable = std::getenv("PATH");
+  const std::string path = variable != nullptr ? variable : "/usr/local/bin:/usr/bin:/bin";
   for (std::size_t start = 0; start <= path.size();) {
     const std::size_t end = std::min(path.find(':', start), path.size());
-    const fs::path candidate = fs::path(path.substr(start, end - start)) / "mpirun";
+    fs::path candidate = fs::path(path.substr(start, end - start)) / "mpirun";
     if (access(candidate.c_str(), X_OK) == 0) return candidate;
     start = end + 1;
   }
