@@ -43,6 +43,16 @@ std::string lineAt(const std::string& text, std::size_t at) {
   return text.substr(begin, std::min(text.find('\n', begin), text.size()) - begin);
 }
 
+/// Before a rank throws what every rank should see: takes part in one more exchange, so that the
+/// others have got what was said before this one is gone, and the meeting point perhaps with it.
+void linger(Peers& peers, Deadline deadline) {
+  try {
+    peers.allGather({}, deadline);
+  } catch (const Error&) {
+    // Whoever is gone already does not matter any more.
+  }
+}
+
 }  // namespace
 
 void compare(Peers& peers, const Options& options, const TuningTable& tuning, const cc::Aead* aead,
@@ -55,6 +65,7 @@ void compare(Peers& peers, const Options& options, const TuningTable& tuning, co
     const auto [here, there] =
         std::mismatch(mine.begin(), mine.end(), theirs.begin(), theirs.end());
     const auto at = static_cast<std::size_t>(here - mine.begin());
+    linger(peers, deadline);  // every rank differs from some other, so all come here
     fail(ErrorCode::mismatch,
          "the ranks were created differently: rank {} has '{}', rank {} has '{}'", peers.rank(),
          lineAt(mine, at == 0 ? 0 : at - 1), r, lineAt(theirs, at == 0 ? 0 : at - 1));
@@ -130,9 +141,14 @@ cc::KeyRing keys(Peers& peers, const Options& options, std::shared_ptr<const cc:
                                            .communicatorId = id,
                                            .psk = options.psk,
                                            .insecure = options.insecureKeys};
-  return cc::handshake(parameters, std::move(aead), [&](std::span<const std::byte> message) {
-    return peers.allGather(message, deadline);
-  });
+  try {
+    return cc::handshake(parameters, std::move(aead), [&](std::span<const std::byte> message) {
+      return peers.allGather(message, deadline);
+    });
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::keyExchange) linger(peers, deadline);
+    throw;
+  }
 }
 
 std::size_t streamingBytes(int worldSize) {
