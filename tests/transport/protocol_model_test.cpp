@@ -306,7 +306,8 @@ SleepWorld gather() {
 }
 
 TEST(SleepModel, NoWakeUpIsLost) {
-  expectRight<SleepWorld>({pingPong(1), pingPong(4), meeting(2, 1), meeting(2, 3), gather()});
+  expectRight<SleepWorld>(
+      {pingPong(1), pingPong(4), meeting(2, 1), meeting(2, 3), meeting(3, 1), gather()});
 }
 
 TEST(SleepModel, MutantsAreCaught) {

@@ -22,7 +22,8 @@ enum class SleepBug : std::uint8_t {
   comparesNothing,      ///< sleeps whatever the word's value
 };
 
-/// One act of a rank: sets its word to `value`, or waits until each of `words` has that value.
+/// One act of a rank: sets its word to `value`, or waits until each word of `awaits` has reached
+/// it: whoever is ahead may have set it again.
 struct SleepAct {
   std::vector<std::size_t> awaits;  ///< empty: signals
   std::uint64_t value = 0;
@@ -127,7 +128,7 @@ class SleepProgram {
 
   Outcome attempt(Machine& m, std::size_t rank, const SleepAct& act, std::size_t at) const {
     for (const std::size_t other : act.awaits) {
-      if (m.load(other, std::memory_order_acquire) == act.value) continue;
+      if (m.load(other, std::memory_order_acquire) >= act.value) continue;
       pause(m, rank, other, at);
       return Outcome::done;
     }
