@@ -1,0 +1,92 @@
+// A rank's line that says what it is calling: read whole, or not at all, and believed with care.
+#include "transport/shm/call.hpp"
+
+#include <atomic>
+#include <set>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace lockstep::shm {
+namespace {
+
+using ::testing::HasSubstr;
+
+CallDescription call(std::uint64_t sequence, std::uint64_t count) {
+  return {.sequence = sequence,
+          .collective = Collective::allReduce,
+          .type = DataType::bf16,
+          .reduction = Reduction::max,
+          .count = count};
+}
+
+TEST(CallLine, SaysWhatWasAnnounced) {
+  CallLine line{};
+  for (std::uint64_t i = 1; i < 4; ++i) {
+    announce(line, call(i, i * 1000));
+    EXPECT_EQ(read(line), call(i, i * 1000));
+  }
+}
+
+TEST(CallLine, IsNotReadWhileWritten) {
+  CallLine line{};
+  announce(line, call(1, 2));
+  line.version.fetch_add(1);
+  EXPECT_EQ(read(line), std::nullopt);
+}
+
+/// The line is another rank's memory: nonsense in it is no call.
+TEST(CallLine, NonsenseIsNoCall) {
+  for (const std::uint64_t what :
+       {~std::uint64_t{0}, std::uint64_t{kCollectives}, std::uint64_t{kDataTypes} << 8,
+        std::uint64_t{kReductions} << 16, std::uint64_t{1} << 24}) {
+    CallLine line{};
+    announce(line, call(1, 2));
+    line.what.store(what);
+    EXPECT_EQ(read(line), std::nullopt) << what;
+    EXPECT_THAT(mismatchText(3, line, 0, call(1, 2)), HasSubstr("rank 3 called something else"));
+  }
+}
+
+TEST(CallLine, IsReadWholeWhileItsWriterIsBusy) {
+  CallLine line{};
+  std::atomic<bool> over{false};
+  std::thread writer([&] {
+    for (std::uint64_t i = 1; !over; ++i) announce(line, call(i, i * 3));
+  });
+  std::uint64_t seen = 0;
+  for (int i = 0; i < 100000 || seen == 0; ++i)
+    if (const auto now = read(line); now && now->sequence != 0) {
+      ++seen;
+      ASSERT_EQ(now->count, now->sequence * 3);
+    }
+  over = true;
+  writer.join();
+}
+
+TEST(CallLine, AMismatchNamesBothCallsAndRanks) {
+  CallLine line{};
+  announce(line, call(17, 7));
+  const std::string text = mismatchText(3, line, 0, call(17, 8));
+  EXPECT_THAT(text, HasSubstr("rank 3 called allreduce #17 (count 7, bf16 max)"));
+  EXPECT_THAT(text, HasSubstr("rank 0 called allreduce #17 (count 8, bf16 max)"));
+}
+
+TEST(Fingerprint, TellsCallsApart) {
+  std::set<std::uint64_t> seen;
+  std::size_t calls = 0;
+  for (std::uint64_t sequence = 1; sequence < 20; ++sequence)
+    for (std::uint64_t count = 0; count < 40; ++count)
+      for (std::size_t type = 0; type < kDataTypes; ++type)
+        for (std::size_t reduction = 0; reduction < kReductions; ++reduction, ++calls)
+          seen.insert(fingerprint({.sequence = sequence,
+                                   .collective = Collective::allReduce,
+                                   .type = static_cast<DataType>(type),
+                                   .reduction = static_cast<Reduction>(reduction),
+                                   .count = count}));
+  EXPECT_EQ(seen.size(), calls);
+}
+
+}  // namespace
+}  // namespace lockstep::shm
