@@ -36,6 +36,7 @@ class Lowering {
     if (plan_.sealed) addKeys(schedule);
     addProgram(schedule.programs[static_cast<std::size_t>(fabric_.rank())]);
     plan_.hearsAll = writers() == fabric_.worldSize() - 1;
+    messages_ = messagesOf(schedule);
     sizeTile();
     plan_.eager = isEager();
     plan_.digest = digest();

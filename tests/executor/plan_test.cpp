@@ -1,0 +1,152 @@
+// Plans: what all ranks must agree on is the same on all, and everything fits where it goes.
+#include "executor/host/plan.hpp"
+
+#include <functional>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "bootstrap/peers.hpp"
+#include "cc_mode/aead/aead.hpp"
+#include "cc_mode/keys/handshake.hpp"
+
+namespace lockstep::host {
+namespace {
+
+Deadline soon() {
+  return Deadline::in(std::chrono::seconds(20));
+}
+
+/// Each rank's fabric and, for sealed modes, keys; `play` runs on one thread per rank.
+void asRanks(int worldSize, Mode mode,
+             const std::function<void(int rank, shm::Fabric&, cc::KeyRing*)>& play) {
+  auto ends = joinThreads(worldSize);
+  std::vector<std::thread> threads;
+  for (auto& end : ends)
+    threads.emplace_back([&, peers = end.get()] {
+      shm::Fabric fabric(*peers, soon());
+      if (!isSealed(mode)) return play(peers->rank(), fabric, nullptr);
+      const cc::HandshakeParameters parameters{.rank = peers->rank(),
+                                               .worldSize = worldSize,
+                                               .mode = mode,
+                                               .communicatorId = {},
+                                               .psk = {},
+                                               .insecure = true};
+      cc::KeyRing keys = cc::handshake(
+          parameters, cc::createAead(""),
+          [&](std::span<const std::byte> message) { return peers->allGather(message, soon()); });
+      play(peers->rank(), fabric, &keys);
+    });
+  for (std::thread& thread : threads) thread.join();
+}
+
+/// Requests of every algorithm with channels, both protocols, small and absurd tiles.
+std::vector<PlanRequest> requests(Mode mode) {
+  std::vector<PlanRequest> all;
+  for (const schedule::Algorithm* algorithm : schedule::algorithms())
+    for (const shm::Protocol protocol : {shm::Protocol::simple, shm::Protocol::ll})
+      for (const std::size_t tileBytes :
+           {std::size_t{64}, std::size_t{64} << 10, std::size_t{1} << 30}) {
+        PlanRequest request;
+        request.algorithm = algorithm;
+        request.mode = mode;
+        request.protocol = protocol;
+        request.tileBytes = tileBytes;
+        request.depth = 2;
+        if (algorithm->edges == schedule::Edges::channels) all.push_back(request);
+      }
+  return all;
+}
+
+TEST(Plan, RanksAgreeOnTilesRecordsAndDigest) {
+  for (const Mode mode : {Mode::p2p, Mode::multicast, Mode::cc, Mode::ccMulticast})
+    for (const int worldSize : {1, 2, 3, 5, 6}) {
+      const auto all = requests(mode);
+      // [request][rank]
+      std::vector<std::vector<Plan>> plans(all.size(),
+                                           std::vector<Plan>(static_cast<std::size_t>(worldSize)));
+      asRanks(worldSize, mode, [&](int rank, shm::Fabric& fabric, cc::KeyRing* keys) {
+        for (std::size_t i = 0; i < all.size(); ++i) {
+          PlanRequest request = all[i];
+          request.inPlace = rank % 2 == 0;  // shows in no message
+          plans[i][static_cast<std::size_t>(rank)] = lower(request, fabric, keys);
+        }
+      });
+      for (const auto& ranks : plans)
+        for (const Plan& plan : ranks) {
+          SCOPED_TRACE(fmt::format("{} ranks, {}, {}, tile of {} bytes", worldSize, name(mode),
+                                   plan.algorithm, plan.request.tileBytes));
+          EXPECT_EQ(plan.tileElements, ranks[0].tileElements);
+          EXPECT_EQ(plan.recordsPerMessage, ranks[0].recordsPerMessage);
+          EXPECT_EQ(plan.digest, ranks[0].digest);
+          EXPECT_GE(plan.tileElements, 1U);
+        }
+    }
+}
+
+TEST(Plan, MessagesFitTheirSlots) {
+  for (const Mode mode : {Mode::p2p, Mode::cc})
+    for (const int worldSize : {2, 3, 5})
+      asRanks(worldSize, mode, [&](int, shm::Fabric& fabric, cc::KeyRing* keys) {
+        for (const PlanRequest& request : requests(mode)) {
+          const Plan plan = lower(request, fabric, keys);
+          for (const Term& term : plan.terms) {
+            if (term.kind != Term::Kind::message) continue;
+            const std::size_t bytes =
+                schedule::elementsOf(term.range, plan.chunks, plan.tileElements, plan.elementBytes)
+                    .size() *
+                plan.elementBytes;
+            EXPECT_LE(recordsOf(bytes), plan.recordsPerMessage);  // or nonces would be used twice
+            const std::size_t tags = plan.sealed ? recordsOf(bytes) * cc::kTagBytes : 0;
+            if (request.protocol == shm::Protocol::ll) {
+              EXPECT_LE(bytes + tags, shm::kLlBytes);
+            } else {
+              EXPECT_LE(bytes, shm::kSlotBytes);
+              EXPECT_LE(tags, shm::kSlotTagBytes);
+            }
+          }
+        }
+      });
+}
+
+TEST(Plan, TheDigestTellsPlansApart) {
+  asRanks(2, Mode::cc, [&](int, shm::Fabric& fabric, cc::KeyRing* keys) {
+    std::set<std::array<std::byte, 16>> digests;
+    std::size_t made = 0;
+    for (const schedule::Algorithm* algorithm : schedule::algorithms()) {
+      if (algorithm->edges != schedule::Edges::channels) continue;
+      for (const DataType type : {DataType::f32, DataType::i32})
+        for (const Reduction reduction : {Reduction::sum, Reduction::avg})
+          for (const shm::Protocol protocol : {shm::Protocol::simple, shm::Protocol::ll})
+            for (const std::size_t tileBytes : {64, 4096}) {
+              PlanRequest request;
+              request.algorithm = algorithm;
+              request.type = type;
+              request.reduction = reduction;
+              request.mode = Mode::cc;
+              request.protocol = protocol;
+              request.tileBytes = tileBytes;
+              digests.insert(lower(request, fabric, keys).digest);
+              ++made;
+            }
+    }
+    EXPECT_EQ(digests.size(), made);
+  });
+}
+
+TEST(Plan, OnlyAveragesDivide) {
+  asRanks(3, Mode::p2p, [&](int, shm::Fabric& fabric, cc::KeyRing*) {
+    for (std::size_t reduction = 0; reduction < kReductions; ++reduction) {
+      PlanRequest request = requests(Mode::p2p).front();
+      request.reduction = static_cast<Reduction>(reduction);
+      EXPECT_EQ(lower(request, fabric, nullptr).divisor,
+                request.reduction == Reduction::avg ? 3 : 1);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace lockstep::host
