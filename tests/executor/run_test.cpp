@@ -1,0 +1,168 @@
+// The resumable executor: one thread plays all ranks, a step here and a step there, in any order.
+#include "executor/host/run.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "bootstrap/peers.hpp"
+#include <lockstep/error.hpp>
+
+namespace lockstep::host {
+namespace {
+
+/// One rank: its end of the fabric and what runs on it.
+struct Rank {
+  Rank(Peers& peers, Deadline deadline)
+      : fabric(peers, deadline), doorbell(fabric, false), run(surroundings()) {}
+  Surroundings surroundings() {
+    return {.fabric = fabric,
+            .regions = regions,
+            .doorbell = doorbell,
+            .pids = {},
+            .sameProcess = true,
+            .crossMemoryAttach = false,
+            .streamingBytes = 1 << 20,
+            .aead = nullptr};
+  }
+  shm::Fabric fabric;
+  shm::Regions regions;
+  Doorbell doorbell;
+  Run run;
+  std::vector<std::unique_ptr<const Plan>> plans;  ///< a run may know its last one by address
+  Call call;
+  std::vector<std::int32_t> in, out;
+};
+
+class OneThread : public ::testing::Test {
+ protected:
+  /// A world whose fabric needs a thread per rank, but nothing after it does.
+  void make(int worldSize) {
+    ends_ = joinThreads(worldSize);
+    ranks_.clear();
+    ranks_.resize(ends_.size());
+    std::vector<std::thread> threads;
+    for (std::size_t r = 0; r < ends_.size(); ++r)
+      threads.emplace_back([this, r] {
+        ranks_[r] = std::make_unique<Rank>(*ends_[r], Deadline::in(std::chrono::seconds(20)));
+      });
+    for (std::thread& thread : threads) thread.join();
+    sequence_ = 0;
+  }
+
+  /// `last`: what the last rank says that it reduces by.
+  void begin(const schedule::Algorithm& algorithm, shm::Protocol protocol, std::size_t tileBytes,
+             std::size_t count, Reduction last = Reduction::sum) {
+    ++sequence_;
+    for (std::size_t r = 0; r < ranks_.size(); ++r) {
+      Rank& rank = *ranks_[r];
+      PlanRequest request;
+      request.algorithm = &algorithm;
+      request.type = DataType::i32;
+      request.protocol = protocol;
+      request.tileBytes = tileBytes;
+      request.depth = 3;
+      rank.plans.push_back(std::make_unique<const Plan>(lower(request, rank.fabric, nullptr)));
+      rank.in.assign(count, static_cast<std::int32_t>(r + 1 + sequence_));
+      rank.out.assign(count, -1);
+      rank.call.in = rank.in.data();
+      rank.call.out = rank.out.data();
+      rank.call.count = count;
+      rank.call.what = {.sequence = sequence_,
+                        .collective = Collective::allReduce,
+                        .type = DataType::i32,
+                        .reduction = r + 1 == ranks_.size() ? last : Reduction::sum,
+                        .count = count};
+      rank.call.fingerprint = shm::fingerprint(rank.call.what);
+      shm::announce(rank.fabric.mine().call, rank.call.what);
+      rank.run.begin(*rank.plans.back(), rank.call, false);
+    }
+  }
+
+  /// Steps ranks in an order drawn from `random` until all are done. False: nobody can go on.
+  bool drive(std::mt19937& random) {
+    std::vector<std::size_t> left(ranks_.size());
+    for (std::size_t r = 0; r < left.size(); ++r) left[r] = r;
+    for (int idle = 0; !left.empty() && idle < 1000; ++idle) {
+      const std::size_t at = random() % left.size();
+      const Progress progress = ranks_[left[at]]->run.step();
+      if (progress == Progress::some) idle = 0;
+      if (progress != Progress::done) continue;
+      left.erase(left.begin() + static_cast<std::ptrdiff_t>(at));
+      idle = 0;
+    }
+    return left.empty();
+  }
+
+  void expectSums() {
+    const auto world = static_cast<std::int32_t>(ranks_.size());
+    const std::int32_t sum = world * (world + 1) / 2 + world * static_cast<std::int32_t>(sequence_);
+    for (const auto& rank : ranks_)
+      EXPECT_TRUE(std::all_of(rank->out.begin(), rank->out.end(),
+                              [sum](std::int32_t v) { return v == sum; }));
+  }
+
+  std::vector<std::unique_ptr<Peers>> ends_;
+  std::vector<std::unique_ptr<Rank>> ranks_;
+  std::uint64_t sequence_ = 0;
+};
+
+TEST_F(OneThread, DrivesAllRanksOfEveryAlgorithmInAnyOrder) {
+  std::mt19937 random(3);
+  for (const int worldSize : {1, 2, 3, 4, 7}) {
+    make(worldSize);
+    for (int round = 0; round < 3; ++round)
+      for (const schedule::Algorithm* algorithm : schedule::algorithms())
+        for (const shm::Protocol protocol : {shm::Protocol::simple, shm::Protocol::ll})
+          for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{9000}}) {
+            SCOPED_TRACE(fmt::format("{} ranks, {}, protocol {}, count {}", worldSize,
+                                     algorithm->name, static_cast<int>(protocol), count));
+            // Many tiles, so that slots come around.
+            begin(*algorithm, protocol, 1024, count);
+            ASSERT_TRUE(drive(random)) << "deadlock";
+            expectSums();
+          }
+  }
+}
+
+/// What is waited for has the name of a rank that has not done its part.
+TEST_F(OneThread, ARankAloneSaysForWhomItWaits) {
+  make(3);
+  begin(*schedule::findAlgorithm(Collective::allReduce, "one_shot", schedule::Edges::channels),
+        shm::Protocol::simple, 4096, 10);
+  host::Run& first = ranks_[0]->run;
+  while (first.step() == Progress::some) {
+  }
+  EXPECT_EQ(first.step(), Progress::none);
+  EXPECT_NE(first.awaited().word, nullptr);
+  EXPECT_TRUE(first.awaited().rank == 1 || first.awaited().rank == 2);
+  std::mt19937 random(1);
+  EXPECT_TRUE(drive(random));
+  expectSums();
+}
+
+TEST_F(OneThread, AMessageOfAnotherCallIsAMismatch) {
+  for (const shm::Protocol protocol : {shm::Protocol::simple, shm::Protocol::ll}) {
+    make(2);
+    begin(*schedule::findAlgorithm(Collective::allReduce, "one_shot", schedule::Edges::channels),
+          protocol, 4096, 10, Reduction::max);
+    try {
+      std::mt19937 random(1);
+      drive(random);
+      ADD_FAILURE() << "no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::mismatch);
+      EXPECT_NE(std::string(error.what()).find("i32 max"), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find("i32 sum"), std::string::npos) << error.what();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lockstep::host
