@@ -74,7 +74,7 @@ TEST(CrossMemoryAttach, ADeadProcessIsADeadPeer) {
   }
 }
 
-TEST(CrossMemoryAttach, ABadAddressIsAnErrorThatSaysWhatToDo) {
+TEST(CrossMemoryAttach, MemoryThatIsNotThereIsToldAsTheRanksDeath) {
   int here = 0;
   EXPECT_FALSE(cma::mayRead(::getpid(), 16, &here, sizeof here));
   EXPECT_FALSE(cma::mayRead(-1, addressOf(&here), &here, sizeof here));
@@ -82,8 +82,9 @@ TEST(CrossMemoryAttach, ABadAddressIsAnErrorThatSaysWhatToDo) {
     cma::read({::getpid(), 0}, 16, &here, sizeof here);
     FAIL() << "read address 16";
   } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::system);
-    EXPECT_NE(std::string(error.what()).find("crossMemoryAttach"), std::string::npos);
+    EXPECT_EQ(error.code(), ErrorCode::peerDied);
+    EXPECT_EQ(error.rank(), 0);
+    EXPECT_NE(std::string(error.what()).find("no longer there"), std::string::npos);
   }
 }
 

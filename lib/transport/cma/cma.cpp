@@ -32,6 +32,13 @@ void moveAll(Call call, const char* verb, Process process, std::uint64_t address
                     fmt::format("the process of rank {} has died; the others must create a new "
                                 "communicator without it",
                                 process.rank));
+      // A dying process loses its memory before it is gone.
+      if (moved < 0 && errno == EFAULT)
+        throw Error(
+            ErrorCode::peerDied, process.rank, "",
+            fmt::format("the buffer of rank {} is no longer there: its process is dying, or "
+                        "has unmapped the buffer during the call",
+                        process.rank));
       failErrno(
           "cannot {} the memory of process {}; set Options::crossMemoryAttach to false (or "
           "LOCKSTEP_CMA=0) on all ranks to go without",

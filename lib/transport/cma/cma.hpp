@@ -15,8 +15,8 @@ struct Process {
   int rank = -1;  ///< for errors
 };
 
-/// Copies `bytes` from `address` in `process` to `local`. Throws peerDied when it is no more, and
-/// system, naming it, for everything else.
+/// Copies `bytes` from `address` in `process` to `local`. Throws peerDied when it or the memory is
+/// no more, and system, naming it, for everything else.
 void read(Process process, std::uint64_t address, void* local, std::size_t bytes);
 /// Copies `bytes` from `local` to `address` in `process`.
 void write(Process process, std::uint64_t address, const void* local, std::size_t bytes);

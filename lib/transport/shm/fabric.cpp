@@ -1,30 +1,52 @@
 #include "transport/shm/fabric.hpp"
 
+#include <cstring>
+#include <span>
+
 #include "base/fail.hpp"
 
 namespace lockstep::shm {
 
 Fabric::Fabric(Peers& peers, Deadline deadline)
     : rank_(peers.rank()), worldSize_(peers.worldSize()), layout_(worldSize_) {
+  segments_.resize(index(worldSize_));
   const Fd file = createSharedMemory("lockstep", layout_.bytes());
-  own_ = Mapping::ofFile(file, layout_.bytes(), Mapping::Access::readWrite);
-  mine_ = reinterpret_cast<ControlArea*>(own_.data());
-
-  std::vector<Fd> files = peers.exchangeFds(file, deadline);
-  theirs_.resize(index(worldSize_));
-  controls_.resize(index(worldSize_));
-  for (int r = 0; r < worldSize_; ++r) {
-    if (r == rank_) {
-      controls_[index(r)] = mine_;
-      continue;
-    }
-    checkSharedMemory(files[index(r)], layout_.bytes());
-    theirs_[index(r)] = Mapping::ofFile(files[index(r)], layout_.bytes(), Mapping::Access::read);
-    controls_[index(r)] = reinterpret_cast<const ControlArea*>(theirs_[index(r)].data());
-  }
+  segments_[index(rank_)] =
+      std::make_shared<Mapping>(Mapping::ofFile(file, layout_.bytes(), Mapping::Access::readWrite));
+  mine_ = reinterpret_cast<ControlArea*>(baseOf(rank_));
+  if (peers.sameProcess())
+    shareSegments(peers, deadline);
+  else
+    mapSegments(peers, file, deadline);
+  for (int r = 0; r < worldSize_; ++r)
+    controls_.push_back(reinterpret_cast<const ControlArea*>(baseOf(r)));
   connectChannels();
   mine_->status.presence.store(static_cast<std::uint64_t>(Presence::here),
                                std::memory_order_release);
+}
+
+/// Processes: each maps the others' files, read-only.
+void Fabric::mapSegments(Peers& peers, const Fd& mine, Deadline deadline) {
+  const std::vector<Fd> files = peers.exchangeFds(mine, deadline);
+  for (int r = 0; r < worldSize_; ++r) {
+    if (r == rank_) continue;
+    checkSharedMemory(files[index(r)], layout_.bytes());
+    segments_[index(r)] = std::make_shared<Mapping>(
+        Mapping::ofFile(files[index(r)], layout_.bytes(), Mapping::Access::read));
+  }
+}
+
+/// Threads: one mapping of each segment serves all, at one address, as a race detector wants it.
+void Fabric::shareSegments(Peers& peers, Deadline deadline) {
+  const auto* mine = &segments_[index(rank_)];
+  const auto all = peers.allGather(std::as_bytes(std::span(&mine, 1)), deadline);
+  for (int r = 0; r < worldSize_; ++r) {
+    if (r == rank_) continue;
+    std::shared_ptr<Mapping>* theirs = nullptr;
+    std::memcpy(&theirs, all[index(r)].data(), sizeof theirs);
+    segments_[index(r)] = *theirs;
+  }
+  peers.allGather({}, deadline);  // nobody's goes away before all have taken a share
 }
 
 void Fabric::connectChannels() {
@@ -35,7 +57,6 @@ void Fabric::connectChannels() {
   const auto inArea = [&](std::byte* base, std::size_t i) {
     return reinterpret_cast<InArea*>(base + layout_.inArea(i));
   };
-  const auto baseOf = [&](int r) { return r == rank_ ? own_.data() : theirs_[index(r)].data(); };
   const auto credits = [](InArea* area, Protocol p) {
     return p == Protocol::simple ? &area->simple : &area->ll;
   };
@@ -43,7 +64,7 @@ void Fabric::connectChannels() {
   for (const Protocol protocol : {Protocol::simple, Protocol::ll}) {
     auto& outs = out_[static_cast<std::size_t>(protocol)];
     for (int r = 0; r <= worldSize_; ++r)
-      outs.emplace_back(outArea(own_.data(), index(r)), protocol);
+      outs.emplace_back(outArea(baseOf(rank_), index(r)), protocol);
     for (int r = 0; r < worldSize_; ++r) {
       if (r == rank_) continue;
       outs[index(r)].addReader(r, credits(inArea(baseOf(r), index(rank_)), protocol));
@@ -52,10 +73,10 @@ void Fabric::connectChannels() {
     auto& ins = in_[static_cast<std::size_t>(protocol)];
     for (int w = 0; w < worldSize_; ++w)
       ins.emplace_back(outArea(baseOf(w), index(rank_)),
-                       credits(inArea(own_.data(), index(w)), protocol), protocol, w);
+                       credits(inArea(baseOf(rank_), index(w)), protocol), protocol, w);
     for (int w = 0; w < worldSize_; ++w)
       ins.emplace_back(outArea(baseOf(w), world),
-                       credits(inArea(own_.data(), world + index(w)), protocol), protocol, w);
+                       credits(inArea(baseOf(rank_), world + index(w)), protocol), protocol, w);
   }
 }
 

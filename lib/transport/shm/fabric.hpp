@@ -32,12 +32,14 @@ class Fabric {
 
  private:
   std::size_t index(int rank) const { return static_cast<std::size_t>(rank); }
+  std::byte* baseOf(int rank) const { return segments_[index(rank)]->data(); }
+  void mapSegments(Peers& peers, const Fd& mine, Deadline deadline);
+  void shareSegments(Peers& peers, Deadline deadline);
   void connectChannels();
 
   int rank_, worldSize_;
   Layout layout_;
-  Mapping own_;
-  std::vector<Mapping> theirs_;
+  std::vector<std::shared_ptr<Mapping>> segments_;  ///< by rank
   ControlArea* mine_;
   std::vector<const ControlArea*> controls_;
   /// Two protocols each; out: by reader, everyone last; in: by writer, then everyone-channels by
