@@ -46,9 +46,9 @@ class Run {
  public:
   explicit Run(Surroundings surroundings);
 
-  /// Starts a call; `plan` and `call` outlive it. `fallBackUnlessDirect`: after the ranks have
-  /// exposed their buffers, and before any is touched, step() returns fallBack (on every rank
-  /// alike) if a buffer cannot be read in place.
+  /// Starts a call; `plan` and `call` outlive it, and a plan is known by its address.
+  /// `fallBackUnlessDirect`: after the ranks have exposed their buffers, and before any is touched,
+  /// step() returns fallBack (on every rank alike) if a buffer cannot be read in place.
   void begin(const Plan& plan, const Call& call, bool fallBackUnlessDirect);
   /// Does what can be done. Throws mismatch or integrity; the communicator must then be poisoned.
   Progress step();

@@ -20,6 +20,7 @@ namespace {
 // core: yield soon.
 constexpr std::uint32_t kAbortRounds = 64;
 constexpr std::uint32_t kGuardRounds = 1024;
+constexpr std::uint32_t kPatientRounds = 16 * kGuardRounds;  // then somebody else may need the core
 constexpr std::uint32_t kSpinsOutnumbered = 16;
 constexpr std::uint32_t kYieldsOutnumbered = 256;
 constexpr long kSleepNanoseconds = 1000000;  // a bound, not the way to wake: the doorbell is
@@ -70,6 +71,7 @@ void Wait::pause(const shm::Awaited& awaited) {
     cpuRelax();
     if (rounds_ % kAbortRounds == 0) guard_.checkAbort();
     if (rounds_ % kGuardRounds == 0) guard_.checkAll(awaited);
+    if (rounds_ > kPatientRounds) ::sched_yield();
     return;
   }
   if (rounds_ <= kSpinsOutnumbered) {
