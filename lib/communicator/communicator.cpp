@@ -19,8 +19,10 @@ Options checked(Options options, int worldSize) {
   if (worldSize < 1 || worldSize > schedule::kMaxWorld)
     fail(ErrorCode::invalidArgument, "world size {}: Lockstep runs 1 to {} ranks on a host",
          worldSize, schedule::kMaxWorld);
-  if (options.timeout.count() < 1)
-    fail(ErrorCode::invalidArgument, "the timeout must be at least 1 ms");
+  constexpr std::chrono::hours kLongest{24};
+  if (options.timeout.count() < 1 || options.timeout > kLongest)
+    fail(ErrorCode::invalidArgument, "the timeout is {} ms; it takes 1 ms to 24 hours",
+         options.timeout.count());
   if (isSealed(options.mode) && options.psk.empty() && !options.insecureKeys)
     fail(ErrorCode::invalidArgument,
          "mode {} needs Options::psk (32 random bytes that all ranks share), or "

@@ -8,6 +8,7 @@
 
 #include "base/cpu.hpp"
 #include "base/fail.hpp"
+#include "base/secret.hpp"
 #include "communicator/agreement.hpp"
 
 namespace lockstep {
@@ -62,7 +63,11 @@ CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options
   // A forced pair that does not exist is an error now, not at the first call.
   static_cast<void>(tuning_.select(situation(Collective::allReduce, 8, true), options_.algorithm,
                                    options_.protocol));
-  if (aead_ != nullptr) keys_.emplace(agreement::keys(*peers_, options_, aead_, deadline));
+  if (aead_ == nullptr) return;
+  keys_.emplace(agreement::keys(*peers_, options_, aead_, deadline));
+  authenticated_ = !options_.psk.empty();
+  wipe(options_.psk.data(), options_.psk.size());  // it has done its work
+  options_.psk.clear();
 }
 
 CommunicatorImpl::~CommunicatorImpl() {
@@ -85,10 +90,10 @@ host::Surroundings CommunicatorImpl::surroundings() {
 void CommunicatorImpl::poison(ErrorCode code, int blamed) noexcept {
   constexpr auto relaxed = std::memory_order_relaxed;
   shm::StatusLine& status = fabric_.mine().status;
-  if (status.presence.load(relaxed) == static_cast<std::uint64_t>(shm::Presence::failed)) return;
+  if (failed_.exchange(true)) return;  // the first reason stays
   status.errorCode.store(static_cast<std::uint64_t>(code), relaxed);
   status.blamedRank.store(static_cast<std::uint64_t>(blamed + 1), relaxed);
-  status.sequence.store(sequence_, relaxed);
+  status.sequence.store(fabric_.mine().call.sequence.load(relaxed), relaxed);
   status.presence.store(static_cast<std::uint64_t>(shm::Presence::failed),
                         std::memory_order_release);
 }
@@ -104,9 +109,7 @@ void CommunicatorImpl::checkUsable() const {
   if (forkGeneration_ != forkGeneration())
     fail(ErrorCode::invalidArgument,
          "a forked child cannot use its parent's communicator; create one after the fork");
-  const shm::StatusLine& status = fabric_.of(rank()).status;
-  if (status.presence.load(std::memory_order_relaxed) ==
-      static_cast<std::uint64_t>(shm::Presence::failed))
+  if (failed_.load(std::memory_order_relaxed))
     throw Error(ErrorCode::aborted, rank(), "",
                 "this communicator has failed or was aborted before; create a new one");
 }
@@ -136,11 +139,6 @@ void CommunicatorImpl::barrier() {
 void CommunicatorImpl::call(Collective collective, const void* in, void* out, std::size_t count,
                             DataType type, Reduction reduction) {
   checkUsable();
-  const Remembered& known = remember({.collective = collective,
-                                      .type = type,
-                                      .reduction = reduction,
-                                      .inPlace = in == out,
-                                      .bytes = count * sizeOf(type)});
   call_.in = in;
   call_.out = out;
   call_.count = count;
@@ -150,16 +148,21 @@ void CommunicatorImpl::call(Collective collective, const void* in, void* out, st
   call_.what.type = type;
   call_.what.reduction = reduction;
   call_.what.count = count;
-  call_.fingerprint = shm::fingerprint(known.hash, sequence_);
   shm::announce(fabric_.mine().call, call_.what);
   try {
+    const Remembered& known = remember({.collective = collective,
+                                        .type = type,
+                                        .reduction = reduction,
+                                        .inPlace = in == out,
+                                        .bytes = count * sizeOf(type)});
+    call_.fingerprint = shm::fingerprint(known.hash, sequence_);
     watch_.begin(call_.what, options_.timeout);
     execute(known.plans);
   } catch (const Error& error) {
     poison(error.code(), error.rank());
     throw;
   } catch (...) {
-    poison(ErrorCode::system, rank());
+    poison(ErrorCode::system, rank());  // no memory, most likely
     throw;
   }
 }
@@ -225,8 +228,10 @@ const CommunicatorImpl::Remembered& CommunicatorImpl::remember(const Shape& shap
       (shape.bytes ^ shape.bytes >> 7) * 31 + static_cast<std::size_t>(shape.type) * 7 +
       static_cast<std::size_t>(shape.reduction) * 3 + static_cast<std::size_t>(shape.inPlace);
   Remembered& place = remembered_[hash % remembered_.size()];
-  last_ = &place;
-  if (place.plans.direct != nullptr && place.shape == shape) return place;
+  if (place.plans.direct != nullptr && place.shape == shape) {
+    last_ = &place;
+    return place;
+  }
   Plans plans{.direct = planFor(shape, true), .ordinary = nullptr};
   // Whether all buffers can be read in place is not known to any rank alone. If it would make a
   // difference, the ranks find out as `execute` says.
@@ -238,6 +243,7 @@ const CommunicatorImpl::Remembered& CommunicatorImpl::remember(const Shape& shap
                                   .reduction = shape.reduction,
                                   .count = shape.bytes / sizeOf(shape.type)};
   place = {shape, plans, shm::shapeHash(what)};
+  last_ = &place;
   return place;
 }
 
@@ -275,7 +281,15 @@ Buffer CommunicatorImpl::alloc(std::size_t bytes) {
     buffer.owner_ = std::move(memory);
     return buffer;
   }
-  auto region = regions_.add(*peers_, bytes, Deadline::in(options_.timeout));
+  std::shared_ptr<shm::Region> region;
+  try {
+    region = regions_.add(*peers_, bytes, Deadline::in(options_.timeout));
+  } catch (const Error& error) {
+    // All ranks saw different sizes, and nothing has happened. Anything else may have hit some
+    // ranks only.
+    if (error.code() != ErrorCode::mismatch) poison(error.code(), error.rank());
+    throw;
+  }
   buffer.data_ = region->mine();
   buffer.owner_ = std::move(region);
   return buffer;
@@ -307,7 +321,7 @@ std::string CommunicatorImpl::cipher() const {
 
 std::string CommunicatorImpl::keySource() const {
   if (aead_ == nullptr) return "none";
-  return options_.psk.empty() ? "unauthenticated (insecure)" : "X25519 and pre-shared key";
+  return !authenticated_ ? "unauthenticated (insecure)" : "X25519 and pre-shared key";
 }
 
 std::string CommunicatorImpl::ordinaryPath() const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <optional>
@@ -91,9 +92,12 @@ class CommunicatorImpl {
   bool crossMemoryAttach_ = false;
   bool outnumbered_ = false;
   std::optional<cc::KeyRing> keys_;
+  bool authenticated_ = false;  ///< the keys, by a pre-shared key
   host::Doorbell doorbell_;
   Watch watch_;
   host::Run run_;
+  std::atomic<bool> failed_{
+      false};        ///< for good; shared memory is not asked, since others can write it
   host::Call call_;  ///< the one under way, or the last
   std::uint64_t sequence_ = 0;
   /// Every rank's buffers could be read in place in the last call where that mattered: what to

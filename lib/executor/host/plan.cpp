@@ -35,7 +35,7 @@ class Lowering {
     plan_.reduce = reduceFunction(request_.type, request_.reduction);
     if (plan_.sealed) addKeys(schedule);
     addProgram(schedule.programs[static_cast<std::size_t>(fabric_.rank())]);
-    plan_.hearsAll = writers() == fabric_.worldSize() - 1;
+    plan_.hearsAll = everyRankHearsAll(schedule);
     messages_ = messagesOf(schedule);
     sizeTile();
     plan_.eager = isEager();
@@ -114,10 +114,19 @@ class Lowering {
     return shape;
   }
 
-  int writers() const {
-    std::set<int> ranks;
-    for (const auto& port : plan_.ins) ranks.insert(port.channel->writer());
-    return static_cast<int>(ranks.size());
+  /// Every rank, not only this one, gets a message from each other: what they conclude together,
+  /// they conclude alike.
+  static bool everyRankHearsAll(const schedule::Schedule& schedule) {
+    return std::all_of(schedule.programs.begin(), schedule.programs.end(),
+                       [&](const schedule::Program& program) {
+                         std::set<int> writers;
+                         for (const schedule::Lane& lane : program.lanes)
+                           for (const schedule::Op& op : lane)
+                             for (const Operand& o : op.src)
+                               if (o.kind == Operand::Kind::channel)
+                                 writers.insert(o.channel.writer);
+                         return static_cast<int>(writers.size()) == schedule.shape.worldSize - 1;
+                       });
   }
 
   static schedule::Range rangeOf(const schedule::Op& op) {

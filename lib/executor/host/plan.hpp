@@ -82,7 +82,7 @@ struct Plan {
   bool exposes = false;
   bool sealed = false;
   bool eager = false;     ///< has the shape that eager.cpp runs fused
-  bool hearsAll = false;  ///< this rank, and so every rank, gets a message from each other
+  bool hearsAll = false;  ///< every rank gets a message from each other
   std::size_t elementBytes = 4;
   std::size_t tileElements = 0;  ///< of a full tile; exposure: unlimited
   std::size_t recordsPerMessage = 1;

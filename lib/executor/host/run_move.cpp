@@ -300,6 +300,9 @@ RecordName Run::recordName(const Context& c, const Term& term, std::uint32_t rec
 
 /// base + (tile * K + index) * records per message + record
 std::uint64_t Run::nonce(const Context& c, const Term& term, std::uint32_t record) const {
+  if (record >= plan_->recordsPerMessage)  // it would take the nonce of the next message: never
+    fail(ErrorCode::internal, "{}: record {} of a message in a plan for {}", plan_->algorithm,
+         record, plan_->recordsPerMessage);
   const std::uint64_t message = c.tile * plan_->keys[term.keyUse].perTile + term.seal.index;
   return nonceBase_[term.keyUse] + message * plan_->recordsPerMessage + record;
 }

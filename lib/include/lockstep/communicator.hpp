@@ -36,9 +36,10 @@ class LOCKSTEP_API UniqueId {
 /// How a communicator is made. All ranks must give the same values (they are compared at creation).
 struct Options {
   Mode mode = Mode::p2p;
-  /// Bound of every wait, creation included.
+  /// Bound of every wait, creation included. At most 24 hours.
   std::chrono::milliseconds timeout{30000};
-  /// Pre-shared key of sealed modes: at least 32 random bytes, the same on every rank.
+  /// Pre-shared key of sealed modes: at least 32 random bytes, the same on every rank. The
+  /// communicator wipes its copy once the keys are made.
   std::vector<std::byte> psk;
   /// Allows sealed modes without a pre-shared key: secret from a listener, but not from an active
   /// attacker.
@@ -113,13 +114,14 @@ class LOCKSTEP_API Communicator {
 
   /// out[i] = reduction over all ranks of in[i], i < count. `in == out` is in place; other overlap
   /// is an error. `count` elements of `type` in each. Returns when `out` is complete and `in` may
-  /// be written.
+  /// be written. In sealed modes both must be private memory, not a Buffer of a communicator in the
+  /// clear: others could change it while it is being encrypted.
   void allReduce(const void* in, void* out, std::size_t count, DataType type,
                  Reduction reduction = Reduction::sum);
   /// Returns after every rank has entered.
   void barrier();
-  /// Makes every rank's current and later calls fail with ErrorCode::aborted. Any thread may call
-  /// it.
+  /// Makes every rank's current and later calls fail with ErrorCode::aborted (an `alloc` under way
+  /// may last until its deadline). Any thread may call it.
   void abort() noexcept;
 
   /// `bytes` of zeroed memory that peers read in place. Collective: every rank asks for the same

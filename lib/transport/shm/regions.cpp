@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <span>
 
 #include "base/fail.hpp"
@@ -49,20 +50,38 @@ std::shared_ptr<Region> Regions::add(Peers& peers, std::size_t bytes, Deadline d
            "alloc: rank {} asked for {} bytes, rank {} for {}; ask for the same", r, theirs,
            peers.rank(), bytes);
   }
-  const Fd file = createSharedMemory("lockstep-buffer", bytes);
-  std::vector<Fd> files = peers.exchangeFds(file, deadline);
+  // From here on ranks may fail one by one. An id is used up by the attempt, and a region exists
+  // for all or for none: else the same id would name different memory on different ranks.
   auto region = std::make_shared<Region>();
   region->id = nextId_++;
-  region->bytes = bytes;
-  region->rank = peers.rank();
-  region->maps.resize(files.size());
+  std::exception_ptr failure;
+  try {
+    map(*region, peers, bytes, deadline);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  const std::byte verdict{failure ? std::uint8_t{0} : std::uint8_t{1}};
+  const auto verdicts = peers.allGather(std::span(&verdict, 1), deadline);
+  if (failure) std::rethrow_exception(failure);
+  for (std::size_t r = 0; r < verdicts.size(); ++r)
+    if (verdicts[r].size() != 1 || verdicts[r][0] != std::byte{1})
+      fail(ErrorCode::system, "alloc: rank {} could not get its part of {} bytes; see its error", r,
+           bytes);
+  regions_.push_back(region);
+  return region;
+}
+
+void Regions::map(Region& region, Peers& peers, std::size_t bytes, Deadline deadline) {
+  const Fd file = createSharedMemory("lockstep-buffer", bytes);
+  const std::vector<Fd> files = peers.exchangeFds(file, deadline);
+  region.bytes = bytes;
+  region.rank = peers.rank();
+  region.maps.resize(files.size());
   for (std::size_t r = 0; r < files.size(); ++r) {
     const bool own = static_cast<int>(r) == peers.rank();
     if (!own) checkSharedMemory(files[r], bytes);
-    region->maps[r] = Mapping::ofFile(own ? file : files[r], bytes, Mapping::Access::readWrite);
+    region.maps[r] = Mapping::ofFile(own ? file : files[r], bytes, Mapping::Access::readWrite);
   }
-  regions_.push_back(region);
-  return region;
 }
 
 Location Regions::locate(const void* data, std::size_t bytes) const {

@@ -41,6 +41,7 @@ class Regions {
 
  private:
   void collect(Peers& peers, Deadline deadline);
+  static void map(Region& region, Peers& peers, std::size_t bytes, Deadline deadline);
   std::vector<std::shared_ptr<Region>> regions_;  ///< ids ascending
   std::uint64_t nextId_ = 1;
 };
