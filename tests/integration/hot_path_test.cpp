@@ -36,7 +36,7 @@ std::atomic<bool> counting{false};
 std::atomic<long> allocations{0};
 std::atomic<long> locks{0};
 
-void count(std::atomic<long>& what) {
+[[maybe_unused]] void count(std::atomic<long>& what) {
   if (counting.load(std::memory_order_relaxed)) what.fetch_add(1, std::memory_order_relaxed);
 }
 }  // namespace
