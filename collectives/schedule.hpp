@@ -107,53 +107,34 @@ struct Schedule {
 
 // ---- how a generator writes operations ----
 
+inline Operand memory(BufferName buffer, int rank, Range range) {
+  Operand operand;
+  operand.buffer = buffer;
+  operand.rank = rank;
+  operand.range = range;
+  return operand;
+}
 inline Operand in(Range r) {
-  return {.kind = Operand::Kind::memory,
-          .buffer = BufferName::in,
-          .rank = kSelf,
-          .channel = {},
-          .range = r,
-          .seal = {}};
+  return memory(BufferName::in, kSelf, r);
 }
 inline Operand out(Range r) {
-  return {.kind = Operand::Kind::memory,
-          .buffer = BufferName::out,
-          .rank = kSelf,
-          .channel = {},
-          .range = r,
-          .seal = {}};
+  return memory(BufferName::out, kSelf, r);
 }
 inline Operand scratch(Range r) {
-  return {.kind = Operand::Kind::memory,
-          .buffer = BufferName::scratch,
-          .rank = kSelf,
-          .channel = {},
-          .range = r,
-          .seal = {}};
+  return memory(BufferName::scratch, kSelf, r);
 }
 inline Operand remoteIn(int rank, Range r) {
-  return {.kind = Operand::Kind::memory,
-          .buffer = BufferName::in,
-          .rank = rank,
-          .channel = {},
-          .range = r,
-          .seal = {}};
+  return memory(BufferName::in, rank, r);
 }
 inline Operand remoteOut(int rank, Range r) {
-  return {.kind = Operand::Kind::memory,
-          .buffer = BufferName::out,
-          .rank = rank,
-          .channel = {},
-          .range = r,
-          .seal = {}};
+  return memory(BufferName::out, rank, r);
 }
-inline Operand via(Channel c, Range r) {
-  return {.kind = Operand::Kind::channel,
-          .buffer = BufferName::in,
-          .rank = kSelf,
-          .channel = c,
-          .range = r,
-          .seal = {}};
+inline Operand via(Channel channel, Range range) {
+  Operand operand;
+  operand.kind = Operand::Kind::channel;
+  operand.channel = channel;
+  operand.range = range;
+  return operand;
 }
 
 inline Op move(std::vector<Operand> dst, std::vector<Operand> src, bool finish = false) {
