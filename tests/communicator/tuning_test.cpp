@@ -1,0 +1,111 @@
+// The tuning table: what it reads, what it refuses, and what it chooses.
+#include "communicator/tuning.hpp"
+
+#include <cstddef>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "fuzz/tuning_target.hpp"
+#include <lockstep/error.hpp>
+
+namespace lockstep {
+namespace {
+
+const std::string kGood = R"({"version": 1, "rules": [
+  {"op": "allreduce", "modes": ["cc", "cc-multicast"], "buffers": "any", "ranks": [2, 8],
+   "max_bytes": 65536, "algorithm": "ring", "protocol": "simple", "tile_bytes": 16384, "depth": 3}]})";
+
+Situation situation(Mode mode, int world, std::size_t bytes) {
+  return {.collective = Collective::allReduce,
+          .mode = mode,
+          .worldSize = world,
+          .bytes = bytes,
+          .direct = false,
+          .zeroCopy = !isSealed(mode)};
+}
+
+TEST(Tuning, AFileDecidesWhereItMatchesAndTheBuiltInRulesElsewhere) {
+  const TuningTable table = TuningTable::parse(kGood, "good");
+  const Choice mine = table.select(situation(Mode::cc, 4, 65536), {}, {});
+  EXPECT_EQ(mine.algorithm->name, "ring");
+  EXPECT_EQ(mine.tileBytes, 16384U);
+  EXPECT_EQ(mine.depth, 3);
+  for (const Situation& other : {situation(Mode::p2p, 4, 65536), situation(Mode::cc, 9, 65536),
+                                 situation(Mode::cc, 4, 65537)})
+    EXPECT_NE(table.select(other, {}, {}).algorithm->name, "ring");
+  EXPECT_NE(table.text(), TuningTable::builtIn().text());
+}
+
+TEST(Tuning, TheBuiltInTableAnswersForEveryWorldAndSizeAndNeverExposesSealedData) {
+  const TuningTable table = TuningTable::builtIn();
+  for (const Mode mode : {Mode::p2p, Mode::multicast, Mode::cc, Mode::ccMulticast})
+    for (int world = 1; world <= schedule::kMaxWorld; ++world)
+      for (std::size_t bytes = 0; bytes < std::size_t{1} << 40; bytes = bytes * 3 + 1) {
+        const Choice choice = table.select(situation(mode, world, bytes), {}, {});
+        ASSERT_NE(choice.algorithm, nullptr);
+        ASSERT_FALSE(isSealed(mode) && choice.protocol == HostProtocol::zeroCopy);
+      }
+}
+
+TEST(Tuning, WhatIsWrongIsNamedWithFileAndRule) {
+  const auto with = [](const std::string& from, const std::string& to) {
+    std::string text = kGood;
+    text.replace(text.find(from), from.size(), to);
+    return text;
+  };
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {"", "is not JSON"},
+      {"{", "is not JSON"},
+      {"[]", "expected {\"version\": 1"},
+      {with("\"version\": 1", "\"version\": 2"), "expected {\"version\": 1"},
+      {with("\"op\": \"allreduce\"", "\"op\": \"alltoall\""), "'op' must be"},
+      {with("\"cc-multicast\"", "\"tls\""), "'modes' may hold"},
+      {with("[\"cc\", \"cc-multicast\"]", "\"cc\""), "'modes' must be a list"},
+      {with("\"any\"", "\"fast\""), "'buffers' must be"},
+      {with("[2, 8]", "[8, 2]"), "'ranks' must be"},
+      {with("[2, 8]", "[-1, 2]"), "'ranks' must be"},
+      {with("[2, 8]", "[1, 65]"), "'ranks' must be"},
+      {with("65536", "-1"), "'max_bytes' must be"},
+      {with("\"ring\"", "\"rnig\""), "there is no 'rnig'"},
+      {with("\"simple\"", "\"zero_copy\""), "there is no 'ring' with protocol zero_copy"},
+      {with("\"simple\"", "7"), "'protocol' must be a string"},
+      {with("16384", "1"), "'tile_bytes' must be"},
+      {with("\"depth\": 3", "\"depth\": 9"), "'depth' must be"},
+      {with("\"depth\": 3", "\"dept\": 3"), "unknown key 'dept'"}};
+  for (const auto& [text, expected] : cases) {
+    SCOPED_TRACE(text);
+    try {
+      static_cast<void>(TuningTable::parse(text, "bad.json"));
+      ADD_FAILURE() << "accepted";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::invalidArgument);
+      EXPECT_NE(std::string(error.what()).find("bad.json"), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find(expected), std::string::npos) << error.what();
+    }
+  }
+}
+
+TEST(Tuning, AnyBytesAreATableOrAnError) {
+  std::mt19937 random(1);
+  for (int trial = 0; trial < 5000; ++trial) {
+    std::string text = kGood;
+    for (unsigned edits = 1 + random() % 6; edits > 0; --edits) {
+      const std::size_t at = random() % text.size();
+      if (random() % 3 == 0)
+        text.erase(at, 1 + random() % 8);
+      else if (random() % 2 == 0)
+        text.insert(at, 1, static_cast<char>(random()));
+      else
+        text[at] = "{}[],:\"0-9e.\\n"[random() % 14];
+      if (text.empty()) text = "{";
+    }
+    fuzz::tuningFile(text);
+  }
+}
+
+}  // namespace
+}  // namespace lockstep
