@@ -74,7 +74,10 @@ Outcome launchUnderMpi(const Launch& launch, const MpiSetting& setting) {
   const fs::path mpirun = findMpirun();
   if (!fs::exists(rivalModulePath("mpi")))
     fail(ErrorCode::unsupported,
-         "this ccbench was built without MPI; install libopenmpi-dev and build again");
+         "--baseline mpi needs {}; install libopenmpi-dev and build all targets (cmake --preset "
+         "release "
+         "&& cmake --build --preset release)",
+         rivalModulePath("mpi"));
   const SessionFolder session;
   Children children;
   Coordinator coordinator(launch, children, "mpirun");

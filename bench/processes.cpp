@@ -84,7 +84,10 @@ bool Children::running() const {
   return std::any_of(pids_.begin(), pids_.end(), [](pid_t pid) { return pid != 0; });
 }
 
+// The group too, for what the children have started themselves. Its number is ours while one of
+// them is not reaped.
 void Children::signalAll(int signal) noexcept {
+  if (running()) kill(-group_, signal);
   for (const pid_t pid : pids_)
     if (pid != 0) kill(pid, signal);
 }

@@ -33,16 +33,17 @@ std::string why(const Bound& bound, double time) {
       {{bound.crypto, "AES-GCM"},
        {bound.copies, "the copies across the trust boundary"},
        {bound.reduce, "the reduction"},
-       {rest, "latency: fixed work per record and call, and waiting for peers"}}};
+       {rest,
+        "outside the bound: fixed work per record and call, waiting for peers and for cores"}}};
   const auto largest = std::max_element(parts.begin(), parts.end(),
                                         [](auto& a, auto& b) { return a.first < b.first; });
   std::string text =
       fmt::format("AES-GCM by itself is {} of that, the copies {}, the reduction {}",
                   share(bound.crypto, time), share(bound.copies, time), share(bound.reduce, time));
-  if (rest >= 0) return text + fmt::format("; most of it is {}", largest->second);
+  if (rest >= 0) return text + fmt::format("; the largest part is {}", largest->second);
   return text +
-         "; together more than the time, as the caches help where streaming rates do not count "
-         "them";
+         "; together more than the time: the rates are of long streams, measured once, and this "
+         "call ran faster (caches, or a machine that was busier then)";
 }
 
 std::string atSize(const Report& report, const RunResult& result, const Row& row,
