@@ -75,8 +75,7 @@ Outcome launchUnderMpi(const Launch& launch, const MpiSetting& setting) {
   if (!fs::exists(rivalModulePath("mpi")))
     fail(ErrorCode::unsupported,
          "--baseline mpi needs {}; install libopenmpi-dev and build all targets (cmake --preset "
-         "release "
-         "&& cmake --build --preset release)",
+         "release && cmake --build --preset release)",
          rivalModulePath("mpi"));
   const SessionFolder session;
   Children children;
