@@ -92,7 +92,7 @@ void CommunicatorImpl::poison(ErrorCode code, int blamed) noexcept {
   shm::StatusLine& status = fabric_.mine().status;
   if (failed_.exchange(true)) return;  // the first reason stays
   status.errorCode.store(static_cast<std::uint64_t>(code), relaxed);
-  status.blamedRank.store(static_cast<std::uint64_t>(blamed + 1), relaxed);
+  status.blamedRank.store(static_cast<std::uint64_t>(blamed) + 1, relaxed);
   status.sequence.store(fabric_.mine().call.sequence.load(relaxed), relaxed);
   status.presence.store(static_cast<std::uint64_t>(shm::Presence::failed),
                         std::memory_order_release);
