@@ -81,6 +81,9 @@ json reportJson(const Report& report) {
 void requireWritable(const std::string& path) {
   if (std::filesystem::is_directory(path))
     throw UsageError(fmt::format("--json {}: is a folder; name a file", path));
+  // The file is replaced by renaming, which would replace a device or a pipe too.
+  if (std::filesystem::exists(path) && !std::filesystem::is_regular_file(path))
+    throw UsageError(fmt::format("--json {}: is no ordinary file; name one", path));
   try {
     Fd fd;
     ::unlink(openBeside(path, fd).c_str());

@@ -72,6 +72,7 @@ std::vector<Communicator> Communicator::createInProcess(int worldSize, const Opt
   for (const std::exception_ptr& error : errors)
     if (error) std::rethrow_exception(error);
   std::vector<Communicator> communicators;
+  communicators.reserve(impls.size());
   for (auto& impl : impls) communicators.push_back(CommunicatorImpl::wrap(std::move(impl)));
   return communicators;
 }

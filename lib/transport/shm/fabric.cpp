@@ -43,7 +43,7 @@ void Fabric::shareSegments(Peers& peers, Deadline deadline) {
   for (int r = 0; r < worldSize_; ++r) {
     if (r == rank_) continue;
     std::shared_ptr<Mapping>* theirs = nullptr;
-    std::memcpy(&theirs, all[index(r)].data(), sizeof theirs);
+    std::memcpy(&theirs, all[index(r)].data(), sizeof(void*));
     segments_[index(r)] = *theirs;
   }
   peers.allGather({}, deadline);  // nobody's goes away before all have taken a share
