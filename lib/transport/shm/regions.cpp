@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <exception>
 #include <span>
 
 #include "base/fail.hpp"
@@ -50,23 +49,12 @@ std::shared_ptr<Region> Regions::add(Peers& peers, std::size_t bytes, Deadline d
            "alloc: rank {} asked for {} bytes, rank {} for {}; ask for the same", r, theirs,
            peers.rank(), bytes);
   }
-  // From here on ranks may fail one by one. An id is used up by the attempt, and a region exists
-  // for all or for none: else the same id would name different memory on different ranks.
+  // From here on ranks may fail one by one. The attempt uses the id up, so that it never names
+  // different memory on different ranks; and a rank that fails ends its communicator, which the
+  // others notice at their next call.
   auto region = std::make_shared<Region>();
   region->id = nextId_++;
-  std::exception_ptr failure;
-  try {
-    map(*region, peers, bytes, deadline);
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  const std::byte verdict{failure ? std::uint8_t{0} : std::uint8_t{1}};
-  const auto verdicts = peers.allGather(std::span(&verdict, 1), deadline);
-  if (failure) std::rethrow_exception(failure);
-  for (std::size_t r = 0; r < verdicts.size(); ++r)
-    if (verdicts[r].size() != 1 || verdicts[r][0] != std::byte{1})
-      fail(ErrorCode::system, "alloc: rank {} could not get its part of {} bytes; see its error", r,
-           bytes);
+  map(*region, peers, bytes, deadline);
   regions_.push_back(region);
   return region;
 }
