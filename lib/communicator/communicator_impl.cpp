@@ -1,12 +1,10 @@
 #include "communicator/communicator_impl.hpp"
 
 #include <atomic>
-#include <cstring>
 #include <limits>
 
 #include <pthread.h>
 
-#include "base/cpu.hpp"
 #include "base/fail.hpp"
 #include "base/secret.hpp"
 #include "communicator/agreement.hpp"
@@ -28,6 +26,7 @@ unsigned forkGeneration() {
 /// call.
 constexpr std::size_t kAskBytes = std::size_t{64} << 10;
 
+/// Looks of a rank at what it waits for before the wait proper (see drive).
 constexpr int kLooks = 64;
 
 constexpr std::size_t kMostBytes = std::numeric_limits<std::ptrdiff_t>::max();
@@ -81,7 +80,6 @@ host::Surroundings CommunicatorImpl::surroundings() {
   host::Surroundings s{.fabric = fabric_, .regions = regions_, .doorbell = doorbell_, .pids = {}};
   for (int r = 0; r < worldSize(); ++r) s.pids.push_back(peers_->pidOf(r));
   s.sameProcess = peers_->sameProcess();
-  s.crossMemoryAttach = crossMemoryAttach_;
   s.streamingBytes = agreement::streamingBytes(worldSize());
   s.aead = aead_.get();
   return s;
@@ -143,7 +141,7 @@ void CommunicatorImpl::call(Collective collective, const void* in, void* out, st
   call_.out = out;
   call_.count = count;
   call_.direct = false;
-  call_.what.sequence = ++sequence_;
+  ++call_.what.sequence;
   call_.what.collective = collective;
   call_.what.type = type;
   call_.what.reduction = reduction;
@@ -155,7 +153,7 @@ void CommunicatorImpl::call(Collective collective, const void* in, void* out, st
                                         .reduction = reduction,
                                         .inPlace = in == out,
                                         .bytes = count * sizeOf(type)});
-    call_.fingerprint = shm::fingerprint(known.hash, sequence_);
+    call_.fingerprint = shm::fingerprint(known.hash, call_.what.sequence);
     watch_.begin(call_.what, options_.timeout);
     execute(known.plans);
   } catch (const Error& error) {

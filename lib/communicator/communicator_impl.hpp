@@ -99,7 +99,6 @@ class CommunicatorImpl {
   std::atomic<bool> failed_{
       false};        ///< for good; shared memory is not asked, since others can write it
   host::Call call_;  ///< the one under way, or the last
-  std::uint64_t sequence_ = 0;
   /// Every rank's buffers could be read in place in the last call where that mattered: what to
   /// expect of the next. All ranks compute it from the same messages, so they agree.
   bool expectDirect_ = true;

@@ -27,7 +27,6 @@ struct Rank {
             .doorbell = doorbell,
             .pids = {},
             .sameProcess = true,
-            .crossMemoryAttach = false,
             .streamingBytes = 1 << 20,
             .aead = nullptr};
   }

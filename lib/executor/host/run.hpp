@@ -25,7 +25,6 @@ struct Surroundings {
   Doorbell& doorbell;
   std::vector<pid_t> pids;         ///< by rank, for process_vm_readv
   bool sameProcess = false;        ///< ranks are threads: addresses mean the same everywhere
-  bool crossMemoryAttach = false;  ///< agreed by all ranks
   std::size_t streamingBytes = 0;  ///< messages this large are written past the cache
   const cc::Aead* aead = nullptr;  ///< sealed modes
 };

@@ -346,8 +346,7 @@ void Run::openRecord(const Context& c, const Term& term, std::uint32_t record,
 void Run::moveSealed(Context& c, const PlanOp& op, std::size_t bytes) {
   const auto records = static_cast<std::uint32_t>(recordsOf(bytes));
   const std::size_t onWire = bytes + records * cc::kTagBytes;
-  const int divisor = divisorOf(op);
-  const bool asItIs = op.srcs == 1 && divisor == 1;
+  const bool asItIs = op.srcs == 1 && divisorOf(op) == 1;
   std::array<const std::byte*, kMaxTerms> from;  // messages (ciphertext) or local memory
   for (std::uint32_t k = 0; k < op.srcs; ++k) {
     const Term& term = plan_->terms[op.src + k];
@@ -383,15 +382,13 @@ void Run::moveSealed(Context& c, const PlanOp& op, std::size_t bytes) {
     for (std::uint32_t k = 0; k < op.dsts; ++k) {
       const Term& term = plan_->terms[op.dst + k];
       if (term.kind != Term::Kind::message) continue;
-      const shm::OutChannel& channel = *plan_->outs[term.port].channel;
-      std::byte* message = channel.protocol() == shm::Protocol::ll
-                               ? staging(kMessage, onWire)
-                               : channel.payload(outStep(c, term));
+      shm::OutChannel& channel = *plan_->outs[term.port].channel;
+      const bool inLines =
+          channel.protocol() == shm::Protocol::ll;  // one record: lowering sees to it
+      std::byte* message = inLines ? staging(kMessage, onWire) : channel.payload(outStep(c, term));
       sealRecord(c, term, record, result, n, message + at,
                  message + bytes + record * cc::kTagBytes);
-      if (channel.protocol() == shm::Protocol::ll)  // one record: lowering sees to it
-        plan_->outs[term.port].channel->writeLines(outStep(c, term), call_->fingerprint, message,
-                                                   onWire);
+      if (inLines) channel.writeLines(outStep(c, term), stamp_, message, onWire);
     }
   }
 }
