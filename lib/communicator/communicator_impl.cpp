@@ -27,7 +27,7 @@ unsigned forkGeneration() {
 constexpr std::size_t kAskBytes = std::size_t{64} << 10;
 
 /// Looks of a rank at what it waits for before the wait proper (see drive).
-constexpr int kLooks = 64;
+constexpr int kLooks = 256;
 
 constexpr std::size_t kMostBytes = std::numeric_limits<std::ptrdiff_t>::max();
 
@@ -62,11 +62,13 @@ CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options
   // A forced pair that does not exist is an error now, not at the first call.
   static_cast<void>(tuning_.select(situation(Collective::allReduce, 8, true), options_.algorithm,
                                    options_.protocol));
-  if (aead_ == nullptr) return;
-  keys_.emplace(agreement::keys(*peers_, options_, aead_, deadline));
-  authenticated_ = !options_.psk.empty();
-  wipe(options_.psk.data(), options_.psk.size());  // it has done its work
-  options_.psk.clear();
+  if (aead_ != nullptr) {
+    keys_.emplace(agreement::keys(*peers_, options_, aead_, deadline));
+    authenticated_ = !options_.psk.empty();
+    wipe(options_.psk.data(), options_.psk.size());  // it has done its work
+    options_.psk.clear();
+  }
+  measure();
 }
 
 CommunicatorImpl::~CommunicatorImpl() {
@@ -140,7 +142,7 @@ void CommunicatorImpl::call(Collective collective, const void* in, void* out, st
   call_.in = in;
   call_.out = out;
   call_.count = count;
-  call_.direct = false;
+  call_.inAt = call_.outAt = {};
   ++call_.what.sequence;
   call_.what.collective = collective;
   call_.what.type = type;
@@ -171,16 +173,16 @@ void CommunicatorImpl::call(Collective collective, const void* in, void* out, st
 /// tell for the next.
 void CommunicatorImpl::execute(const Plans& plans) {
   const bool matters = plans.direct != plans.ordinary;
-  if (matters) {
-    const std::size_t bytes = call_.count * sizeOf(call_.what.type);
-    call_.direct = regions_.locate(call_.in, bytes).region != shm::Location::kAddress &&
-                   regions_.locate(call_.out, bytes).region != shm::Location::kAddress;
-    if (!expectDirect_ && bytes < kAskBytes) {
-      run_.begin(*plans.ordinary, call_, false);
-      drive();
-      if (plans.ordinary->hearsAll) expectDirect_ = run_.allDirect();
-      return;
-    }
+  const std::size_t bytes = call_.count * sizeOf(call_.what.type);
+  if (plans.direct->exposes) {
+    call_.inAt = regions_.locate(call_.in, bytes);
+    call_.outAt = call_.in == call_.out ? call_.inAt : regions_.locate(call_.out, bytes);
+  }
+  if (matters && !expectDirect_ && bytes < kAskBytes) {
+    run_.begin(*plans.ordinary, call_, false);
+    drive();
+    if (plans.ordinary->hearsAll) expectDirect_ = run_.allDirect();
+    return;
   }
   run_.begin(*plans.direct, call_, matters);
   drive();
@@ -246,8 +248,12 @@ const CommunicatorImpl::Remembered& CommunicatorImpl::remember(const Shape& shap
 }
 
 const host::Plan* CommunicatorImpl::planFor(const Shape& shape, bool direct) {
-  const Choice choice = tuning_.select(situation(shape.collective, shape.bytes, direct),
-                                       options_.algorithm, options_.protocol);
+  return planOf(tuning_.select(situation(shape.collective, shape.bytes, direct), options_.algorithm,
+                               options_.protocol),
+                shape);
+}
+
+const host::Plan* CommunicatorImpl::planOf(const Choice& choice, const Shape& shape) {
   const PlanKey key{choice.algorithm, choice.protocol, choice.tileBytes, choice.depth,
                     shape.type,       shape.reduction, shape.inPlace};
   std::unique_ptr<host::Plan>& plan = plans_[key];

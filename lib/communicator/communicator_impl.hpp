@@ -70,6 +70,8 @@ class CommunicatorImpl {
   };
 
   host::Surroundings surroundings();
+  void measure();
+  double timeOnce(const host::Plan& plan, void* in, void* out, std::size_t bytes);
 
   void checkUsable() const;
   void call(Collective collective, const void* in, void* out, std::size_t count, DataType type,
@@ -81,6 +83,7 @@ class CommunicatorImpl {
   Situation situation(Collective collective, std::size_t bytes, bool direct) const;
   const Remembered& remember(const Shape& shape);
   const host::Plan* planFor(const Shape& shape, bool direct);
+  const host::Plan* planOf(const Choice& choice, const Shape& shape);
 
   std::unique_ptr<Peers> peers_;
   Options options_;

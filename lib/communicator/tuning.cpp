@@ -157,21 +157,28 @@ TuningTable TuningTable::builtIn() {
   table.rules_ = {
       {Collective::barrier, kClear | kSealed, Buffers::any, 1, 64, kAnySize, "one_shot",
        HostProtocol::ll, 64, 1},
-      {kAll, kClear, Buffers::any, 1, 64, 256, "one_shot", HostProtocol::ll, 8 * KiB, 1},
+      {kAll, kClear, Buffers::any, 1, 64, 512, "one_shot", HostProtocol::ll, 8 * KiB, 1},
       {kAll, kClear, Buffers::direct, 1, 64, kAnySize, "two_shot", HostProtocol::zeroCopy, 0, 1},
+      {kAll, kClear, Buffers::ordinary, 1, 2, 4 * KiB, "one_shot", HostProtocol::ll, 8 * KiB, 1},
       {kAll, kClear, Buffers::ordinary, 1, 2, 8 * KiB, "one_shot", HostProtocol::simple, 64 * KiB,
        1},
       {kAll, kClear, Buffers::ordinary, 3, 64, 4 * KiB, "one_shot", HostProtocol::simple, 64 * KiB,
        1},
       {kAll, kClear, Buffers::ordinary, 1, 64, 64 * KiB, "two_shot", HostProtocol::simple,
-       128 * KiB, 4},
+       128 * KiB, 4, true},
       {kAll, kClear, Buffers::ordinary, 1, 64, kAnySize, "two_shot", HostProtocol::zeroCopy, 0, 1},
       {kAll, kClear, Buffers::any, 1, 64, kAnySize, "two_shot", HostProtocol::simple, 128 * KiB, 4},
-      {kAll, kSealed, Buffers::any, 1, 64, 512, "one_shot", HostProtocol::ll, 8 * KiB, 1},
+      {kAll, kSealed, Buffers::any, 1, 2, 4 * KiB, "one_shot", HostProtocol::ll, 8 * KiB, 1},
+      {kAll, kSealed, Buffers::any, 1, 64, 1 * KiB, "one_shot", HostProtocol::ll, 8 * KiB, 1},
       {kAll, kSealed, Buffers::any, 1, 2, 32 * KiB, "one_shot", HostProtocol::simple, 16 * KiB, 4},
       {kAll, kSealed, Buffers::any, 1, 64, kAnySize, "two_shot", HostProtocol::simple, 64 * KiB, 4},
   };
   return table;
+}
+
+void TuningTable::attachPaysAbove(std::size_t bytes) {
+  for (Rule& rule : rules_)
+    if (rule.untilAttach) rule.maxBytes = bytes;
 }
 
 TuningTable TuningTable::parse(std::string_view json, std::string_view source) {

@@ -48,6 +48,7 @@ struct Rule {
   HostProtocol protocol = HostProtocol::simple;
   std::size_t tileBytes = 0;
   int depth = 1;
+  bool untilAttach = false;  ///< holds up to where cross-memory attach pays; see attachPaysAbove
 };
 
 class TuningTable {
@@ -65,6 +66,9 @@ class TuningTable {
   /// in the mode.
   Choice select(const Situation& situation, std::string_view algorithm,
                 std::string_view protocol) const;
+  /// The built-in rules leave messages larger than `bytes` in ordinary buffers to cross-memory
+  /// attach. What a system call costs differs too much between machines to be a constant.
+  void attachPaysAbove(std::size_t bytes);
   /// Equal texts, equal tables: compared between ranks.
   std::string text() const;
 

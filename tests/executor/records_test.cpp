@@ -28,12 +28,14 @@ class Records : public ::testing::Test {
     return plain;
   }
   void seal(const std::vector<std::byte>& plain, std::uint64_t nonce, const RecordName& name) {
-    sealer_.seal(*expanded_, nonce, name, plain.data(), plain.size(), cipher_.data(), tag_.data(),
-                 plain.size() > 8192);
+    const std::byte* record = sealer_.seal(*expanded_, nonce, name, plain.data(), plain.size());
+    std::copy_n(record, plain.size(), cipher_.begin());
+    std::copy_n(record + plain.size(), tag_.size(), tag_.begin());
   }
   bool open(std::uint64_t nonce, const RecordName& name, std::vector<std::byte>& plain) {
-    return opener_.open(*expanded_, nonce, name, cipher_.data(), tag_.data(), plain.size(),
-                        plain.data());
+    std::copy_n(cipher_.begin(), plain.size(), opener_.copyIn());
+    std::copy_n(tag_.begin(), tag_.size(), opener_.copyIn() + plain.size());
+    return opener_.open(*expanded_, nonce, name, plain.size(), plain.data());
   }
 };
 

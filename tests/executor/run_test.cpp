@@ -73,6 +73,8 @@ class OneThread : public ::testing::Test {
       rank.call.in = rank.in.data();
       rank.call.out = rank.out.data();
       rank.call.count = count;
+      rank.call.inAt = rank.regions.locate(rank.call.in, count * sizeof(std::int32_t));
+      rank.call.outAt = rank.regions.locate(rank.call.out, count * sizeof(std::int32_t));
       rank.call.what = {.sequence = sequence_,
                         .collective = Collective::allReduce,
                         .type = DataType::i32,

@@ -96,8 +96,7 @@ class Lowering {
       const Term& t = plan_.terms[i];
       return t.kind == kind && (kind == Term::Kind::message || t.buffer == buffer);
     };
-    if (plan_.sealed || request_.protocol != shm::Protocol::ll || plan_.chunks != 1 ||
-        plan_.ops.size() != 2)
+    if (request_.protocol != shm::Protocol::ll || plan_.chunks != 1 || plan_.ops.size() != 2)
       return false;
     const PlanOp &send = plan_.ops[0], &reduce = plan_.ops[1];
     bool shape = send.kind == OpKind::move && reduce.kind == OpKind::move && send.srcs == 1 &&

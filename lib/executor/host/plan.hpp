@@ -30,6 +30,12 @@ constexpr std::size_t recordsOf(std::size_t bytes) {
   return bytes == 0 ? 1 : (bytes + kRecordBytes - 1) / kRecordBytes;
 }
 
+/// Bytes of plaintext in record number `record` of a message of `bytes`.
+constexpr std::size_t sizeOfRecord(std::size_t bytes, std::uint32_t record) {
+  const std::size_t left = bytes - std::size_t{record} * kRecordBytes;
+  return left < kRecordBytes ? left : kRecordBytes;
+}
+
 /// Which plan is wanted. Equal on all ranks except `inPlace`, which changes no message.
 struct PlanRequest {
   const schedule::Algorithm* algorithm = nullptr;
@@ -81,7 +87,7 @@ struct Plan {
   std::uint32_t chunks = 1, scratchChunks = 0;
   bool exposes = false;
   bool sealed = false;
-  bool eager = false;     ///< has the shape that eager.cpp runs fused
+  bool eager = false;     ///< has the shape that run_eager.cpp runs fused
   bool hearsAll = false;  ///< every rank gets a message from each other
   std::size_t elementBytes = 4;
   std::size_t tileElements = 0;  ///< of a full tile; exposure: unlimited

@@ -2,46 +2,42 @@
 
 #include <cstring>
 
-#include "executor/host/copy.hpp"
-
 namespace lockstep::host {
 
 namespace {
-// One record of ciphertext, then one of plaintext per operand of the widest operation (all ranks
-// and a result).
+// One record as it crosses, then one of plaintext per operand of the widest operation (all ranks
+// and a result). Plaintext begins at a cache line.
 constexpr std::size_t kPlains = schedule::kMaxWorld + 1;
+constexpr std::size_t kSealedBytes = kRecordBytes + kCacheLine;
+static_assert(cc::kTagBytes <= kCacheLine);
 }  // namespace
 
 RecordSealer::RecordSealer(const cc::Aead* aead) : aead_(aead) {
-  if (aead != nullptr) pages_ = SecretPages((1 + kPlains) * kRecordBytes);
+  if (aead != nullptr) pages_ = SecretPages(kSealedBytes + kPlains * kRecordBytes);
 }
 
 std::byte* RecordSealer::plain(std::size_t index) {
-  return pages_.data() + (1 + index) * kRecordBytes;
+  return pages_.data() + kSealedBytes + index * kRecordBytes;
 }
 
-void RecordSealer::seal(cc::ExpandedKey& key, std::uint64_t nonce, const RecordName& name,
-                        const std::byte* plain, std::size_t bytes, std::byte* cipher,
-                        std::byte* tag, bool streaming) {
-  cc::Tag privateTag;
-  std::byte* privateCipher = pages_.data();
+const std::byte* RecordSealer::seal(cc::ExpandedKey& key, std::uint64_t nonce,
+                                    const RecordName& name, const std::byte* plain,
+                                    std::size_t bytes) {
+  std::byte* record = pages_.data();
+  cc::Tag tag;
   aead_->seal(key, cc::nonceOf(nonce), cc::ConstPrivateBytes(&name, sizeof name),
-              cc::ConstPrivateBytes(plain, bytes), cc::PrivateBytes(privateCipher, bytes),
-              privateTag);
-  if (bytes != 0) copyBytes(cipher, privateCipher, bytes, streaming);
-  std::memcpy(tag, privateTag.data(), privateTag.size());
+              cc::ConstPrivateBytes(plain, bytes), cc::PrivateBytes(record, bytes), tag);
+  std::memcpy(record + bytes, tag.data(), tag.size());
+  return record;
 }
 
 bool RecordSealer::open(cc::ExpandedKey& key, std::uint64_t nonce, const RecordName& name,
-                        const std::byte* cipher, const std::byte* tag, std::size_t bytes,
-                        std::byte* plain) {
-  cc::Tag privateTag;
-  std::byte* privateCipher = pages_.data();
-  if (bytes != 0) std::memcpy(privateCipher, cipher, bytes);
-  std::memcpy(privateTag.data(), tag, privateTag.size());
+                        std::size_t bytes, std::byte* plain) {
+  const std::byte* record = pages_.data();
+  cc::Tag tag;
+  std::memcpy(tag.data(), record + bytes, tag.size());
   return aead_->open(key, cc::nonceOf(nonce), cc::ConstPrivateBytes(&name, sizeof name),
-                     cc::ConstPrivateBytes(privateCipher, bytes), privateTag,
-                     cc::PrivateBytes(plain, bytes));
+                     cc::ConstPrivateBytes(record, bytes), tag, cc::PrivateBytes(plain, bytes));
 }
 
 }  // namespace lockstep::host

@@ -1,5 +1,5 @@
-// Sealing and opening one record at the trust boundary. Everything an AEAD sees is private memory:
-// `seal` writes here and copies out, `open` copies in and opens the copy.
+// Sealing and opening one record. Everything an AEAD sees is private memory: a record is sealed
+// here and copied out, copied in here and the copy opened.
 #pragma once
 
 #include <array>
@@ -26,21 +26,21 @@ struct RecordName {
 };
 static_assert(sizeof(RecordName) == 48);
 
+/// Knows private memory only: whoever uses it copies records out to shared memory and in from it.
 class RecordSealer {
  public:
   explicit RecordSealer(const cc::Aead* aead);
 
-  /// Seals `plain` (private) and copies ciphertext and tag out to `cipher` and `tag` (shared),
-  /// the ciphertext past the cache if `streaming`.
-  void seal(cc::ExpandedKey& key, std::uint64_t nonce, const RecordName& name,
-            const std::byte* plain, std::size_t bytes, std::byte* cipher, std::byte* tag,
-            bool streaming);
-  /// Copies ciphertext and tag in (from shared memory) and opens the copy into `plain` (private).
-  /// False: it did not verify, and `plain` is zeroed.
+  /// Seals `plain`. The record, ciphertext and then tag, is valid until the next seal or copyIn.
+  const std::byte* seal(cc::ExpandedKey& key, std::uint64_t nonce, const RecordName& name,
+                        const std::byte* plain, std::size_t bytes);
+  /// Where a record, ciphertext and then tag, must have been copied before `open`.
+  std::byte* copyIn() { return pages_.data(); }
+  /// Opens the record of `bytes` that was copied in. False: it did not verify, and `plain` is
+  /// zeroed.
   [[nodiscard]] bool open(cc::ExpandedKey& key, std::uint64_t nonce, const RecordName& name,
-                          const std::byte* cipher, const std::byte* tag, std::size_t bytes,
-                          std::byte* plain);
-  /// Private memory for one record of plaintext, by operand.
+                          std::size_t bytes, std::byte* plain);
+  /// Memory for one record of plaintext, by operand.
   std::byte* plain(std::size_t index);
 
  private:

@@ -15,8 +15,8 @@ Run::Run(Surroundings surroundings)
 
 void Run::begin(const Plan& plan, const Call& call, bool fallBackUnlessDirect) {
   call_ = &call;
-  allDirect_ = call.direct;
-  stamp_ = call.fingerprint | (call.direct ? shm::kDirect : 0);
+  allDirect_ = call.direct();
+  stamp_ = call.fingerprint | (call.direct() ? shm::kDirect : 0);
   fallBackUnlessDirect_ = fallBackUnlessDirect;
   fellBack_ = false;
   if (plan_ != &plan) {
@@ -31,13 +31,13 @@ void Run::begin(const Plan& plan, const Call& call, bool fallBackUnlessDirect) {
                : (call.count - 1) / plan.tileElements + 1;
   firstTile_ = nextTile_ = 0;
   takeSteps();
+  if (plan.sealed) takeNonces();
   eager_ = plan.eager && tiles_ == 1;
   if (eager_) {
     eagerSent_ = false;
     contexts_[0].tile = 0;
     return;
   }
-  takeNonces();
   while (nextTile_ < tiles_ && nextTile_ < static_cast<std::uint64_t>(plan.request.depth))
     startTile();
 }

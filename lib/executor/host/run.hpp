@@ -26,6 +26,12 @@ struct Surroundings {
   std::vector<pid_t> pids;         ///< by rank, for process_vm_readv
   bool sameProcess = false;        ///< ranks are threads: addresses mean the same everywhere
   std::size_t streamingBytes = 0;  ///< messages this large are written past the cache
+  /// As streamingBytes, for slots, which another core reads next. Between Zen 4 cores without a
+  /// common cache a line that is modified in one takes the other 30 ns (2 GB/s), and comes four
+  /// times faster from memory; cores with a common cache, and Intel's, are better off with the
+  /// cache (bench/floors). So it is measured: communicator/measure.cpp.
+  std::size_t slotStreamingBytes = kNeverStream;
+  static constexpr std::size_t kNeverStream = ~std::size_t{0};
   const cc::Aead* aead = nullptr;  ///< sealed modes
 };
 
@@ -36,7 +42,11 @@ struct Call {
   std::size_t count = 0;  ///< elements
   shm::CallDescription what;
   std::uint64_t fingerprint = 0;  ///< of `what`
-  bool direct = false;  ///< my buffers can be read in place; told to whoever gets my messages
+  shm::Location inAt, outAt;      ///< where others find my buffers, when a plan exposes them
+  /// They can be read in place; told to whoever gets my messages.
+  bool direct() const {
+    return inAt.region != shm::Location::kAddress && outAt.region != shm::Location::kAddress;
+  }
 };
 
 enum class Progress : std::uint8_t { done, some, none, fallBack };
@@ -59,13 +69,18 @@ class Run {
   /// place. If the plan hears from all ranks, all ranks say the same.
   bool allDirect() const { return allDirect_; }
   const Counters& counters() const { return counters_; }
+  void forgetCounters() { counters_ = {}; }
+  /// Messages this large are written past the cache when they go into slots.
+  void streamSlotsFrom(std::size_t bytes) { env_.slotStreamingBytes = bytes; }
 
  private:
   /// A peer's buffers during an exposure.
   struct View {
     std::byte* in = nullptr;  ///< nullptr: only by cross-memory attach
     std::byte* out = nullptr;
-    std::uint64_t inAddress = 0, outAddress = 0;
+    shm::Location inAt, outAt;  ///< what the peer said of them
+    std::size_t bytes = 0;      ///< up to which that has been checked
+    std::uint64_t edition = 0;  ///< of the regions when it was
   };
   /// A tile in flight.
   struct Context {
@@ -80,6 +95,9 @@ class Run {
   void startTile();
   void giveScratch(Context& context);
   Progress stepEager();
+  bool sendEager(std::size_t bytes, std::size_t onWire);
+  bool eagerArrived(std::size_t onWire);
+  void finishEager(std::size_t bytes, std::size_t onWire);
   void checkStamp(const shm::InChannel& channel, shm::Step step);
   bool advance(Context& context);
   bool attempt(Context& context, const PlanOp& op);
@@ -90,14 +108,15 @@ class Run {
   void writeLines(const Context& context, const PlanOp& op, const std::byte* data,
                   std::size_t bytes);
   std::uint64_t remoteTerms(const PlanOp& op) const;
+  std::byte* freshDestination(const Context& context, const PlanOp& op) const;
   void moveInBlocks(Context& context, const PlanOp& op, std::size_t bytes);
   void moveSealed(Context& context, const PlanOp& op, std::size_t bytes);
   void forwardSealed(Context& context, const PlanOp& op, std::size_t bytes);
   void complete(Context& context, const PlanOp& op, std::size_t bytes);
   bool expose();
   bool acquire();
-  void view(int rank);
-  bool exposedDirectly() const;
+  const View& view(int rank);
+  std::byte* find(int rank, shm::Location where, std::size_t bytes) const;
   bool finished(const Context& context) const;
   void release();
   bool close();
@@ -110,11 +129,13 @@ class Run {
                            std::size_t place);
   shm::Step inStep(const Context& context, const Term& term) const;
   shm::Step outStep(const Context& context, const Term& term) const;
-  void sealRecord(const Context& context, const Term& term, std::uint32_t record,
-                  const std::byte* plain, std::size_t bytes, std::byte* cipher, std::byte* tag);
-  void openRecord(const Context& context, const Term& term, std::uint32_t record,
-                  const std::byte* cipher, const std::byte* tag, std::size_t bytes,
+  const std::byte* sealRecord(const Context& context, const Term& term, std::uint32_t record,
+                              const std::byte* plain, std::size_t bytes);
+  void openRecord(const Context& context, const Term& term, std::uint32_t record, std::size_t bytes,
                   std::byte* plain);
+  void copyInRecord(const std::byte* message, std::size_t bytes, std::uint32_t record);
+  void copyOutRecord(std::byte* message, std::size_t bytes, std::uint32_t record,
+                     const std::byte* sealed) const;
   RecordName recordName(const Context& context, const Term& term, std::uint32_t record) const;
   std::uint64_t nonce(const Context& context, const Term& term, std::uint32_t record) const;
   int divisorOf(const PlanOp& op) const { return op.finish ? plan_->divisor : 1; }

@@ -7,34 +7,63 @@ namespace lockstep::host {
 
 Progress Run::stepEager() {
   const std::size_t bytes = call_->count * plan_->elementBytes;
-  const auto* in = static_cast<const std::byte*>(call_->in);
-  if (!eagerSent_) {
-    for (std::size_t i = 0; i < outBase_.size(); ++i)
-      if (!plan_->outs[i].channel->hasCredit(outBase_[i])) {
-        awaited_ = plan_->outs[i].channel->lacking();
-        return Progress::none;
-      }
-    for (std::size_t i = 0; i < outBase_.size(); ++i) {
-      shm::OutChannel& channel = *plan_->outs[i].channel;
-      channel.writeLines(outBase_[i], stamp_, in, bytes);
-      if (env_.doorbell.armed()) channel.ring(env_.doorbell, outBase_[i], bytes);
+  const std::size_t onWire = plan_->sealed ? bytes + cc::kTagBytes : bytes;  // one record
+  if (!eagerSent_ && !sendEager(bytes, onWire)) return Progress::none;
+  if (!eagerArrived(onWire)) return Progress::none;
+  finishEager(bytes, onWire);
+  return Progress::done;
+}
+
+bool Run::sendEager(std::size_t bytes, std::size_t onWire) {
+  for (std::size_t i = 0; i < outBase_.size(); ++i)
+    if (!plan_->outs[i].channel->hasCredit(outBase_[i])) {
+      awaited_ = plan_->outs[i].channel->lacking();
+      return false;
     }
-    counters_.moved += bytes * outBase_.size();
-    eagerSent_ = true;
+  const auto* in = static_cast<const std::byte*>(call_->in);
+  const PlanOp& op = plan_->ops[0];
+  for (std::uint32_t k = 0; k < op.dsts; ++k) {
+    const Term& term = plan_->terms[op.dst + k];
+    shm::OutChannel& channel = *plan_->outs[term.port].channel;
+    const shm::Step step = outBase_[term.port];
+    const std::byte* message = plan_->sealed ? sealRecord(contexts_[0], term, 0, in, bytes) : in;
+    channel.writeLines(step, stamp_, message, onWire);
+    if (env_.doorbell.armed()) channel.ring(env_.doorbell, step, onWire);
   }
+  counters_.moved += onWire * op.dsts;
+  eagerSent_ = true;
+  // Now is the time to ask for the lines of the next call.
+  for (std::size_t i = 0; i < outBase_.size(); ++i)
+    plan_->outs[i].channel->prefetchLines(outBase_[i] + 1, onWire);
+  return true;
+}
+
+bool Run::eagerArrived(std::size_t onWire) {
   for (std::size_t i = 0; i < inBase_.size(); ++i) {
     const shm::InChannel& channel = *plan_->ins[i].channel;
-    if (channel.ready(inBase_[i], bytes)) continue;
-    awaited_ = channel.awaited(inBase_[i], bytes);
-    return Progress::none;
+    if (channel.ready(inBase_[i], onWire)) continue;
+    awaited_ = channel.awaited(inBase_[i], onWire);
+    return false;
   }
+  return true;
+}
+
+void Run::finishEager(std::size_t bytes, std::size_t onWire) {
   const PlanOp& op = plan_->ops[1];
   std::array<const void*, schedule::kMaxWorld> src;
   for (std::uint32_t k = 0; k < op.srcs; ++k) {
     const Term& term = plan_->terms[op.src + k];
-    src[k] = term.kind == Term::Kind::message ? arrived(contexts_[0], term, bytes, k) : in;
+    if (term.kind == Term::Kind::local) {
+      src[k] = call_->in;
+    } else if (!plan_->sealed) {
+      checkStamp(*plan_->ins[term.port].channel, inBase_[term.port]);
+      src[k] = arrived(contexts_[0], term, bytes, k);
+    } else {
+      plan_->ins[term.port].channel->readLines(inBase_[term.port], sealer_.copyIn(), onWire);
+      openRecord(contexts_[0], term, 0, bytes, sealer_.plain(k));
+      src[k] = sealer_.plain(k);
+    }
   }
-  for (std::size_t i = 0; i < inBase_.size(); ++i) checkStamp(*plan_->ins[i].channel, inBase_[i]);
   void* out = call_->out;
   reduceInto(op, &out, 1, src.data(), bytes, false);
   for (std::size_t i = 0; i < inBase_.size(); ++i) {
@@ -45,7 +74,6 @@ Progress Run::stepEager() {
   // Whoever sends in this call has finished the one before, and consumed all I sent until then.
   for (std::size_t i = 0; i < outBase_.size(); ++i)
     plan_->outs[i].channel->allConsumedBefore(outBase_[i]);
-  return Progress::done;
 }
 
 }  // namespace lockstep::host

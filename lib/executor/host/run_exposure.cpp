@@ -13,14 +13,11 @@ bool Run::expose() {
   if (!closed_ && !close()) return false;  // an exposure that ended in a fall-back
   closed_ = false;
   ++epoch_;
-  const std::size_t bytes = call_->count * plan_->elementBytes;
-  const shm::Location in = env_.regions.locate(call_->in, bytes);
-  const shm::Location out = env_.regions.locate(call_->out, bytes);
   shm::ExposureLine& line = env_.fabric.mine().exposure;
-  line.inRegion.store(in.region, kRelaxed);
-  line.in.store(in.offset, kRelaxed);
-  line.outRegion.store(out.region, kRelaxed);
-  line.out.store(out.offset, kRelaxed);
+  line.inRegion.store(call_->inAt.region, kRelaxed);
+  line.in.store(call_->inAt.offset, kRelaxed);
+  line.outRegion.store(call_->outAt.region, kRelaxed);
+  line.out.store(call_->outAt.offset, kRelaxed);
   line.fingerprint.store(call_->fingerprint, kRelaxed);
   line.entered.store(epoch_, std::memory_order_release);
   env_.doorbell.ringAll(line.entered);
@@ -34,9 +31,16 @@ bool Run::acquire() {
     awaited_ = {&entered, r};
     return false;
   }
-  for (int r = 0; r < env_.fabric.worldSize(); ++r)
-    if (r != env_.fabric.rank()) view(r);
-  allDirect_ = exposedDirectly();
+  // A buffer is reachable by others exactly if it is in a region: then the answer is the same
+  // everywhere. Threads reach all memory.
+  const auto inRegion = [](shm::Location where) { return where.region != shm::Location::kAddress; };
+  allDirect_ = call_->direct();
+  for (int r = 0; r < env_.fabric.worldSize(); ++r) {
+    if (r == env_.fabric.rank()) continue;
+    const View& theirs = view(r);
+    allDirect_ = allDirect_ && inRegion(theirs.inAt) && inRegion(theirs.outAt);
+  }
+  allDirect_ = allDirect_ || env_.sameProcess;
   if (!fallBackUnlessDirect_ || allDirect_) return true;
   fellBack_ = true;  // every rank has read the same lines and decides alike
   release();
@@ -44,39 +48,38 @@ bool Run::acquire() {
 }
 
 /// Reads where a peer's buffers are, and finds them in my address space if they are there.
-void Run::view(int rank) {
+const Run::View& Run::view(int rank) {
   const shm::ExposureLine& line = env_.fabric.of(rank).exposure;
   if (line.fingerprint.load(kRelaxed) != call_->fingerprint)
     throw Error(
         ErrorCode::mismatch, rank, shm::toString(call_->what),
         shm::mismatchText(rank, env_.fabric.of(rank).call, env_.fabric.rank(), call_->what));
   const std::size_t bytes = call_->count * plan_->elementBytes;
-  const auto find = [&](const shm::Location& where) -> std::byte* {
-    if (where.region == shm::Location::kAddress)
-      return env_.sameProcess ? reinterpret_cast<std::byte*>(where.offset) : nullptr;  // NOLINT
-    std::byte* here = env_.regions.resolve(rank, where, bytes);
-    if (here == nullptr)
-      throw Error(ErrorCode::internal, rank, shm::toString(call_->what),
-                  fmt::format("rank {} exposed a buffer outside every region it shares", rank));
-    return here;
-  };
-  View& view = views_[static_cast<std::size_t>(rank)];
   const shm::Location in{line.inRegion.load(kRelaxed), line.in.load(kRelaxed)};
   const shm::Location out{line.outRegion.load(kRelaxed), line.out.load(kRelaxed)};
-  view = {.in = find(in), .out = find(out), .inAddress = in.offset, .outAddress = out.offset};
+  View& known = views_[static_cast<std::size_t>(rank)];
+  const std::uint64_t edition = env_.regions.edition();
+  // The same buffers call after call, as is usual, are looked up once.
+  if (in == known.inAt && out == known.outAt && bytes <= known.bytes && edition == known.edition)
+    return known;
+  known = {.in = find(rank, in, bytes),
+           .out = find(rank, out, bytes),
+           .inAt = in,
+           .outAt = out,
+           .bytes = bytes,
+           .edition = edition};
+  return known;
 }
 
-/// My own buffers are reachable by others exactly if they are in a region: then the answer is the
-/// same everywhere.
-bool Run::exposedDirectly() const {
-  for (int r = 0; r < env_.fabric.worldSize(); ++r) {
-    if (env_.sameProcess) continue;
-    const shm::ExposureLine& line = env_.fabric.of(r).exposure;
-    if (line.inRegion.load(kRelaxed) == shm::Location::kAddress ||
-        line.outRegion.load(kRelaxed) == shm::Location::kAddress)
-      return false;
-  }
-  return true;
+/// Where a peer's buffer is in my address space; nullptr if it is not there.
+std::byte* Run::find(int rank, shm::Location where, std::size_t bytes) const {
+  if (where.region == shm::Location::kAddress)
+    return env_.sameProcess ? reinterpret_cast<std::byte*>(where.offset) : nullptr;  // NOLINT
+  std::byte* here = env_.regions.resolve(rank, where, bytes);
+  if (here == nullptr)
+    throw Error(ErrorCode::internal, rank, shm::toString(call_->what),
+                fmt::format("rank {} exposed a buffer outside every region it shares", rank));
+  return here;
 }
 
 void Run::release() {

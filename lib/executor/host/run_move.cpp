@@ -202,7 +202,7 @@ void Run::move(Context& c, const PlanOp& op, std::size_t bytes) {
     reduceInto(op, dst.data(), dsts, src.data(), bytes,
                plan_->exposes && bytes >= env_.streamingBytes);
   if (toSlots != 0) {
-    const bool streaming = bytes >= kSlotStreamingBytes;
+    const bool streaming = bytes >= env_.slotStreamingBytes;
     if (dsts == 0)
       reduceInto(op, slots.data(), toSlots, src.data(), bytes, streaming);
     else
@@ -239,11 +239,26 @@ std::uint64_t Run::remoteTerms(const PlanOp& op) const {
   return n;
 }
 
+/// A local destination that is no source: what is fetched may wait there to be reduced, which
+/// spares the cache a buffer.
+std::byte* Run::freshDestination(const Context& c, const PlanOp& op) const {
+  for (std::uint32_t i = op.dst; i < op.dst + op.dsts; ++i) {
+    if (plan_->terms[i].kind != Term::Kind::local) continue;
+    std::byte* candidate = local(c, plan_->terms[i]);
+    bool fresh = true;
+    for (std::uint32_t k = op.src; k < op.src + op.srcs; ++k)
+      if (plan_->terms[k].kind == Term::Kind::local && local(c, plan_->terms[k]) == candidate)
+        fresh = false;
+    if (fresh) return candidate;
+  }
+  return nullptr;
+}
+
 /// As move, when some peer's memory can only be copied by the kernel.
 void Run::moveInBlocks(Context& c, const PlanOp& op, std::size_t bytes) {
   const auto address = [&](const Term& term) {
     const View& view = views_[static_cast<std::size_t>(term.rank)];
-    return (term.buffer == BufferName::in ? view.inAddress : view.outAddress) + begins(c, term);
+    return (term.buffer == BufferName::in ? view.inAt : view.outAt).offset + begins(c, term);
   };
   const auto process = [&](const Term& term) {
     return cma::Process{env_.pids[static_cast<std::size_t>(term.rank)], term.rank};
@@ -254,11 +269,13 @@ void Run::moveInBlocks(Context& c, const PlanOp& op, std::size_t bytes) {
     std::array<const void*, kMaxTerms> src;
     std::array<void*, kMaxTerms> dst;
     std::size_t dsts = 0;
+    std::byte* room = freshDestination(c, op);
     for (std::uint32_t k = 0; k < op.srcs; ++k) {
       const Term& term = plan_->terms[op.src + k];
       std::byte* here = term.kind == Term::Kind::local ? local(c, term) : remote(c, term);
       if (here == nullptr) {
-        std::byte* copy = staging(k, kBlockBytes);
+        std::byte* copy = room != nullptr ? room + at : staging(k, kBlockBytes);
+        room = nullptr;
         cma::read(process(term), address(term) + at, copy, n);
         src[k] = copy;
       } else {
@@ -307,22 +324,22 @@ std::uint64_t Run::nonce(const Context& c, const Term& term, std::uint32_t recor
   return nonceBase_[term.keyUse] + message * plan_->recordsPerMessage + record;
 }
 
-void Run::sealRecord(const Context& c, const Term& term, std::uint32_t record,
-                     const std::byte* plain, std::size_t bytes, std::byte* cipher, std::byte* tag) {
-  sealer_.seal(term.key->expanded(), nonce(c, term, record), recordName(c, term, record), plain,
-               bytes, cipher, tag,
-               plan_->request.protocol == shm::Protocol::simple && bytes >= kSlotStreamingBytes);
+/// Valid until the next record is sealed or opened.
+const std::byte* Run::sealRecord(const Context& c, const Term& term, std::uint32_t record,
+                                 const std::byte* plain, std::size_t bytes) {
   counters_.sealed += bytes;
   ++counters_.records;
+  return sealer_.seal(term.key->expanded(), nonce(c, term, record), recordName(c, term, record),
+                      plain, bytes);
 }
 
-void Run::openRecord(const Context& c, const Term& term, std::uint32_t record,
-                     const std::byte* cipher, const std::byte* tag, std::size_t bytes,
+/// Opens what has been copied into the sealer.
+void Run::openRecord(const Context& c, const Term& term, std::uint32_t record, std::size_t bytes,
                      std::byte* plain) {
   counters_.opened += bytes;
   ++counters_.records;
-  if (sealer_.open(term.key->expanded(), nonce(c, term, record), recordName(c, term, record),
-                   cipher, tag, bytes, plain))
+  if (sealer_.open(term.key->expanded(), nonce(c, term, record), recordName(c, term, record), bytes,
+                   plain))
     return;
   const int sender = term.seal.sender;
   const auto& theirCall = env_.fabric.of(sender).call;
@@ -341,8 +358,23 @@ void Run::openRecord(const Context& c, const Term& term, std::uint32_t record,
                         shm::toString(call_->what), sender, c.tile, record, env_.fabric.rank()));
 }
 
+/// A sealed message is its ciphertext, then one tag per record.
+void Run::copyInRecord(const std::byte* message, std::size_t bytes, std::uint32_t record) {
+  const std::size_t n = sizeOfRecord(bytes, record);
+  std::byte* to = sealer_.copyIn();
+  if (n != 0) std::memcpy(to, message + std::size_t{record} * kRecordBytes, n);
+  std::memcpy(to + n, message + bytes + record * cc::kTagBytes, cc::kTagBytes);
+}
+
+void Run::copyOutRecord(std::byte* message, std::size_t bytes, std::uint32_t record,
+                        const std::byte* sealed) const {
+  const std::size_t n = sizeOfRecord(bytes, record);
+  copyBytes(message + std::size_t{record} * kRecordBytes, sealed, n, n >= env_.slotStreamingBytes);
+  std::memcpy(message + bytes + record * cc::kTagBytes, sealed + n, cc::kTagBytes);
+}
+
 /// Record by record, so that a record stays in the cache from seal to copy-out, and from copy-in to
-/// reduction. A sealed message is its ciphertext, then one tag per record.
+/// reduction.
 void Run::moveSealed(Context& c, const PlanOp& op, std::size_t bytes) {
   const auto records = static_cast<std::uint32_t>(recordsOf(bytes));
   const std::size_t onWire = bytes + records * cc::kTagBytes;
@@ -360,7 +392,7 @@ void Run::moveSealed(Context& c, const PlanOp& op, std::size_t bytes) {
   }
   for (std::uint32_t record = 0; record < records; ++record) {
     const std::size_t at = std::size_t{record} * kRecordBytes;
-    const std::size_t n = std::min(kRecordBytes, bytes - at);
+    const std::size_t n = sizeOfRecord(bytes, record);
     std::array<const void*, kMaxTerms> src;
     for (std::uint32_t k = 0; k < op.srcs; ++k) {
       const Term& term = plan_->terms[op.src + k];
@@ -369,7 +401,8 @@ void Run::moveSealed(Context& c, const PlanOp& op, std::size_t bytes) {
         continue;
       }
       std::byte* plain = asItIs && tos != 0 ? to[0] + at : sealer_.plain(k);
-      openRecord(c, term, record, from[k] + at, from[k] + bytes + record * cc::kTagBytes, n, plain);
+      copyInRecord(from[k], bytes, record);
+      openRecord(c, term, record, n, plain);
       src[k] = plain;
     }
     std::array<void*, kMaxTerms> dst;
@@ -383,12 +416,11 @@ void Run::moveSealed(Context& c, const PlanOp& op, std::size_t bytes) {
       const Term& term = plan_->terms[op.dst + k];
       if (term.kind != Term::Kind::message) continue;
       shm::OutChannel& channel = *plan_->outs[term.port].channel;
-      const bool inLines =
-          channel.protocol() == shm::Protocol::ll;  // one record: lowering sees to it
-      std::byte* message = inLines ? staging(kMessage, onWire) : channel.payload(outStep(c, term));
-      sealRecord(c, term, record, result, n, message + at,
-                 message + bytes + record * cc::kTagBytes);
-      if (inLines) channel.writeLines(outStep(c, term), stamp_, message, onWire);
+      const std::byte* sealed = sealRecord(c, term, record, result, n);
+      if (channel.protocol() == shm::Protocol::ll)  // one record: lowering sees to it
+        channel.writeLines(outStep(c, term), stamp_, sealed, onWire);
+      else
+        copyOutRecord(channel.payload(outStep(c, term)), bytes, record, sealed);
     }
   }
 }
@@ -413,9 +445,9 @@ void Run::forwardSealed(Context& c, const PlanOp& op, std::size_t bytes) {
     }
     std::byte* plain = local(c, term);
     for (std::uint32_t record = 0; record < records; ++record) {
-      const std::size_t at = std::size_t{record} * kRecordBytes;
-      openRecord(c, source, record, message + at, message + bytes + record * cc::kTagBytes,
-                 std::min(kRecordBytes, bytes - at), plain + at);
+      copyInRecord(message, bytes, record);
+      openRecord(c, source, record, sizeOfRecord(bytes, record),
+                 plain + std::size_t{record} * kRecordBytes);
     }
   }
 }

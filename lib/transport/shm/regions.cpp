@@ -32,6 +32,7 @@ void Regions::collect(Peers& peers, Deadline deadline) {
   for (const auto& region : regions_)
     if (region.use_count() == 1) dropped.push_back(region->id);  // only we hold it
   const auto all = peers.allGather(toBytes(dropped), deadline);
+  ++edition_;
   std::erase_if(regions_, [&](const std::shared_ptr<Region>& region) {
     return std::all_of(all.begin(), all.end(),
                        [&](const auto& theirs) { return contains(theirs, region->id); });
@@ -56,6 +57,7 @@ std::shared_ptr<Region> Regions::add(Peers& peers, std::size_t bytes, Deadline d
   region->id = nextId_++;
   map(*region, peers, bytes, deadline);
   regions_.push_back(region);
+  ++edition_;
   return region;
 }
 

@@ -16,6 +16,7 @@ struct Location {
   static constexpr std::uint64_t kAddress = 0;  ///< `offset` is an address in the owner's process
   std::uint64_t region = kAddress;              ///< id of a region otherwise
   std::uint64_t offset = 0;
+  friend bool operator==(const Location&, const Location&) = default;
 };
 
 /// One region as this rank sees it.
@@ -35,6 +36,8 @@ class Regions {
 
   /// Where my buffer [data, data + bytes) is. No system call, no allocation.
   Location locate(const void* data, std::size_t bytes) const;
+  /// Changes whenever a region comes or goes: what resolve has said may then no longer hold.
+  std::uint64_t edition() const { return edition_; }
   /// A peer's buffer in my address space; nullptr when the location is not inside a region we
   /// share.
   std::byte* resolve(int rank, Location where, std::size_t bytes) const;
@@ -44,6 +47,7 @@ class Regions {
   static void map(Region& region, Peers& peers, std::size_t bytes, Deadline deadline);
   std::vector<std::shared_ptr<Region>> regions_;  ///< ids ascending
   std::uint64_t nextId_ = 1;
+  std::uint64_t edition_ = 1;
 };
 
 }  // namespace lockstep::shm
