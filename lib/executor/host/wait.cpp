@@ -21,7 +21,7 @@ namespace {
 constexpr std::uint32_t kAbortRounds = 64;
 constexpr std::uint32_t kGuardRounds = 1024;
 constexpr std::uint32_t kPatientRounds = 16 * kGuardRounds;  // then somebody else may need the core
-constexpr std::uint32_t kSpinsOutnumbered = 16;
+constexpr std::uint32_t kSpinsOutnumbered = 2;
 constexpr std::uint32_t kYieldsOutnumbered = 256;
 constexpr long kSleepNanoseconds = 1000000;  // a bound, not the way to wake: the doorbell is
 
