@@ -11,6 +11,7 @@
 #include "base/fail.hpp"
 #include "bench/launcher.hpp"
 #include "bench/options.hpp"
+#include "bench/output.hpp"
 #include "bench/progress.hpp"
 #include "bench/report.hpp"
 
@@ -81,24 +82,25 @@ int printSettings() {
   const std::size_t names = widest(&Setting::name, "variable");
   const std::size_t types = widest(&Setting::type, "type");
   const std::size_t fallbacks = widest(&Setting::fallback, "default");
-  const auto print = [&](auto name, auto type, auto fallback, auto meaning) {
-    fmt::print("{:<{}}  {:<{}}  {:<{}}  {}\n", name, names, type, types, fallback, fallbacks,
-               meaning);
+  std::string text;
+  const auto add = [&](auto name, auto type, auto fallback, auto meaning) {
+    text += fmt::format("{:<{}}  {:<{}}  {:<{}}  {}\n", name, names, type, types, fallback,
+                        fallbacks, meaning);
   };
-  print("variable", "type", "default", "meaning");
-  for (const Setting& s : settings()) print(s.name, s.type, s.fallback, s.meaning);
+  add("variable", "type", "default", "meaning");
+  for (const Setting& s : settings()) add(s.name, s.type, s.fallback, s.meaning);
+  print(text);
   return kSuccess;
 }
 
 /// Why a run gave no result, said; the exit status.
 int explainFailure(const Outcome& outcome) {
   if (outcome.signal != 0) {
-    fmt::print(stderr, "ccbench: ended by {}\n", strsignal(outcome.signal));
+    complain(fmt::format("ended by {}", strsignal(outcome.signal)));
     return 128 + outcome.signal;
   }
-  for (const std::string& fault : outcome.faults)
-    fmt::print(stderr, "ccbench: wrong result: {}\n", fault);
-  for (const std::string& error : outcome.errors) fmt::print(stderr, "ccbench: {}\n", error);
+  for (const std::string& fault : outcome.faults) complain("wrong result: " + fault);
+  for (const std::string& error : outcome.errors) complain(error);
   return outcome.badRequest ? kBadUsage : kRunFailed;
 }
 
@@ -118,7 +120,7 @@ class Application {
     if (const int status = line_.mpi ? measureBesideMpi() : measure(); status != kSuccess)
       return status;
     if (line_.action == Action::explain) {
-      fmt::print("{}", planText(report_.runs.front().result));
+      print(planText(report_.runs.front().result));
       return kSuccess;
     }
     return show();
@@ -160,11 +162,9 @@ class Application {
 
   int show() {
     if (!line_.jsonFile.empty()) writeFile(line_.jsonFile, reportJson(report_).dump(1) + '\n');
-    if (!line_.quiet) fmt::print("{}", headerText(report_));
-    fmt::print("{}{}{}", timesText(report_), regressionText(report_), rivalText(report_));
-    if (!line_.quiet) fmt::print("{}", storyText(report_));
-    for (const std::string& fault : report_.faults)
-      fmt::print(stderr, "ccbench: wrong result: {}\n", fault);
+    const std::string tables = timesText(report_) + regressionText(report_) + rivalText(report_);
+    print(line_.quiet ? tables : headerText(report_) + tables + storyText(report_));
+    for (const std::string& fault : report_.faults) complain("wrong result: " + fault);
     return report_.faults.empty() ? kSuccess : kWrongResults;
   }
 
@@ -178,10 +178,10 @@ int act(const std::vector<std::string>& arguments) {
   CommandLine line = parseCommandLine(arguments, machine);
   switch (line.action) {
     case Action::help:
-      fmt::print("{}", line.help);
+      print(line.help);
       return kSuccess;
     case Action::version:
-      fmt::print("ccbench {}\n", version());
+      print(fmt::format("ccbench {}\n", version()));
       return kSuccess;
     case Action::settings:
       return printSettings();
@@ -196,10 +196,10 @@ int runApplication(const std::vector<std::string>& arguments) {
   try {
     return act(arguments);
   } catch (const UsageError& error) {
-    fmt::print(stderr, "ccbench: {}\n", error.what());
+    complain(error.what());
     return kBadUsage;
   } catch (const std::exception& error) {
-    fmt::print(stderr, "ccbench: {}\n", error.what());
+    complain(error.what());
     return kRunFailed;
   }
 }

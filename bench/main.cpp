@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "bench/application.hpp"
+#include "bench/output.hpp"
 #include "bench/worker.hpp"
 
 namespace {
@@ -18,6 +19,7 @@ int numberIn(const std::string& text) {
 
 int main(int argc, char** argv) {
   using namespace lockstep::bench;
+  occupyStandardStreams();
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.size() == 3 && arguments[0] == kRankCommand)
     return runRank(numberIn(arguments[1]), lockstep::Fd(numberIn(arguments[2])));

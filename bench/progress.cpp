@@ -1,9 +1,9 @@
 #include "bench/progress.hpp"
 
-#include <cstdio>
-
 #include <fmt/format.h>
 #include <unistd.h>
+
+#include "bench/output.hpp"
 
 namespace lockstep::bench {
 namespace {
@@ -15,14 +15,13 @@ constexpr const char* kEraseLine = "\r\033[K";  // ECMA-48 EL
 ProgressLine::ProgressLine(bool wanted) : shown_(wanted && isatty(STDERR_FILENO) == 1) {}
 
 ProgressLine::~ProgressLine() {
-  if (shown_) fmt::print(stderr, "{}", kEraseLine);
+  if (shown_) hint(kEraseLine);
 }
 
 void ProgressLine::show(const std::string& what, std::size_t done, std::size_t total,
                         const std::string& text) {
   if (!shown_) return;
-  fmt::print(stderr, "{}{}[{}/{}] {}", kEraseLine, what, done, total, text);
-  std::fflush(stderr);
+  hint(fmt::format("{}{}[{}/{}] {}", kEraseLine, what, done, total, text));
 }
 
 }  // namespace lockstep::bench

@@ -52,9 +52,4 @@ std::string storyText(const Report& report);
 /// Everything, samples included. `runs[i]` reads back as a RunResult.
 nlohmann::json reportJson(const Report& report);
 
-/// Fails now rather than after a run of a minute. Throws UsageError when `path` cannot be written.
-void requireWritable(const std::string& path);
-/// Replaces the file in one step: readers see the old content or the new. Throws system.
-void writeFile(const std::string& path, const std::string& content);
-
 }  // namespace lockstep::bench

@@ -1,14 +1,6 @@
-// The report for programs, and writing it to a file.
-#include <filesystem>
-#include <system_error>
-
-#include <fcntl.h>
-#include <fmt/format.h>
+// The report for programs.
 #include <nlohmann/json.hpp>
-#include <sys/stat.h>
 
-#include "base/fail.hpp"
-#include "base/fd.hpp"
 #include "bench/report.hpp"
 
 namespace lockstep::bench {
@@ -55,14 +47,6 @@ json runJson(const Report& report, const NamedRun& run) {
   return j;
 }
 
-/// A file beside `path` that becomes it.
-std::string openBeside(const std::string& path, Fd& fd) {
-  std::string name = path + ".XXXXXX";
-  fd = Fd(mkostemp(name.data(), O_CLOEXEC));
-  if (!fd) failErrno("cannot write {}", path);
-  return name;
-}
-
 }  // namespace
 
 json reportJson(const Report& report) {
@@ -76,41 +60,6 @@ json reportJson(const Report& report) {
           {"config", report.config},
           {"faults", report.faults},
           {"runs", std::move(runs)}};
-}
-
-void requireWritable(const std::string& path) {
-  if (std::filesystem::is_directory(path))
-    throw UsageError(fmt::format("--json {}: is a folder; name a file", path));
-  // The file is replaced by renaming, which would replace a device or a pipe too.
-  if (std::filesystem::exists(path) && !std::filesystem::is_regular_file(path))
-    throw UsageError(fmt::format("--json {}: is no ordinary file; name one", path));
-  try {
-    Fd fd;
-    ::unlink(openBeside(path, fd).c_str());
-  } catch (const Error& error) {
-    throw UsageError(
-        fmt::format("--json: {}; name a file in a folder that exists and may be "
-                    "written",
-                    error.what()));
-  }
-}
-
-void writeFile(const std::string& path, const std::string& content) {
-  Fd fd;
-  const std::string temporary = openBeside(path, fd);
-  std::size_t written = 0;
-  while (written < content.size()) {
-    const ssize_t n = ::write(fd.get(), content.data() + written, content.size() - written);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    written += static_cast<std::size_t>(n);
-  }
-  ::fchmod(fd.get(), 0644);
-  if (written == content.size() && ::rename(temporary.c_str(), path.c_str()) == 0) return;
-  const int error = errno;
-  ::unlink(temporary.c_str());
-  errno = error;
-  failErrno("cannot write {}", path);
 }
 
 }  // namespace lockstep::bench

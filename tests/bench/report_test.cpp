@@ -1,13 +1,10 @@
 #include "bench/report.hpp"
 
-#include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 #include "bench/bandwidth.hpp"
 #include "bench/wrap.hpp"
@@ -17,7 +14,6 @@ namespace {
 
 using nlohmann::json;
 using testing::HasSubstr;
-namespace fs = std::filesystem;
 
 Series seriesOf(double time) {
   Series series;
@@ -117,23 +113,6 @@ TEST(ReportJson, HasWhatItsReadersNeedAndReadsBack) {
   EXPECT_DOUBLE_EQ(derived.at("boundUs").at("total"), 320);
   EXPECT_EQ(json(j.at("runs")[0].get<RunResult>()), json(report.runs[0].result));
   EXPECT_EQ(json(j.at("config").get<RunConfig>()), json(report.config));
-}
-
-TEST(ReportFile, IsReplacedWholeAndLeavesNothingElse) {
-  const fs::path folder = fs::path(testing::TempDir()) / ("report." + std::to_string(getpid()));
-  fs::create_directory(folder);
-  const std::string path = (folder / "out.json").string();
-  requireWritable(path);
-  EXPECT_TRUE(fs::is_empty(folder));
-  writeFile(path, "old");
-  writeFile(path, "new");
-  std::stringstream content;
-  content << std::ifstream(path).rdbuf();
-  EXPECT_EQ(content.str(), "new");
-  EXPECT_EQ(std::distance(fs::directory_iterator(folder), fs::directory_iterator()), 1);
-  EXPECT_THROW(requireWritable(folder.string()), UsageError);
-  EXPECT_THROW(requireWritable((folder / "absent" / "out.json").string()), UsageError);
-  fs::remove_all(folder);
 }
 
 }  // namespace

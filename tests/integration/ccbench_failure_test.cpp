@@ -6,6 +6,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "integration/ccbench_process.hpp"
 
@@ -138,6 +139,43 @@ TEST(CcbenchFailure, InterruptedRunLeavesNoReport) {
   EXPECT_EQ(process.wait(), 130);
   EXPECT_TRUE(std::filesystem::is_empty(folder));
   std::filesystem::remove_all(folder);
+}
+
+/// Results that nobody gets are a failure, whatever the run.
+TEST(CcbenchFailure, LostOutputIsAFailure) {
+  SKIP_WITHOUT_CCBENCH();
+  const std::vector<std::string> run{"--mode", "p2p", "-e", "8", "--ranks", "2", "-n", "2"};
+  for (const auto& arguments : {std::vector<std::string>{"--version"}, {"--help"}, run}) {
+    SCOPED_TRACE(testing::PrintToString(arguments));
+    const CcbenchRun full(arguments, ">/dev/full"), closed(arguments, ">&-");
+    EXPECT_EQ(full.status, 1);
+    EXPECT_THAT(full.err, HasSubstr("cannot write the results to standard output: No space left"));
+    EXPECT_EQ(closed.status, 1);
+    EXPECT_THAT(closed.err, HasSubstr("cannot write the results to standard output: Bad file"));
+  }
+}
+
+TEST(CcbenchFailure, LostComplaintsLeaveTheExitStatus) {
+  SKIP_WITHOUT_CCBENCH();
+  for (const char* redirection : {"2>/dev/full", "2>&-", "<&- >&- 2>&-"})
+    EXPECT_EQ(CcbenchRun({"--mode", "fast"}, redirection).status, 2) << redirection;
+  CcbenchProcess killed(kLongRun, "2>&-");
+  const std::vector<pid_t> ranks = killed.children(3);
+  ASSERT_EQ(ranks.size(), 3u);
+  kill(ranks[0], SIGKILL);
+  EXPECT_EQ(killed.wait(), 1);
+}
+
+/// A file must not be opened as standard output because that was free.
+TEST(CcbenchFailure, ClosedStreamsAreNotTakenForFiles) {
+  SKIP_WITHOUT_CCBENCH();
+  const std::filesystem::path file = testing::TempDir() + "closed." + std::to_string(getpid());
+  const CcbenchRun run({"--mode", "p2p", "-e", "8", "--ranks", "2", "-n", "2", "--json", file},
+                       "<&- >&- 2>&-");
+  EXPECT_EQ(run.status, 1);
+  std::ifstream json(file);
+  EXPECT_NO_THROW(EXPECT_EQ(nlohmann::json::parse(json).at("tool"), "ccbench"));
+  std::filesystem::remove(file);
 }
 
 /// Neither the key nor the configuration is where other users can read it.

@@ -25,10 +25,14 @@ inline const std::string kCcbench = LOCKSTEP_BINARY_DIR "/bin/ccbench";
 
 class CcbenchProcess {
  public:
-  explicit CcbenchProcess(const std::vector<std::string>& arguments) {
+  /// `redirections`: as a shell takes them, applied after both streams are caught here.
+  explicit CcbenchProcess(const std::vector<std::string>& arguments,
+                          const std::string& redirections = {}) {
     int out[2], err[2];
     if (pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0) throw std::runtime_error("pipe");
     std::vector<std::string> words{kCcbench};
+    if (!redirections.empty())
+      words = {"/bin/sh", "-c", "exec \"$0\" \"$@\" " + redirections, kCcbench};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -102,8 +106,9 @@ class CcbenchProcess {
 
 /// Runs to the end.
 struct CcbenchRun {
-  explicit CcbenchRun(const std::vector<std::string>& arguments) {
-    CcbenchProcess process(arguments);
+  explicit CcbenchRun(const std::vector<std::string>& arguments,
+                      const std::string& redirections = {}) {
+    CcbenchProcess process(arguments, redirections);
     status = process.wait();
     out = process.out();
     err = process.err();
