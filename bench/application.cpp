@@ -69,7 +69,7 @@ void requireOptionsAccepted(const CommandLine& line, const std::vector<std::byte
     } catch (const Error& error) {
       if (error.code() != ErrorCode::invalidArgument && error.code() != ErrorCode::unsupported)
         throw;
-      throw UsageError(fmt::format("mode {}: {}", name(mode), error.what()));
+      throw UsageError(error.what());
     }
 }
 

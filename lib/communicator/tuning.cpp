@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
 #include <limits>
-#include <sstream>
 
+#include <fcntl.h>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
 
 #include "base/fail.hpp"
+#include "base/fd.hpp"
 
 namespace lockstep {
 
@@ -205,13 +206,25 @@ TuningTable TuningTable::parse(std::string_view json, std::string_view source) {
 
 TuningTable TuningTable::read(const std::string& path) {
   constexpr std::size_t kMostBytes = std::size_t{1} << 20;
-  std::ifstream file(path, std::ios::binary);
-  if (!file) fail(ErrorCode::invalidArgument, "cannot read tuning file {}; does it exist?", path);
+  // Without O_NONBLOCK, opening a pipe waits for whoever writes it.
+  const Fd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  struct stat status {};
+  if (!file || ::fstat(file.get(), &status) != 0)
+    fail(ErrorCode::invalidArgument, "cannot read tuning file {}: {}", path, std::strerror(errno));
+  if (!S_ISREG(status.st_mode))
+    fail(ErrorCode::invalidArgument,
+         "tuning file {} is a folder, a pipe or a device; it takes a regular file", path);
   std::string text(kMostBytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  if (text.size() > kMostBytes)
+  std::size_t size = 0;
+  for (ssize_t n = 1; n > 0 && size < text.size(); size += static_cast<std::size_t>(n)) {
+    n = ::read(file.get(), text.data() + size, text.size() - size);
+    if (n < 0)
+      fail(ErrorCode::invalidArgument, "cannot read tuning file {}: {}", path,
+           std::strerror(errno));
+  }
+  if (size > kMostBytes)
     fail(ErrorCode::invalidArgument, "tuning file {} is larger than 1 MiB", path);
+  text.resize(size);
   return parse(text, path);
 }
 

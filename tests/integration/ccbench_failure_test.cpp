@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
 
 #include "integration/ccbench_process.hpp"
 
@@ -49,6 +50,8 @@ TEST(CcbenchFailure, BadInputSaysWhatIsAccepted) {
   SKIP_WITHOUT_CCBENCH();
   const std::string shortKey = testing::TempDir() + "short.psk." + std::to_string(getpid());
   const std::string badTable = testing::TempDir() + "bad.tuning." + std::to_string(getpid());
+  const std::string pipe = testing::TempDir() + "pipe.tuning." + std::to_string(getpid());
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
   std::ofstream(shortKey) << "too short";
   std::ofstream(badTable) << "{ not json";
   struct Case {
@@ -73,8 +76,11 @@ TEST(CcbenchFailure, BadInputSaysWhatIsAccepted) {
       {{"--json", "/proc/out.json"}, "/proc/out.json"},
       {{"--psk", "/nonexistent.psk"}, "/nonexistent.psk"},
       {{"--psk", shortKey}, "32"},
-      {{"--tuning", "/nonexistent.json"}, "/nonexistent.json"},
-      {{"--tuning", badTable}, badTable},
+      {{"--tuning", "/nonexistent.json"}, "ccbench: cannot read tuning file /nonexistent.json: No"},
+      {{"--tuning", badTable}, "ccbench: tuning file " + badTable},
+      {{"--tuning", pipe}, "regular file"},
+      {{"--tuning", "/tmp"}, "regular file"},
+      {{"--tuning", "/dev/zero"}, "regular file"},
       {{"--what"}, "--help"},
   };
   for (const Case& c : cases) {
@@ -86,6 +92,7 @@ TEST(CcbenchFailure, BadInputSaysWhatIsAccepted) {
   }
   std::filesystem::remove(shortKey);
   std::filesystem::remove(badTable);
+  std::filesystem::remove(pipe);
 }
 
 TEST(CcbenchFailure, SignalsEndEverything) {
