@@ -12,68 +12,98 @@ namespace {
 constexpr int kMostRanks = 64;      // what Communicator::create takes
 constexpr int kRanksToCompare = 4;  // with two, pairwise and group keys cost the same
 constexpr const char* kCollectives[] = {"allreduce"};
+constexpr std::size_t kHelpColumn = 28;
+constexpr const char* kHelpFooter =
+    "Examples:\n"
+    "  ccbench --mode cc --op allreduce    what encryption costs, 8 B to 64 MiB\n"
+    "  ccbench --mode all                  all four modes, four ranks\n"
+    "  ccbench --mode cc --baseline mpi    Open MPI beside them\n"
+    "\n"
+    "Exit status: 0 all went well, 1 a run failed, 2 bad input, 3 wrong results, 128+n signal n.";
 
 /// What CLI11 fills: text where we want to word the complaint ourselves.
 struct Raw {
   std::string mode = "cc", op = "allreduce", minBytes = "8", maxBytes = "64M", stepBytes,
               types = "f32", reductions = "sum", baseline;
-  int ranks = 0, check = 1, registered = 0;
-  long stepFactor = 0;
+  std::optional<int> ranks;
+  std::optional<long> stepFactor;
+  int check = 1, registered = 0;
   bool explain = false, settings = false, version = false;
 };
 
-void declare(CLI::App& app, Raw& raw, CommandLine& line) {
+void declareWhat(CLI::App& app, Raw& raw) {
+  const auto add = [&](const char* names, auto& value, const char* type, const char* text) {
+    return app.add_option(names, value, text)->type_name(type)->group("What is measured");
+  };
+  add("--mode", raw.mode, "MODE", "p2p, multicast, cc, cc-multicast (each beside p2p), or all")
+      ->capture_default_str();
+  add("--op", raw.op, "NAME", "collective: allreduce")->capture_default_str();
+  add("--ranks", raw.ranks, "N", "processes, 1 to 64 (default: one per core, at least 2; all: 4)");
+  add("-b,--minbytes", raw.minBytes, "SIZE", "smallest message: bytes, or with K, M, G")
+      ->capture_default_str();
+  add("-e,--maxbytes", raw.maxBytes, "SIZE", "largest message")->capture_default_str();
+  add("-f,--stepfactor", raw.stepFactor, "N", "from one size to the next: times this (default 2)");
+  add("-i,--stepbytes", raw.stepBytes, "SIZE", "from one size to the next: plus this");
+  add("-d,--datatype", raw.types, "LIST", "f16,bf16,f32,f64,i8,u8,i32,u32,i64,u64, or all")
+      ->capture_default_str();
+  add("-o,--redop", raw.reductions, "LIST", "sum,prod,min,max,avg, or all")->capture_default_str();
+  add("--registered", raw.registered, "0|1",
+      "1: buffers by Communicator::alloc, read in place; 0: ordinary memory")
+      ->capture_default_str();
+  add("--baseline", raw.baseline, "NAME", "mpi: measure Open MPI in the same processes too");
+}
+
+void declareHow(CLI::App& app, Raw& raw, RunConfig& c) {
+  const auto add = [&](const char* names, auto& value, const char* type, const char* text) {
+    return app.add_option(names, value, text)
+        ->type_name(type)
+        ->group("How long and how carefully")
+        ->capture_default_str();
+  };
+  add("--time-budget", c.budgetSeconds, "SECONDS", "for the whole run");
+  add("-n,--iters", c.iterations, "N", "samples per size and mode; 0: what the time budget allows");
+  add("-w,--warmup_iters", c.warmups, "N", "calls before the first sample");
+  add("-c,--check", raw.check, "0|1", "1: verify every element before timing");
+  add("--timeout", c.timeoutSeconds, "SECONDS", "that any wait between ranks may take");
+}
+
+void declareForced(CLI::App& app, CommandLine& line) {
+  const auto add = [&](const char* names, auto& value, const char* type, const char* text) {
+    app.add_option(names, value, text)->type_name(type)->group("Choices and keys");
+  };
   RunConfig& c = line.config;
-  app.add_option("--mode", raw.mode,
-                 "p2p, multicast, cc, cc-multicast (p2p is measured beside it), or all")
-      ->capture_default_str();
-  app.add_option("--op", raw.op, "collective: allreduce")->capture_default_str();
-  app.add_option(
-      "--ranks", raw.ranks,
-      "processes, 1 to 64 (default: the number of cores, at least 2; 4 with --mode all)");
-  app.add_option("-b,--minbytes", raw.minBytes, "smallest message: bytes, or with K, M, G")
-      ->capture_default_str();
-  app.add_option("-e,--maxbytes", raw.maxBytes, "largest message")->capture_default_str();
-  app.add_option("-f,--stepfactor", raw.stepFactor,
-                 "from one size to the next: times this (default 2)");
-  app.add_option("-i,--stepbytes", raw.stepBytes, "from one size to the next: plus this");
-  app.add_option("-n,--iters", c.iterations,
-                 "timed samples per size and mode; 0: as many as the time budget allows")
-      ->capture_default_str();
-  app.add_option("-w,--warmup_iters", c.warmups, "calls before the first sample")
-      ->capture_default_str();
-  app.add_option("-d,--datatype", raw.types,
-                 "f16 bf16 f32 f64 i8 u8 i32 u32 i64 u64, comma-separated, or all")
-      ->capture_default_str();
-  app.add_option("-o,--redop", raw.reductions, "sum prod min max avg, comma-separated, or all")
-      ->capture_default_str();
-  app.add_option("-c,--check", raw.check, "1: verify every element before timing; 0: do not")
-      ->capture_default_str();
-  app.add_option("--algo", c.algorithm,
-                 "force an algorithm: one_shot, two_shot, ring, halving_doubling, tree");
-  app.add_option("--protocol", c.protocol, "force a protocol: ll, simple, zero_copy");
-  app.add_option("--registered", raw.registered,
-                 "1: buffers by Communicator::alloc, read in place; 0: ordinary memory")
-      ->capture_default_str();
-  app.add_option("--cipher", c.cipher, "force an AES-256-GCM: ipsec-mb, openssl");
-  app.add_option(
-      "--psk", line.pskFile,
-      "file with the pre-shared key, at least 32 random bytes (default: fresh for this run)");
+  add("--algo", c.algorithm, "NAME", "one_shot, two_shot, ring, halving_doubling, tree");
+  add("--protocol", c.protocol, "NAME", "ll, simple, zero_copy (--explain says what they are)");
+  add("--tuning", c.tuningFile, "FILE", "JSON table that selects both (default: built in)");
+  add("--cipher", c.cipher, "NAME", "AES-256-GCM of ipsec-mb or openssl");
+  add("--psk", line.pskFile, "FILE",
+      "pre-shared key, at least 32 random bytes (default: fresh for this run)");
   app.add_flag("--insecure-keys", c.insecureKeys,
-               "no pre-shared key: open to an active attacker, and says so");
-  app.add_option("--tuning", c.tuningFile,
-                 "JSON table that selects algorithms (default: the built-in one)");
-  app.add_option("--timeout", c.timeoutSeconds, "seconds that any wait between ranks may take")
-      ->capture_default_str();
-  app.add_option("--time-budget", c.budgetSeconds, "seconds for the whole table")
-      ->capture_default_str();
-  app.add_option("--baseline", raw.baseline,
-                 "mpi: run under mpirun and measure Open MPI in the same processes");
-  app.add_option("--json", line.jsonFile, "write everything, samples included, to this file");
-  app.add_flag("--quiet", line.quiet, "tables only");
-  app.add_flag("--explain", raw.explain, "say what would run for each size, and run nothing");
-  app.add_flag("--settings", raw.settings, "list the LOCKSTEP_* environment variables");
-  app.add_flag("--version", raw.version, "print the version");
+               "no pre-shared key: open to an active attacker, and says so")
+      ->group("Choices and keys");
+}
+
+void declareOutput(CLI::App& app, Raw& raw, CommandLine& line) {
+  constexpr const char* kGroup = "Output";
+  app.add_option("--json", line.jsonFile, "write everything to it, samples included")
+      ->type_name("FILE")
+      ->group(kGroup);
+  app.add_flag("--quiet", line.quiet, "tables and warnings only")->group(kGroup);
+  app.add_flag("--explain", raw.explain, "say what would run for each size, and run nothing")
+      ->group(kGroup);
+  app.add_flag("--settings", raw.settings, "list the LOCKSTEP_* environment variables")
+      ->group(kGroup);
+  app.add_flag("--version", raw.version, "print the version")->group(kGroup);
+  app.set_help_flag("-h,--help", "print this")->group(kGroup);
+}
+
+/// An empty value is a variable of a script that was never set, not a wish for the default.
+void requireValues(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& value : option->results())
+      if (value.empty())
+        throw UsageError(fmt::format("{} is given an empty value; name one or leave {} out",
+                                     option->get_name(), option->get_name()));
 }
 
 /// The values of a comma-separated list, or all there are.
@@ -118,14 +148,14 @@ void requireWithin(double value, double low, double high, const char* option) {
 }
 
 SizeRange parseSizes(const Raw& raw) {
-  if (!raw.stepBytes.empty() && raw.stepFactor != 0)
+  if (!raw.stepBytes.empty() && raw.stepFactor)
     throw UsageError("--stepbytes and --stepfactor exclude each other");
   SizeRange sizes;
   sizes.minBytes = parseSize(raw.minBytes);
   sizes.maxBytes = parseSize(raw.maxBytes);
-  if (raw.stepFactor != 0) {
-    requireWithin(static_cast<double>(raw.stepFactor), 2, 1 << 20, "--stepfactor");
-    sizes.stepFactor = static_cast<std::size_t>(raw.stepFactor);
+  if (raw.stepFactor) {
+    requireWithin(static_cast<double>(*raw.stepFactor), 2, 1 << 20, "--stepfactor");
+    sizes.stepFactor = static_cast<std::size_t>(*raw.stepFactor);
   }
   if (!raw.stepBytes.empty()) {
     sizes.stepBytes = parseSize(raw.stepBytes);
@@ -150,9 +180,8 @@ void interpret(const Raw& raw, const Machine& machine, CommandLine& line) {
         fmt::format("--op '{}' is unknown; there is {}", raw.op, fmt::join(kCollectives, ", ")));
   c.modes = parseModes(raw.mode);
   c.cores = machine.cores;
-  c.ranks = raw.ranks;
-  if (raw.ranks == 0)
-    c.ranks = raw.mode == "all" ? kRanksToCompare : std::clamp(machine.cores, 2, kMostRanks);
+  c.ranks = raw.ranks.value_or(raw.mode == "all" ? kRanksToCompare
+                                                 : std::clamp(machine.cores, 2, kMostRanks));
   requireWithin(c.ranks, 1, kMostRanks, "--ranks");
   c.sizes = parseSizes(raw);
   c.types = parseList(raw.types, "--datatype", kDataTypes, parseDataType);
@@ -178,9 +207,15 @@ CommandLine parseCommandLine(const std::vector<std::string>& arguments, const Ma
                "ccbench");
   Raw raw;
   CommandLine line;
-  declare(app, raw, line);
+  declareWhat(app, raw);
+  declareHow(app, raw, line.config);
+  declareForced(app, line);
+  declareOutput(app, raw, line);
+  app.get_formatter()->column_width(kHelpColumn);
+  app.footer(kHelpFooter);
   try {
     app.parse(std::vector(arguments.rbegin(), arguments.rend()));  // CLI11 takes them from the back
+    requireValues(app);
   } catch (const CLI::CallForHelp&) {
     line.action = Action::help;
     line.help = app.help();

@@ -1,5 +1,7 @@
 #include "bench/options.hpp"
 
+#include <sstream>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -62,6 +64,11 @@ TEST(Options, MeanWhatNcclTestsMean) {
   EXPECT_EQ(parse({"-d", "all", "-o", "all"}).config.types.size(), kDataTypes);
 }
 
+TEST(Options, HelpFitsATerminal) {
+  std::istringstream lines(parse({"--help"}).help);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
+}
+
 TEST(Options, ActionsThatMeasureNothing) {
   EXPECT_EQ(parse({"--help"}).action, Action::help);
   EXPECT_THAT(parse({"--help"}).help, HasSubstr("--baseline"));
@@ -85,12 +92,14 @@ TEST(Options, BadValuesSayWhatIsAccepted) {
       {{"-o", "xor"}, "sum, prod, min, max, avg"},
       {{"--ranks", "65"}, "from 1 to 64"},
       {{"--ranks", "-1"}, "from 1 to 64"},
+      {{"--ranks", "0"}, "from 1 to 64"},
       {{"--ranks", "two"}, "--ranks"},
       {{"-b", "8Q"}, "not a size"},
       {{"-b", "1M", "-e", "8"}, "above"},
       {{"-b", "0"}, "at least 1"},
       {{"-e", "2T"}, "1 TiB"},
       {{"-f", "1"}, "--stepfactor"},
+      {{"-f", "0"}, "--stepfactor is from 2"},
       {{"-i", "0"}, "--stepbytes"},
       {{"-i", "1"}, "sizes"},
       {{"-i", "8", "-f", "2"}, "exclude"},
@@ -102,6 +111,11 @@ TEST(Options, BadValuesSayWhatIsAccepted) {
       {{"--baseline", "nccl"}, "there is mpi"},
       {{"-d", "f64", "-b", "1", "-e", "4"}, "f64"},
       {{"--psk", "x", "--insecure-keys"}, "exclude"},
+      {{"--json", ""}, "--json is given an empty value"},
+      {{"--tuning", ""}, "--tuning is given an empty value"},
+      {{"--psk="}, "--psk"},
+      {{"--algo", ""}, "--algo is given an empty value"},
+      {{"-i", ""}, "--stepbytes is given an empty value"},
       {{"--frobnicate"}, "--help"},
       {{"stray"}, "--help"},
   };
