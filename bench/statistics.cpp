@@ -38,6 +38,11 @@ class Random {
   std::uint64_t state_;
 };
 
+/// Rounded up.
+std::size_t cubeRoot(std::size_t n) {
+  return static_cast<std::size_t>(std::ceil(std::cbrt(static_cast<double>(n))));
+}
+
 }  // namespace
 
 double quantile(std::span<const double> samples, double q) {
@@ -60,16 +65,17 @@ double medianUncertainty(std::span<const double> samples) {
   return (sorted[high] - sorted[low]) / 2 / median(samples);
 }
 
-Ratio ratioOfMedians(std::span<const double> a, std::span<const double> b, int resamples,
-                     std::uint64_t seed) {
+Ratio ratioOfMedians(std::span<const double> a, std::span<const double> b, Resampling how) {
   if (a.size() != b.size() || a.empty())
     fail(ErrorCode::internal, "a ratio needs pairs of samples, not {} and {}", a.size(), b.size());
-  Random random(seed);
-  std::vector<double> ratios, drawnA(a.size()), drawnB(b.size());
-  ratios.reserve(static_cast<std::size_t>(resamples));
-  for (int r = 0; r < resamples; ++r) {
-    for (std::size_t i = 0; i < a.size(); ++i) {
-      const std::size_t pick = random.below(a.size());
+  const std::size_t n = a.size();
+  const std::size_t block = how.block > 0 ? std::min(how.block, n) : cubeRoot(n);
+  Random random(how.seed);
+  std::vector<double> ratios, drawnA(n), drawnB(n);
+  ratios.reserve(static_cast<std::size_t>(how.times));
+  for (int r = 0; r < how.times; ++r) {
+    for (std::size_t i = 0, pick = 0; i < n; ++i, ++pick) {
+      if (i % block == 0) pick = random.below(n - block + 1);
       drawnA[i] = a[pick];
       drawnB[i] = b[pick];
     }

@@ -28,12 +28,19 @@ struct Ratio {
   Interval interval;
 };
 
-inline constexpr int kResamples = 1000;
+/// How a bootstrap draws.
+struct Resampling {
+  int times = 1000;
+  std::size_t block = 0;  ///< neighbours drawn together; 0: ceil(n^(1/3))
+  std::uint64_t seed = 1;
+};
 
 /// a[i] and b[i] were measured one after the other, so what disturbed one disturbed the other: the
-/// bootstrap draws pairs, and what they share cancels. Percentile interval, fixed seed: the same
-/// samples give the same interval everywhere. Asks for equal, non-zero lengths.
-Ratio ratioOfMedians(std::span<const double> a, std::span<const double> b,
-                     int resamples = kResamples, std::uint64_t seed = 1);
+/// bootstrap draws pairs, and what they share cancels. What disturbs one round often lasts into the
+/// next (ranks that share cores), so it draws blocks of successive pairs (moving blocks; Kuensch,
+/// Annals of Statistics 17, 1989): one by one, the interval would be too narrow. Percentile
+/// interval, fixed seed: the same samples give the same interval everywhere. Asks for equal,
+/// non-zero lengths.
+Ratio ratioOfMedians(std::span<const double> a, std::span<const double> b, Resampling how = {});
 
 }  // namespace lockstep::bench

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <random>
 
 #include <gtest/gtest.h>
 
@@ -70,6 +71,41 @@ TEST(RatioOfMedians, IntervalHoldsTheValueAndRepeats) {
   EXPECT_LT(first.interval.low, first.interval.high);
   EXPECT_EQ(first.interval.low, second.interval.low);
   EXPECT_EQ(first.interval.high, second.interval.high);
+}
+
+/// Times whose disturbances last: first-order autoregressive (Gaussian enough: a sum of uniforms).
+std::vector<double> correlatedTimes(std::mt19937_64& random, std::size_t count, double memory) {
+  std::vector<double> times;
+  double disturbance = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    double noise = -6;
+    for (int k = 0; k < 12; ++k) noise += static_cast<double>(random() >> 11) * 0x1p-53;
+    disturbance = memory * disturbance + noise * std::sqrt(1 - memory * memory);
+    times.push_back(std::exp(0.1 * disturbance));
+  }
+  return times;
+}
+
+/// Share of 95 % intervals that hold the true ratio, which is 1.
+double coverage(double memory, std::size_t block) {
+  constexpr int kTrials = 400;
+  constexpr std::size_t kSamples = 120;
+  std::mt19937_64 random(7);
+  int held = 0;
+  for (int trial = 0; trial < kTrials; ++trial) {
+    const auto a = correlatedTimes(random, kSamples, memory);
+    const auto b = correlatedTimes(random, kSamples, memory);
+    const Interval interval = ratioOfMedians(a, b, {.times = 200, .block = block}).interval;
+    held += interval.low <= 1 && 1 <= interval.high;
+  }
+  return static_cast<double>(held) / kTrials;
+}
+
+TEST(RatioOfMedians, BlocksCoverWhatLastsFromRoundToRound) {
+  EXPECT_GT(coverage(0.0, 0), 0.9);  // nothing lasts: blocks do no harm
+  const double single = coverage(0.7, 1), blocks = coverage(0.7, 0);
+  EXPECT_LT(single, 0.75);
+  EXPECT_GT(blocks, 0.8);
 }
 
 TEST(RatioOfMedians, RefusesUnpairedSamples) {
