@@ -12,6 +12,7 @@
 #include "bench/launcher.hpp"
 #include "bench/options.hpp"
 #include "bench/output.hpp"
+#include "bench/plans.hpp"
 #include "bench/progress.hpp"
 #include "bench/report.hpp"
 
@@ -82,13 +83,14 @@ int printSettings() {
   const std::size_t names = widest(&Setting::name, "variable");
   const std::size_t types = widest(&Setting::type, "type");
   const std::size_t fallbacks = widest(&Setting::fallback, "default");
-  std::string text;
+  std::string text = "Environment variables that the library reads; what an option sets wins.\n\n";
   const auto add = [&](auto name, auto type, auto fallback, auto meaning) {
     text += fmt::format("{:<{}}  {:<{}}  {:<{}}  {}\n", name, names, type, types, fallback,
                         fallbacks, meaning);
   };
   add("variable", "type", "default", "meaning");
-  for (const Setting& s : settings()) add(s.name, s.type, s.fallback, s.meaning);
+  for (const Setting& s : settings())
+    add(s.name, s.type, s.fallback.empty() ? "-" : s.fallback, s.meaning);
   print(text);
   return kSuccess;
 }
@@ -120,7 +122,7 @@ class Application {
     if (const int status = line_.mpi ? measureBesideMpi() : measure(); status != kSuccess)
       return status;
     if (line_.action == Action::explain) {
-      print(planText(report_.runs.front().result));
+      print(warningText(report_) + explainText(report_));
       return kSuccess;
     }
     return show();
@@ -162,7 +164,8 @@ class Application {
 
   int show() {
     if (!line_.jsonFile.empty()) writeFile(line_.jsonFile, reportJson(report_).dump(1) + '\n');
-    const std::string tables = timesText(report_) + regressionText(report_) + rivalText(report_);
+    const std::string tables = warningText(report_) + timesText(report_) + bytesText(report_) +
+                               regressionText(report_) + rivalText(report_);
     print(line_.quiet ? tables : headerText(report_) + tables + storyText(report_));
     for (const std::string& fault : report_.faults) complain("wrong result: " + fault);
     return report_.faults.empty() ? kSuccess : kWrongResults;

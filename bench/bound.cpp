@@ -16,7 +16,7 @@ Bound boundOf(const Row& row, const Series& series, const Rates& rates, int rank
       static_cast<double>(row.bytes) * (series.plan.algorithm == "one_shot" ? ranks : 1);
   return {turns * (microseconds(b.sealed, rates.seal) + microseconds(b.opened, rates.open)),
           turns * microseconds(b.sealed + b.opened, rates.copy),
-          turns * microseconds(reduced, row.reduceRate)};
+          turns * microseconds(reduced, rates.reduce)};
 }
 
 }  // namespace lockstep::bench

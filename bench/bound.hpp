@@ -17,8 +17,8 @@ struct Bound {
 /// byte, and the reduction of what it reduces; all times ceil(ranks / cores), as ranks that share a
 /// core take turns. Bytes are those of the busiest rank. What it reduces is the least any algorithm
 /// can: the message itself, read once (each of P ranks reduces P inputs of 1/P of it); a one-shot
-/// reads the messages of all. Rates are those of streaming data, so a message that stays in the
-/// caches can be faster than this.
+/// reads the messages of all. `rates`: of the row; with those of streaming data, a message that
+/// stays in the caches can be faster than this, with the cached ones none can.
 Bound boundOf(const Row& row, const Series& series, const Rates& rates, int ranks, int cores);
 
 }  // namespace lockstep::bench

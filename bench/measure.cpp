@@ -40,7 +40,7 @@ RunResult Measurement::emptyResult() const {
   RunResult result;
   for (const auto& subject : subjects_) result.contenders.push_back(subject->contender());
   for (const Task& task : tasks_) {
-    Row row{task.type, task.reduction, task.bytes, task.count(), 0, {}};
+    Row row{task.type, task.reduction, task.bytes, task.count(), {}, {}, {}};
     for (const auto& subject : subjects_) {
       Series series;
       series.supported = subject->supports(task.type, task.reduction);
@@ -60,26 +60,22 @@ RunResult Measurement::run() {
   RunResult result = emptyResult();
   const bool sealed = std::any_of(result.contenders.begin(), result.contenders.end(),
                                   [](const Contender& c) { return c.sealed; });
-  if (sealed) result.rates = averageRates();
-
-  const int world = config_.ranks;
   std::optional<Pattern> pattern;
-  double reduceRate = 0;
   for (std::size_t i = 0; i < tasks_.size(); ++i) {
     const Task& task = tasks_[i];
+    Row& row = result.rows[i];
     const bool changed =
         i == 0 || task.type != tasks_[i - 1].type || task.reduction != tasks_[i - 1].reduction;
     if (changed) {
-      pattern.emplace(task.type, task.reduction, world, rank_);
+      pattern.emplace(task.type, task.reduction, config_.ranks, rank_);
       for (const auto& subject : subjects_)
         pattern->fill(subject->in(), config_.sizes.maxBytes / sizeOf(task.type));
-      if (sealed)
-        reduceRate =
-            agreement_.sum(measureReduceRate(rateGroup(), task.type, task.reduction, world)) /
-            std::min(world, config_.cores);
     }
-    result.rows[i].reduceRate = reduceRate;
-    measureRow(i, *pattern, result.rows[i]);
+    if (sealed && config_.ranks > 1) {  // one rank has nothing to seal
+      row.streaming = ratesOn(kStreamBytes, task);
+      row.cached = ratesOn(cachedWorkingSet(task.bytes), task);
+    }
+    measureRow(i, *pattern, row);
   }
   return result;
 }
@@ -88,11 +84,24 @@ RateGroup Measurement::rateGroup() {
   return {rank_ < config_.cores, [this] { agreement_.barrier(); }};
 }
 
-Rates Measurement::averageRates() {
-  const Rates mine = measureRates(rateGroup(), config_.cipher);
-  const auto all = agreement_.sum(std::vector{mine.seal, mine.open, mine.copy});
+/// Means over the ranks that measure. What has been measured for one row holds for the others.
+Rates Measurement::ratesOn(std::size_t workingSet, const Task& task) {
   const int busy = std::min(config_.ranks, config_.cores);
-  return {all[0] / busy, all[1] / busy, all[2] / busy};
+  const auto [transfer, newTransfer] = transferRates_.try_emplace(workingSet);
+  if (newTransfer) {
+    const Rates mine = measureRates(rateGroup(), config_.cipher, workingSet);
+    const auto all = agreement_.sum(std::vector{mine.seal, mine.open, mine.copy});
+    transfer->second = {all[0] / busy, all[1] / busy, all[2] / busy, 0};
+  }
+  const auto [reduce, newReduce] =
+      reduceRates_.try_emplace({workingSet, task.type, task.reduction});
+  if (newReduce)
+    reduce->second = agreement_.sum(measureReduceRate(rateGroup(), task.type, task.reduction,
+                                                      config_.ranks, workingSet)) /
+                     busy;
+  Rates rates = transfer->second;
+  rates.reduce = reduce->second;
+  return rates;
 }
 
 void Measurement::measureRow(std::size_t index, const Pattern& pattern, Row& row) {

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -62,7 +64,7 @@ class Measurement {
   double uncertainty(const Row& row) const;
   void tell(std::size_t index, const Task& task, bool now);
   RateGroup rateGroup();
-  Rates averageRates();
+  Rates ratesOn(std::size_t workingSet, const Task& task);
 
   const RunConfig& config_;
   int rank_;
@@ -70,6 +72,8 @@ class Measurement {
   std::vector<std::unique_ptr<Subject>>& subjects_;
   Listener listener_;
   std::vector<Task> tasks_;
+  std::map<std::size_t, Rates> transferRates_;  ///< by working set, which rows share
+  std::map<std::tuple<std::size_t, DataType, Reduction>, double> reduceRates_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point lastTold_{};
 };

@@ -2,23 +2,27 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <thread>
 
 #include "base/clock.hpp"
 #include "base/fail.hpp"
 #include "base/mapping.hpp"
-#include "bench/statistics.hpp"
 #include "cc_mode/aead/aead.hpp"
 #include "executor/host/reduce.hpp"
 
 namespace lockstep::bench {
 namespace {
 
-/// Larger than the last cache's share of a core on common machines.
-constexpr std::size_t kStreamBytes = std::size_t{32} << 20;
-constexpr auto kSpell = std::chrono::milliseconds(40);
-constexpr int kSpells = 3;
+/// A rate is the best of so many spells: what disturbs the machine makes it slower, never faster.
+constexpr int kSpells = 12;
+/// Long enough to come round a good part of the stream; in the cache there is nothing to come
+/// round.
+constexpr auto kStreamSpell = std::chrono::microseconds(10000);
+constexpr auto kCacheSpell = std::chrono::microseconds(400);
+/// The clock is looked at once in so many bytes, so that short records do not measure it.
+constexpr std::size_t kBytesPerLook = 16384;
 
 Mapping touchedPages(std::size_t bytes) {
   Mapping pages = Mapping::anonymous(bytes);
@@ -26,82 +30,103 @@ Mapping touchedPages(std::size_t bytes) {
   return pages;
 }
 
-/// Median of kSpells spells, each of kSpell with all ranks at it, of `body(offset)`, which handles
-/// `unit` bytes at that offset of a stream.
-template <class Body>
-double rateOf(const RateGroup& group, std::size_t unit, Body body) {
-  std::array<double, kSpells> rates{};
-  for (double& rate : rates) {
-    group.barrier();
-    if (!group.busy) {  // waiting at a barrier would take turns from those that measure
-      std::this_thread::sleep_for(kSpell);
-      continue;
-    }
-    const auto start = Clock::now();
-    std::size_t done = 0;
+/// Goes round a working set, `unit` bytes at a time.
+class Tour {
+ public:
+  Tour(std::size_t workingSet, std::size_t unit) : workingSet_(workingSet), unit_(unit) {}
+
+  /// Bytes per second over one spell of calls of `body(offset)`.
+  template <class Body>
+  double spell(Clock::duration length, Body body) {
+    const std::size_t calls = std::max<std::size_t>(1, kBytesPerLook / unit_);
+    std::size_t looks = 0;
     Clock::duration elapsed{};
-    while ((elapsed = Clock::now() - start) < kSpell) {
-      body(done % kStreamBytes);
-      done += unit;
+    for (const auto start = Clock::now(); elapsed < length; elapsed = Clock::now() - start) {
+      for (std::size_t i = 0; i < calls; ++i) {
+        body(offset_);
+        offset_ = offset_ + 2 * unit_ <= workingSet_ ? offset_ + unit_ : 0;
+      }
+      ++looks;
     }
-    rate = static_cast<double>(done) / std::chrono::duration<double>(elapsed).count();
+    const auto bytes = static_cast<double>(looks * calls * unit_);
+    return bytes / std::chrono::duration<double>(elapsed).count();
   }
+
+ private:
+  std::size_t workingSet_, unit_, offset_ = 0;
+};
+
+/// The best spell of this rank, while all of them are at it.
+template <class Body>
+double rateOf(const RateGroup& group, std::size_t workingSet, std::size_t unit, Body body) {
+  const Clock::duration length = workingSet >= kStreamBytes ? kStreamSpell : kCacheSpell;
+  Tour tour(workingSet, unit);
+  double best = 0;
   group.barrier();
-  return median(rates);
+  if (group.busy)
+    for (int i = 0; i < kSpells; ++i) best = std::max(best, tour.spell(length, body));
+  else  // waiting at a barrier would take turns from those that measure
+    std::this_thread::sleep_for(kSpells * length);
+  group.barrier();
+  return best;
 }
 
 }  // namespace
 
-Rates measureRates(const RateGroup& group, const std::string& cipher) {
-  const Mapping stream = touchedPages(kStreamBytes);
-  const Mapping record = touchedPages(kRateRecord);
+std::size_t cachedWorkingSet(std::size_t bytes) {
+  return std::min(std::bit_ceil(bytes), kCacheBytes);
+}
+
+Rates measureRates(const RateGroup& group, const std::string& cipher, std::size_t workingSet) {
+  const std::size_t unit = std::min(workingSet, kRateRecord);
+  const Mapping stream = touchedPages(workingSet);
+  const Mapping record = touchedPages(unit);
   const auto aead = cc::createAead(cipher);
   const std::array<std::byte, cc::kKeyBytes> zeroKey{};  // protects nothing: speed is all it is for
   const auto key = aead->expand(zeroKey);
-  const cc::PrivateBytes cached(record.data(), kRateRecord);
+  const cc::PrivateBytes cached(record.data(), unit);
   const auto streamAt = [&](std::size_t offset) {
-    return cc::PrivateBytes(stream.data() + offset, kRateRecord);
+    return cc::PrivateBytes(stream.data() + offset, unit);
   };
 
   Rates rates;
   cc::Tag tag{};
   std::uint64_t number = 0;
-  rates.seal = rateOf(group, kRateRecord, [&](std::size_t offset) {
+  rates.seal = rateOf(group, workingSet, unit, [&](std::size_t offset) {
     aead->seal(*key, cc::nonceOf(++number), {}, streamAt(offset), cached, tag);
   });
   aead->seal(*key, cc::nonceOf(++number), {}, cached, cached, tag);
-  rates.open = rateOf(group, kRateRecord, [&](std::size_t offset) {
+  rates.open = rateOf(group, workingSet, unit, [&](std::size_t offset) {
     if (!aead->open(*key, cc::nonceOf(number), {}, cached, tag, streamAt(offset)))
       fail(ErrorCode::internal, "the cipher cannot open what it sealed");
   });
-  rates.copy = rateOf(group, kRateRecord, [&](std::size_t offset) {
-    std::memcpy(record.data(), stream.data() + offset, kRateRecord);
+  rates.copy = rateOf(group, workingSet, unit, [&](std::size_t offset) {
+    std::memcpy(record.data(), stream.data() + offset, unit);
   });
   return rates;
 }
 
-double measureReduceRate(const RateGroup& group, DataType type, Reduction reduction, int sources) {
-  const Mapping stream = touchedPages(kStreamBytes);
-  const Mapping result = touchedPages(kStreamBytes);
+double measureReduceRate(const RateGroup& group, DataType type, Reduction reduction, int sources,
+                         std::size_t workingSet) {
+  const auto parts = static_cast<std::size_t>(sources);
+  const std::size_t chunk = std::max(std::min(workingSet, kRateRecord), sizeOf(type));
+  // The working set is cut into one segment per source; all advance together.
+  const std::size_t segment = std::max(workingSet / parts & ~std::size_t{63}, chunk);
+  const Mapping stream = touchedPages(segment * parts);
+  const Mapping result = touchedPages(segment);
   const host::ReduceFunction reduce = host::reduceFunction(type, reduction);
-  const std::size_t unit = kRateRecord * static_cast<std::size_t>(sources);
-  const std::size_t segment = kStreamBytes / static_cast<std::size_t>(sources);
 
-  // The stream is cut into one segment per source; all advance together.
-  std::vector<const void*> from(static_cast<std::size_t>(sources));
-  return rateOf(group, unit, [&](std::size_t offset) {
-    const std::size_t at =
-        std::min(offset / static_cast<std::size_t>(sources), segment - kRateRecord) &
-        ~std::size_t{63};
-    for (std::size_t s = 0; s < from.size(); ++s)
-      from[s] = stream.data() + (s * segment & ~std::size_t{63}) + at;
+  std::vector<const void*> from(parts);
+  return rateOf(group, segment * parts, chunk * parts, [&](std::size_t offset) {
+    const std::size_t at = offset / parts;
+    for (std::size_t s = 0; s < parts; ++s) from[s] = stream.data() + s * segment + at;
     void* to = result.data() + at;
     host::ReduceArguments arguments;
     arguments.dst = &to;
     arguments.dsts = 1;
     arguments.src = from.data();
     arguments.srcs = sources;
-    arguments.count = kRateRecord / sizeOf(type);
+    arguments.count = chunk / sizeOf(type);
     arguments.divisor = reduction == Reduction::avg ? sources : 1;
     reduce(arguments);
   });

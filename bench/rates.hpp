@@ -17,17 +17,27 @@ struct RateGroup {
   std::function<void()> barrier;
 };
 
-/// Seal, open and copy, in records of kRateRecord bytes: one side of each streams through memory,
-/// the other is a record in the cache, as in a channel. Bytes of payload per second, 0 for a rank
-/// that is not busy. `cipher` as Options::cipher.
-Rates measureRates(const RateGroup& group, const std::string& cipher);
-
-/// Reducing `sources` arrays that stream from memory into one, in one pass: source bytes per
-/// second.
-double measureReduceRate(const RateGroup& group, DataType type, Reduction reduction, int sources);
-
-/// Record size of the measurement: what the sealed channels use at most; smaller costs more per
-/// byte, larger leaves the cache.
+/// Data that streams: larger than the last cache's share of a core on common machines.
+inline constexpr std::size_t kStreamBytes = std::size_t{32} << 20;
+/// Data that stays in the second cache of any current core, with room for what else is in use.
+inline constexpr std::size_t kCacheBytes = std::size_t{128} << 10;
+/// Largest record: what the sealed channels use at most; smaller costs more per byte, larger leaves
+/// the cache.
 inline constexpr std::size_t kRateRecord = 16384;
+
+/// What a message of so many bytes works on at the least, so that a call cannot be faster than the
+/// rates on it: its own bytes, rounded up to a power of two, in the cache.
+std::size_t cachedWorkingSet(std::size_t bytes);
+
+/// Seal, open and copy of records (of kRateRecord bytes, or all of a smaller working set): one side
+/// of each goes round a working set of that many bytes (a power of two), the other is a record in
+/// the cache, as in a channel. Bytes of payload per second at best; 0 for a rank that is not busy,
+/// and for `reduce`. `cipher` as Options::cipher.
+Rates measureRates(const RateGroup& group, const std::string& cipher, std::size_t workingSet);
+
+/// Reducing `sources` arrays, which together are a working set of that many bytes, into one, in one
+/// pass: source bytes per second at best.
+double measureReduceRate(const RateGroup& group, DataType type, Reduction reduction, int sources,
+                         std::size_t workingSet);
 
 }  // namespace lockstep::bench

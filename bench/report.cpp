@@ -1,5 +1,7 @@
 #include "bench/report.hpp"
 
+#include <fmt/format.h>
+
 #include "bench/bandwidth.hpp"
 
 namespace lockstep::bench {
@@ -12,6 +14,15 @@ Timing timingOf(const Row& row, const Series& series, int ranks) {
   timing.algbw = algorithmBandwidth(row.bytes, timing.p50);
   timing.busbw = timing.algbw * busFactor(Collective::allReduce, ranks);
   return timing;
+}
+
+std::string ranksText(int ranks) {
+  return fmt::format("{} rank{}", ranks, ranks == 1 ? "" : "s");
+}
+
+std::vector<std::string> warnings(const Report& report) {
+  if (!report.config.insecureKeys) return {};
+  return {"keys are not authenticated (--insecure-keys): an active attacker can read everything"};
 }
 
 Ratio comparedWith(const Series& series, const Series& base) {

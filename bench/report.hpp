@@ -36,17 +36,25 @@ Timing timingOf(const Row& row, const Series& series, int ranks);
 /// Time of the series over time of `base`, both of one row.
 Ratio comparedWith(const Series& series, const Series& base);
 
+/// "1 rank", "4 ranks"
+std::string ranksText(int ranks);
+
+/// What whoever uses the numbers has to know, whatever else they read.
+std::vector<std::string> warnings(const Report& report);
+
+/// The warnings as lines; empty without.
+std::string warningText(const Report& report);
 /// What ran and where, above the tables.
 std::string headerText(const Report& report);
-/// The algorithm and protocol of each range of sizes, one line per contender.
-std::string planText(const RunResult& result);
 /// Times and bandwidths of every contender.
 std::string timesText(const Report& report);
-/// Every mode against p2p: percent, bytes, bound.
+/// Bytes of a call of every mode; empty when none cross.
+std::string bytesText(const Report& report);
+/// Every mode against p2p: percent, crypto, bound; empty when nothing crosses.
 std::string regressionText(const Report& report);
 /// Lockstep against the rival; empty without one.
 std::string rivalText(const Report& report);
-/// One paragraph: what the mode costs here, and why.
+/// One paragraph per mode: what it costs here, and why.
 std::string storyText(const Report& report);
 
 /// Everything, samples included. `runs[i]` reads back as a RunResult.

@@ -15,6 +15,13 @@ json ratioJson(const Ratio& ratio) {
           {"high", ratio.interval.high}};
 }
 
+json boundJson(const Bound& bound) {
+  return {{"crypto", bound.crypto},
+          {"copies", bound.copies},
+          {"reduce", bound.reduce},
+          {"total", bound.total()}};
+}
+
 /// What follows from a series; beside it, so that no reader has to compute it again.
 json derived(const Report& report, const RunResult& result, const Row& row, std::size_t c) {
   const Series& series = row.series[c];
@@ -26,13 +33,14 @@ json derived(const Report& report, const RunResult& result, const Row& row, std:
             {"algbwGBs", timing.algbw},
             {"busbwGBs", timing.busbw}};
   if (c > 0) j["vsP2p"] = ratioJson(comparedWith(series, row.series.front()));
-  if (result.contenders[c].sealed) {
-    const Bound bound =
-        boundOf(row, series, result.rates, report.config.ranks, report.config.cores);
-    j["boundUs"] = {{"crypto", bound.crypto},
-                    {"copies", bound.copies},
-                    {"reduce", bound.reduce},
-                    {"total", bound.total()}};
+  if (result.contenders[c].sealed && report.config.ranks > 1) {
+    const RunConfig& config = report.config;
+    const Bound streaming = boundOf(row, series, row.streaming, config.ranks, config.cores);
+    const Bound cached = boundOf(row, series, row.cached, config.ranks, config.cores);
+    j["boundUs"] = boundJson(streaming);
+    j["cachedBoundUs"] = boundJson(cached);
+    if (streaming.crypto > 0) j["timeOverCrypto"] = timing.p50 / streaming.crypto;
+    j["fasterThanStreaming"] = timing.p50 < streaming.total();
   }
   return j;
 }
@@ -58,6 +66,7 @@ json reportJson(const Report& report) {
           {"op", name(Collective::allReduce)},
           {"machine", report.machine},
           {"config", report.config},
+          {"warnings", warnings(report)},
           {"faults", report.faults},
           {"runs", std::move(runs)}};
 }

@@ -4,18 +4,17 @@
 
 #include <fmt/format.h>
 
+#include "bench/plans.hpp"
 #include "bench/report.hpp"
 #include "bench/text_table.hpp"
+#include "bench/wrap.hpp"
 
 namespace lockstep::bench {
 namespace {
 
-/// Contenders that fit side by side in 120 columns.
-constexpr std::size_t kSideBySide = 2;
-
 std::string number(double value) {
   const double size = std::fabs(value);
-  return fmt::format("{:.{}f}", value, size < 10 ? 2 : size < 1000 ? 1 : 0);
+  return fmt::format("{:.{}f}", value, size < 0.1 ? 3 : size < 10 ? 2 : size < 1000 ? 1 : 0);
 }
 
 std::string percent(double ratio) {
@@ -31,101 +30,184 @@ bool measured(const Series& series) {
   return !series.samples.empty();
 }
 
-/// Types and reductions are columns only where they differ.
+/// As many of `total` contenders side by side as lines have room for, then the next ones below.
+/// `table(first, last)`: of those from first to before last.
+template <class Table>
+std::string sideBySide(std::size_t total, Table table) {
+  std::string text;
+  for (std::size_t first = 0, last = 0; first < total; first = last) {
+    TextTable widest = table(first, first + 1);
+    for (last = first + 1; last < total; ++last) {
+      TextTable wider = table(first, last + 1);
+      if (wider.width() > kTextWidth) break;
+      widest = std::move(wider);
+    }
+    text += '\n' + widest.text();
+  }
+  return text;
+}
+
+/// What begins every row. Types and reductions are columns only where they differ.
 struct RowHead {
   explicit RowHead(const RunConfig& c)
       : types(c.types.size() > 1), reductions(c.reductions.size() > 1) {}
-  void addColumns(TextTable& table, bool full) const {
+  void addColumns(TextTable& table) const {
     table.addColumn("", "size");
-    if (full) table.addColumn("", "count");
-    if (full || types) table.addColumn("", "type");
-    if (full || reductions) table.addColumn("", "redop");
+    if (types) table.addColumn("", "type");
+    if (reductions) table.addColumn("", "redop");
   }
-  std::vector<std::string> cells(const Row& row, bool full) const {
+  std::vector<std::string> cells(const Row& row) const {
     std::vector<std::string> cells{formatBytes(static_cast<double>(row.bytes))};
-    if (full) cells.push_back(fmt::to_string(row.count));
-    if (full || types) cells.emplace_back(name(row.type));
-    if (full || reductions) cells.emplace_back(name(row.reduction));
+    if (types) cells.emplace_back(name(row.type));
+    if (reductions) cells.emplace_back(name(row.reduction));
     return cells;
   }
   bool types, reductions;
 };
 
-void appendTiming(std::vector<std::string>& cells, const Row& row, const Series& series, int ranks,
-                  bool checked) {
+/// "allreduce of f32, sum, 2 ranks"
+std::string subject(const RunConfig& c) {
+  std::string text = "allreduce";
+  if (c.types.size() == 1) text += fmt::format(" of {}", name(c.types[0]));
+  if (c.reductions.size() == 1) text += fmt::format(", {}", name(c.reductions[0]));
+  return text + ", " + ranksText(c.ranks);
+}
+
+/// What tells the runs beside different settings of a rival apart.
+std::string besideWhat(const NamedRun& run) {
+  return run.name.empty() ? "" : ", run beside " + run.name;
+}
+
+void appendTiming(std::vector<std::string>& cells, const Row& row, const Series& series,
+                  const RunConfig& config) {
   if (!measured(series)) {
     cells.insert(cells.end(), 5, "-");
     return;
   }
-  const Timing timing = timingOf(row, series, ranks);
-  for (const double value : {timing.p50, timing.p99, timing.algbw, timing.busbw})
-    cells.push_back(number(value));
-  cells.push_back(checked ? fmt::to_string(series.wrong) : "N/A");
+  const Timing timing = timingOf(row, series, config.ranks);
+  for (const double value : {timing.p50, timing.p99, timing.algbw}) cells.push_back(number(value));
+  cells.push_back(config.ranks > 1 ? number(timing.busbw) : "-");
+  cells.push_back(config.check ? fmt::to_string(series.wrong) : "N/A");
 }
 
-std::string timesOf(const Report& report, const RunResult& result, std::size_t first,
-                    std::size_t last) {
-  const RowHead head(report.config);
+TextTable timesOf(const RunConfig& config, const RunResult& result, std::size_t first,
+                  std::size_t last) {
+  const RowHead head(config);
+  const bool counts = !head.types;
   TextTable table;
-  head.addColumns(table, true);
+  head.addColumns(table);
+  if (counts) table.addColumn("", "count");
   for (std::size_t c = first; c < last; ++c) {
     const std::string& group = result.contenders[c].name;
-    table.addColumn(group, "time p50", "us");
+    table.addColumn(group, "p50", "us");
     table.addColumn(group, "p99", "us");
     table.addColumn(group, "algbw", "GB/s");
     table.addColumn(group, "busbw", "GB/s");
     table.addColumn(group, "#wrong");
   }
   for (const Row& row : result.rows) {
-    std::vector<std::string> cells = head.cells(row, true);
-    for (std::size_t c = first; c < last; ++c)
-      appendTiming(cells, row, row.series[c], report.config.ranks, report.config.check);
+    std::vector<std::string> cells = head.cells(row);
+    if (counts) cells.push_back(fmt::to_string(row.count));
+    for (std::size_t c = first; c < last; ++c) appendTiming(cells, row, row.series[c], config);
     table.addRow(std::move(cells));
   }
-  return table.text();
+  return table;
+}
+
+TextTable bytesOf(const RunConfig& config, const RunResult& result, std::size_t first,
+                  std::size_t last) {
+  const RowHead head(config);
+  TextTable table;
+  head.addColumns(table);
+  for (std::size_t c = first; c < last; ++c) {
+    const Contender& contender = result.contenders[c];
+    table.addColumn(contender.name, "moved");
+    if (!contender.sealed) continue;
+    table.addColumn(contender.name, "sealed");
+    table.addColumn(contender.name, "opened");
+  }
+  for (const Row& row : result.rows) {
+    std::vector<std::string> cells = head.cells(row);
+    for (std::size_t c = first; c < last; ++c) {
+      const CallBytes& bytes = row.series[c].bytes;
+      cells.push_back(bytesCell(bytes.moved));
+      if (!result.contenders[c].sealed) continue;
+      cells.push_back(bytesCell(bytes.sealed));
+      cells.push_back(bytesCell(bytes.opened));
+    }
+    table.addRow(std::move(cells));
+  }
+  return table;
+}
+
+/// A time beside a bound: the bound, and how much of the time it is. Faster than the bound:
+/// starred.
+void appendBound(std::vector<std::string>& cells, double bound, double time, bool starred) {
+  const char* star = time >= bound ? "" : "*";
+  cells.push_back(number(bound));
+  cells.push_back(fmt::format("{:.0f}{}", 100 * bound / time, starred ? star : ""));
+}
+
+void addRegressionColumns(TextTable& table, const Contender& contender) {
+  table.addColumn("time", "p2p", "us");
+  table.addColumn("time", contender.name, "us");
+  table.addColumn("time", "change", "%");
+  table.addColumn("time", "95 %", "%");
+  if (!contender.sealed) return table.addColumn("", "plan");
+  const std::string streaming = "at streaming rates", cached = "in caches";
+  table.addColumn(streaming, "AES-GCM", "us");
+  table.addColumn(streaming, "time/it");
+  table.addColumn(streaming, "bound", "us");
+  table.addColumn(streaming, "share", "%");
+  table.addColumn(cached, "bound", "us");
+  table.addColumn(cached, "share", "%");
+}
+
+std::string percentRange(const Interval& interval) {
+  return percent(interval.low) + ".." + percent(interval.high);
+}
+
+constexpr const char* kAlike =
+    "as p2p: the same plan, byte for byte, in both modes; what differs there is noise";
+
+std::string boundLegend(bool starred) {
+  std::string text = "share: how much of the time the bound explains.";
+  if (starred)
+    text += " *: faster than data can stream; the message stayed in the caches, whose bound holds.";
+  return text;
 }
 
 /// One mode against p2p.
 std::string regressionOf(const Report& report, const RunResult& result, std::size_t mode) {
-  const RowHead head(report.config);
-  const Contender& contender = result.contenders[mode];
-  const std::string perCall = "bytes per rank and call";
+  const RunConfig& config = report.config;
+  const RowHead head(config);
+  const bool sealed = result.contenders[mode].sealed;
+  bool marked = false;
   TextTable table;
-  head.addColumns(table, false);
-  table.addColumn("time", "p2p", "us");
-  table.addColumn("time", contender.name, "us");
-  table.addColumn("time", "change", "%");
-  table.addColumn("time", "95 % interval", "%");
-  table.addColumn(perCall, "moved p2p");
-  table.addColumn(perCall, "moved");
-  if (contender.sealed) {
-    table.addColumn(perCall, "sealed");
-    table.addColumn(perCall, "opened");
-    table.addColumn("crypto alone", "us");
-    table.addColumn("crypto alone", "time/it");
-    table.addColumn("bound", "us");
-    table.addColumn("bound", "% of bound");
-  }
+  head.addColumns(table);
+  addRegressionColumns(table, result.contenders[mode]);
   for (const Row& row : result.rows) {
     const Series &series = row.series[mode], &base = row.series.front();
     const Ratio ratio = comparedWith(series, base);
     const double time = median(series.samples);
-    std::vector<std::string> cells = head.cells(row, false);
+    std::vector<std::string> cells = head.cells(row);
     cells.insert(cells.end(), {number(median(base.samples)), number(time), percent(ratio.value),
-                               fmt::format("{} .. {}", percent(ratio.interval.low),
-                                           percent(ratio.interval.high)),
-                               bytesCell(base.bytes.moved), bytesCell(series.bytes.moved)});
-    if (contender.sealed) {
-      const Bound bound =
-          boundOf(row, series, result.rates, report.config.ranks, report.config.cores);
-      cells.insert(cells.end(),
-                   {bytesCell(series.bytes.sealed), bytesCell(series.bytes.opened),
-                    number(bound.crypto), bound.crypto > 0 ? number(time / bound.crypto) : "-",
-                    number(bound.total()), fmt::format("{:.0f}", 100 * bound.total() / time)});
+                               percentRange(ratio.interval)});
+    if (sealed) {
+      const Bound streaming = boundOf(row, series, row.streaming, config.ranks, config.cores);
+      const Bound cached = boundOf(row, series, row.cached, config.ranks, config.cores);
+      cells.insert(cells.end(), {number(streaming.crypto), number(time / streaming.crypto)});
+      appendBound(cells, streaming.total(), time, true);
+      appendBound(cells, cached.total(), time, false);
+      marked |= time < streaming.total();
+    } else {
+      const bool alike = ranAlike(row, mode, 0);
+      cells.emplace_back(alike ? "as p2p" : "its own");
+      marked |= alike;
     }
     table.addRow(std::move(cells));
   }
-  return table.text();
+  return table.text() + (sealed ? wrap("", boundLegend(marked)) : marked ? wrap("", kAlike) : "");
 }
 
 /// Index of the run whose rival was faster at a row; the ratio is taken there, where both were
@@ -141,66 +223,87 @@ std::size_t betterRun(const Report& report, std::size_t row) {
   return static_cast<std::size_t>(best - report.runs.begin());
 }
 
+/// How many times longer the rival takes.
+void appendAdvantage(std::vector<std::string>& cells, const Series& rival, const Series& ours) {
+  if (!measured(rival)) {
+    cells.insert(cells.end(), 2, "-");
+    return;
+  }
+  const Ratio ratio = comparedWith(rival, ours);
+  cells.push_back(number(ratio.value));
+  cells.push_back(number(ratio.interval.low) + ".." + number(ratio.interval.high));
+}
+
+/// The modes from first to before last beside all runs' rivals.
+TextTable rivalOf(const Report& report, std::size_t first, std::size_t last) {
+  const RunResult& result = report.runs.front().result;
+  const RowHead head(report.config);
+  TextTable table;
+  head.addColumns(table);
+  for (std::size_t m = first; m < last; ++m)
+    table.addColumn("time", result.contenders[m].name, "us");
+  for (const NamedRun& run : report.runs) table.addColumn("time", run.name, "us");
+  for (std::size_t m = first; m < last; ++m) {
+    table.addColumn("over " + result.contenders[m].name, "x");
+    table.addColumn("over " + result.contenders[m].name, "95 %");
+  }
+  for (std::size_t r = 0; r < result.rows.size(); ++r) {
+    std::vector<std::string> cells = head.cells(result.rows[r]);
+    const auto& series = report.runs[betterRun(report, r)].result.rows[r].series;
+    for (std::size_t m = first; m < last; ++m) cells.push_back(number(median(series[m].samples)));
+    for (const NamedRun& run : report.runs) {
+      const Series& rival = run.result.rows[r].series.back();
+      cells.push_back(measured(rival) ? number(median(rival.samples)) : "-");
+    }
+    for (std::size_t m = first; m < last; ++m) appendAdvantage(cells, series.back(), series[m]);
+    table.addRow(std::move(cells));
+  }
+  return table;
+}
+
 }  // namespace
 
 std::string timesText(const Report& report) {
   std::string text;
-  for (const NamedRun& run : report.runs) {
-    if (!run.name.empty()) text += fmt::format("\nRun beside {}:\n", run.name);
-    const std::size_t total = run.result.contenders.size();
-    for (std::size_t first = 0; first < total; first += kSideBySide)
-      text += '\n' + timesOf(report, run.result, first, std::min(total, first + kSideBySide));
-  }
+  for (const NamedRun& run : report.runs)
+    text += fmt::format("\nTime per call ({}{}):\n", subject(report.config), besideWhat(run)) +
+            sideBySide(run.result.contenders.size(), [&](std::size_t first, std::size_t last) {
+              return timesOf(report.config, run.result, first, last);
+            });
   return text;
 }
 
-std::string regressionText(const Report& report) {
+std::string bytesText(const Report& report) {
+  if (report.config.ranks == 1) return {};
   const RunResult& result = report.runs.front().result;
+  return "\nBytes of one call on the busiest rank (moved: between ranks; sealed, opened: "
+         "payload):\n" +
+         sideBySide(report.config.modes.size(), [&](std::size_t first, std::size_t last) {
+           return bytesOf(report.config, result, first, last);
+         });
+}
+
+std::string regressionText(const Report& report) {
+  if (report.config.ranks == 1) return {};
+  const NamedRun& run = report.runs.front();
   std::string text;
-  for (std::size_t c = 1; c < result.contenders.size(); ++c)
-    if (!result.contenders[c].rival)
-      text += fmt::format("\n{} against p2p ({}):\n\n{}", result.contenders[c].name,
-                          result.contenders[c].provenance, regressionOf(report, result, c));
+  for (std::size_t c = 1; c < report.config.modes.size(); ++c)
+    text += fmt::format("\n{} against p2p ({}{}):\n\n{}", run.result.contenders[c].name,
+                        run.result.contenders[c].provenance, besideWhat(run),
+                        regressionOf(report, run.result, c));
   return text;
 }
 
 std::string rivalText(const Report& report) {
   if (report.config.rival.empty()) return {};
-  const RunResult& first = report.runs.front().result;
-  const std::size_t modes = report.config.modes.size();
-  const RowHead head(report.config);
-  TextTable table;
-  head.addColumns(table, false);
-  for (std::size_t m = 0; m < modes; ++m) table.addColumn("time", first.contenders[m].name, "us");
-  for (const NamedRun& run : report.runs) table.addColumn("time", run.name, "us");
-  for (std::size_t m = 0; m < modes; ++m) {
-    table.addColumn("better rival over Lockstep", first.contenders[m].name, "x");
-    table.addColumn("better rival over Lockstep", "95 %");
-  }
-  for (std::size_t r = 0; r < first.rows.size(); ++r) {
-    std::vector<std::string> cells = head.cells(first.rows[r], false);
-    const auto& series = report.runs[betterRun(report, r)].result.rows[r].series;
-    for (std::size_t m = 0; m < modes; ++m) cells.push_back(number(median(series[m].samples)));
-    for (const NamedRun& run : report.runs) {
-      const Series& rival = run.result.rows[r].series.back();
-      cells.push_back(measured(rival) ? number(median(rival.samples)) : "-");
-    }
-    for (std::size_t m = 0; m < modes; ++m) {
-      if (!measured(series.back())) {
-        cells.insert(cells.end(), 2, "-");
-        continue;
-      }
-      const Ratio ratio = comparedWith(series.back(), series[m]);
-      cells.push_back(number(ratio.value));
-      cells.push_back(
-          fmt::format("{} .. {}", number(ratio.interval.low), number(ratio.interval.high)));
-    }
-    table.addRow(std::move(cells));
-  }
-  return fmt::format(
-      "\nLockstep beside {} (times of Lockstep are of the run with the better rival; above 1 it is "
-      "faster):\n\n{}",
-      first.contenders.back().describe, table.text());
+  return fmt::format("\nLockstep beside {}:\n",
+                     report.runs.front().result.contenders.back().describe) +
+         sideBySide(
+             report.config.modes.size(),
+             [&](std::size_t first, std::size_t last) { return rivalOf(report, first, last); }) +
+         wrap("",
+              "x: time of the faster rival over Lockstep's, both of the run where that rival was "
+              "measured; above 1 Lockstep is faster");
 }
 
 }  // namespace lockstep::bench

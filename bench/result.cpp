@@ -11,16 +11,15 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Contender, name, describe, provenance, cipher
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PlanText, algorithm, protocol, transport, tileBytes, depth)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(CallBytes, moved, sealed, opened, records)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Series, supported, plan, bytes, wrong, batch, samples)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Row, type, reduction, bytes, count, reduceRate, series)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Rates, seal, open, copy)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Rates, seal, open, copy, reduce)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Row, type, reduction, bytes, count, streaming, cached, series)
 
 void to_json(nlohmann::json& json, const RunResult& result) {
-  json = {{"contenders", result.contenders}, {"rates", result.rates}, {"rows", result.rows}};
+  json = {{"contenders", result.contenders}, {"rows", result.rows}};
 }
 
 void from_json(const nlohmann::json& json, RunResult& result) {
   json.at("contenders").get_to(result.contenders);
-  json.at("rates").get_to(result.rates);
   json.at("rows").get_to(result.rows);
 }
 

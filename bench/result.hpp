@@ -47,23 +47,23 @@ struct Series {
       samples;  ///< microseconds per call of the slowest rank; sample i of all series is one round
 };
 
+/// Bytes per second of one rank with all cores busy. For the bound; zero when no contender is
+/// sealed.
+struct Rates {
+  double seal = 0, open = 0, copy = 0, reduce = 0;
+};
+
 struct Row {
   DataType type = DataType::f32;
   Reduction reduction = Reduction::sum;
   std::size_t bytes = 0, count = 0;
-  double reduceRate = 0;       ///< see Rates
+  Rates streaming;             ///< on data that streams from and to memory
+  Rates cached;                ///< on data of this row's size that stays in the caches of a core
   std::vector<Series> series;  ///< by contender
-};
-
-/// Bytes per second of one rank on data that streams from and to memory, with all cores busy. For
-/// the bound; zero when no contender is sealed.
-struct Rates {
-  double seal = 0, open = 0, copy = 0;
 };
 
 struct RunResult {
   std::vector<Contender> contenders;
-  Rates rates;
   std::vector<Row> rows;
 };
 

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "bench/plans.hpp"
 #include "bench/report.hpp"
 #include "bench/wrap.hpp"
 
@@ -16,10 +17,15 @@ std::string amount(double microseconds) {
   return fmt::format("{:.3g} ms", microseconds / 1000);
 }
 
-std::string change(double ratio) {
-  const double percent = (ratio - 1) * 100;
-  if (std::fabs(percent) < 0.5) return "the same as";
-  return fmt::format("{:.0f}% {} than", std::fabs(percent), percent > 0 ? "more" : "less");
+/// "62% more than p2p's 0.245 us"
+std::string beside(const Ratio& ratio, double baseTime) {
+  const std::string base = "p2p's " + amount(baseTime);
+  const double percent = (ratio.value - 1) * 100;
+  if (ratio.interval.low <= 1 && ratio.interval.high >= 1)
+    return fmt::format("no different from {} (95%: {:+.0f} to {:+.0f}%)", base,
+                       (ratio.interval.low - 1) * 100, (ratio.interval.high - 1) * 100);
+  return fmt::format("{:.{}f}% {} than {}", std::fabs(percent), std::fabs(percent) < 1 ? 1 : 0,
+                     percent > 0 ? "more" : "less", base);
 }
 
 std::string share(double part, double whole) {
@@ -27,7 +33,11 @@ std::string share(double part, double whole) {
 }
 
 /// Why a sealed call takes as long as it does: its parts by themselves, and what they leave over.
-std::string why(const Bound& bound, double time) {
+/// By the larger of the bounds that hold: what the parts take in the caches, or where the call is
+/// not faster than that, when data streams.
+std::string why(const Bound& streaming, const Bound& cached, double time) {
+  const bool inCache = time < streaming.total() || streaming.total() < cached.total();
+  const Bound& bound = inCache ? cached : streaming;
   const double rest = time - bound.total();
   const std::array<std::pair<double, const char*>, 4> parts{
       {{bound.crypto, "AES-GCM"},
@@ -38,26 +48,38 @@ std::string why(const Bound& bound, double time) {
   const auto largest = std::max_element(parts.begin(), parts.end(),
                                         [](auto& a, auto& b) { return a.first < b.first; });
   std::string text =
-      fmt::format("AES-GCM by itself is {} of that, the copies {}, the reduction {}",
-                  share(bound.crypto, time), share(bound.copies, time), share(bound.reduce, time));
+      fmt::format("AES-GCM by itself is {} of that, the copies {}, the reduction {}{}",
+                  share(bound.crypto, time), share(bound.copies, time), share(bound.reduce, time),
+                  inCache ? " (all in the caches)" : "");
   if (rest >= 0) return text + fmt::format("; the largest part is {}", largest->second);
   return text +
-         "; together more than the time: the rates are of long streams, measured once, and this "
-         "call ran faster (caches, or a machine that was busier then)";
+         "; together more than the time: the machine was slower when the parts were measured";
 }
 
-std::string atSize(const Report& report, const RunResult& result, const Row& row,
+std::string atSize(const Report& report, const Row& row, const Contender& contender,
                    std::size_t mode) {
+  const RunConfig& config = report.config;
   const Series &series = row.series[mode], &base = row.series.front();
   const double time = median(series.samples);
-  const Contender& contender = result.contenders[mode];
-  std::string text = fmt::format(
-      " At {} it takes {}, {} p2p's {}", formatBytes(static_cast<double>(row.bytes)), amount(time),
-      change(comparedWith(series, base).value), amount(median(base.samples)));
+  std::string text =
+      fmt::format(" At {} it takes {}, {}", formatBytes(static_cast<double>(row.bytes)),
+                  amount(time), beside(comparedWith(series, base), median(base.samples)));
   if (contender.sealed)
-    text += ": " +
-            why(boundOf(row, series, result.rates, report.config.ranks, report.config.cores), time);
+    text += ": " + why(boundOf(row, series, row.streaming, config.ranks, config.cores),
+                       boundOf(row, series, row.cached, config.ranks, config.cores), time);
   return text + '.';
+}
+
+/// With which earlier mode it shared its plan, and at which sizes: there is nothing to compare.
+std::string likeness(const RunResult& result, std::size_t mode) {
+  std::string text;
+  for (std::size_t other = 0; other < mode; ++other)
+    if (const std::string sizes = sizesAlike(result, mode, other); !sizes.empty())
+      text += fmt::format(
+          " At {} it ran the very plan of {}, byte for byte: what differs "
+          "between the two there is noise.",
+          sizes, result.contenders[other].name);
+  return text;
 }
 
 /// Small, medium and large: the ends of the first type's table, and the row nearest 64 KiB.
@@ -80,14 +102,20 @@ std::vector<const Row*> examples(const RunResult& result) {
 }  // namespace
 
 std::string storyText(const Report& report) {
-  const RunResult& result = report.runs.front().result;
+  if (report.config.ranks == 1)
+    return '\n' + wrap("",
+                       "With one rank nothing crosses between ranks: there is nothing to send, to "
+                       "seal or to reduce, and every mode copies the input to the output.");
+  const NamedRun& run = report.runs.front();
+  const std::string which = run.name.empty() ? "one run" : "the run beside " + run.name;
   std::string text;
-  for (std::size_t c = 1; c < result.contenders.size(); ++c) {
-    if (result.contenders[c].rival) continue;
-    std::string story = fmt::format("What {} costs here ({}, {} ranks).", result.contenders[c].name,
-                                    result.contenders[c].provenance, report.config.ranks);
-    for (const Row* row : examples(result)) story += atSize(report, result, *row, c);
-    text += '\n' + wrap("", story);
+  for (std::size_t c = 1; c < report.config.modes.size(); ++c) {
+    const Contender& contender = run.result.contenders[c];
+    std::string story = fmt::format("What {} costs here ({}, {}; medians of {}).", contender.name,
+                                    contender.provenance, ranksText(report.config.ranks), which);
+    for (const Row* row : examples(run.result))
+      if (!ranAlike(*row, c, 0)) story += atSize(report, *row, contender, c);
+    text += '\n' + wrap("", story + likeness(run.result, c));
   }
   return text;
 }

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::string_view kGap = "  ";
 constexpr std::string_view kGroupGap = " | ";
+constexpr std::size_t kFrame = 4;  // "- name -"
 
 std::string centred(const std::string& text, std::size_t width) {
   return fmt::format("{:-^{}}", text.empty() ? text : ' ' + text + ' ', width);
@@ -36,18 +37,36 @@ std::vector<std::size_t> TextTable::widths() const {
     for (const auto& row : rows_) width = std::max(width, row[c].size());
     widths.push_back(width);
   }
+  for (std::size_t c = 0; c < columns_.size();) {
+    const Span group = groupFrom(c, widths);
+    const std::size_t wanted = columns_[c].group.empty() ? 0 : columns_[c].group.size() + kFrame;
+    if (group.width < wanted) widths[group.end - 1] += wanted - group.width;
+    c = group.end;
+  }
   return widths;
+}
+
+std::size_t TextTable::width() const {
+  return groupLine(widths()).size();
+}
+
+TextTable::Span TextTable::groupFrom(std::size_t first,
+                                     const std::vector<std::size_t>& widths) const {
+  Span span{first + 1, widths[first]};
+  for (; span.end < columns_.size() && columns_[span.end].group == columns_[first].group;
+       ++span.end)
+    span.width += kGap.size() + widths[span.end];
+  return span;
 }
 
 std::string TextTable::groupLine(const std::vector<std::size_t>& widths) const {
   std::string line;
   for (std::size_t c = 0; c < columns_.size();) {
-    std::size_t end = c + 1, width = widths[c];
-    for (; end < columns_.size() && columns_[end].group == columns_[c].group; ++end)
-      width += kGap.size() + widths[end];
+    const Span group = groupFrom(c, widths);
     if (c > 0) line += kGroupGap;
-    line += columns_[c].group.empty() ? std::string(width, ' ') : centred(columns_[c].group, width);
-    c = end;
+    line += columns_[c].group.empty() ? std::string(group.width, ' ')
+                                      : centred(columns_[c].group, group.width);
+    c = group.end;
   }
   return line;
 }

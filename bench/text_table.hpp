@@ -13,6 +13,8 @@ class TextTable {
   void addColumn(std::string group, std::string heading, std::string unit = {});
   /// As many cells as columns.
   void addRow(std::vector<std::string> cells);
+  /// Of the longest line.
+  std::size_t width() const;
   /// Lines, each ended; headings first.
   std::string text() const;
 
@@ -20,6 +22,11 @@ class TextTable {
   struct Column {
     std::string group, heading, unit;
   };
+  /// Neighbouring columns of one group.
+  struct Span {
+    std::size_t end, width;  ///< the column after it; its characters
+  };
+  Span groupFrom(std::size_t first, const std::vector<std::size_t>& widths) const;
   std::vector<std::size_t> widths() const;
   std::string groupLine(const std::vector<std::size_t>& widths) const;
 

@@ -1,5 +1,6 @@
 #include "bench/report.hpp"
 
+#include <algorithm>
 #include <sstream>
 
 #include <gmock/gmock.h>
@@ -13,7 +14,9 @@ namespace lockstep::bench {
 namespace {
 
 using nlohmann::json;
+using testing::ContainsRegex;
 using testing::HasSubstr;
+using testing::Not;
 
 Series seriesOf(double time) {
   Series series;
@@ -34,12 +37,52 @@ Report sampleReport() {
   result.contenders = {
       {"p2p", "Lockstep", "host", "none", "none", "slots", false, false},
       {"cc", "Lockstep", "host, emulated", "AES", "pre-shared key", "slots", true, false}};
-  result.rates = {1e10, 1e10, 2e10};
-  Row row{DataType::f32, Reduction::sum, 1000000, 250000, 5e10, {seriesOf(100), seriesOf(300)}};
+  Row row{DataType::f32,
+          Reduction::sum,
+          1000000,
+          250000,
+          {1e10, 1e10, 2e10, 5e10},
+          {2e10, 2e10, 4e10, 1e11},
+          {seriesOf(100), seriesOf(300)}};
+  row.series[0].bytes = {1e6, 0, 0, 0};
   row.series[1].bytes = {2e6, 1e6, 1e6, 100};
   result.rows = {row};
   report.runs = {{"", result}};
   return report;
+}
+
+/// Four modes and numbers as wide as they get in a run of the default sizes.
+Report wideReport() {
+  Report report = sampleReport();
+  report.config.modes = {Mode::p2p, Mode::multicast, Mode::cc, Mode::ccMulticast};
+  report.config.ranks = 4;
+  RunResult& result = report.runs[0].result;
+  Contender multicast = result.contenders[0], both = result.contenders[1];
+  multicast.name = "multicast";
+  both.name = "cc-multicast";
+  result.contenders.insert(result.contenders.begin() + 1, multicast);
+  result.contenders.push_back(both);
+  Row& row = result.rows[0];
+  row.bytes = std::size_t{64} << 20;
+  row.count = row.bytes / 4;
+  row.series = {seriesOf(23456), seriesOf(12345), seriesOf(123456), seriesOf(234567)};
+  for (Series& series : row.series) series.samples.back() *= 2;
+  for (std::size_t c : {2, 3}) row.series[c].bytes = {1e8 + 1, 1e8, 1e8, 1e4};
+  result.rows.insert(result.rows.begin(), row);
+  result.rows[0].bytes = 512 << 10;
+  return report;
+}
+
+/// On one line, so that it can be searched whatever its breaks.
+std::string flatStory(const Report& report) {
+  std::string text = storyText(report);
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+std::string allText(const Report& report) {
+  return headerText(report) + warningText(report) + timesText(report) + bytesText(report) +
+         regressionText(report) + rivalText(report) + storyText(report);
 }
 
 TEST(Bandwidth, FollowsNcclTests) {
@@ -51,39 +94,98 @@ TEST(Bandwidth, FollowsNcclTests) {
 
 TEST(Bound, IsTheSumOfItsPartsTimesTheTurns) {
   const Report report = sampleReport();
-  const RunResult& result = report.runs[0].result;
-  const Row& row = result.rows[0];
-  const Bound bound = boundOf(row, row.series[1], result.rates, 2, 2);
+  const Row& row = report.runs[0].result.rows[0];
+  const Bound bound = boundOf(row, row.series[1], row.streaming, 2, 2);
   EXPECT_DOUBLE_EQ(bound.crypto, 200);  // 1 MB sealed and 1 MB opened at 10 GB/s
   EXPECT_DOUBLE_EQ(bound.copies, 100);  // 2 MB at 20 GB/s
   EXPECT_DOUBLE_EQ(bound.reduce, 20);   // 1 MB at 50 GB/s
-  EXPECT_DOUBLE_EQ(boundOf(row, row.series[1], result.rates, 4, 2).crypto, 400);
-  EXPECT_DOUBLE_EQ(boundOf(row, row.series[1], result.rates, 3, 2).crypto, 400);
+  EXPECT_DOUBLE_EQ(boundOf(row, row.series[1], row.cached, 2, 2).total(), 160);
+  EXPECT_DOUBLE_EQ(boundOf(row, row.series[1], row.streaming, 4, 2).crypto, 400);
+  EXPECT_DOUBLE_EQ(boundOf(row, row.series[1], row.streaming, 3, 2).crypto, 400);
 }
 
-TEST(ReportText, ShowsTimesRegressionAndReason) {
+TEST(ReportText, ShowsTimesBytesRegressionAndReason) {
   const Report report = sampleReport();
   EXPECT_THAT(timesText(report), HasSubstr("#wrong"));
+  EXPECT_THAT(timesText(report), HasSubstr("allreduce of f32, sum, 2 ranks"));
   EXPECT_THAT(timesText(report), HasSubstr("10.0"));  // GB/s of p2p
+  EXPECT_THAT(bytesText(report), HasSubstr("1.9 MiB"));
   EXPECT_THAT(regressionText(report), HasSubstr("+200"));
-  EXPECT_THAT(regressionText(report), HasSubstr("107"));  // 320 of 300 us
-  EXPECT_THAT(storyText(report), HasSubstr("200% more"));
+  EXPECT_THAT(flatStory(report), HasSubstr("200% more"));
+  EXPECT_THAT(flatStory(report), HasSubstr("medians of one run"));
   EXPECT_THAT(headerText(report), HasSubstr("host, emulated"));
   EXPECT_THAT(headerText(report), HasSubstr("two_shot simple"));
 }
 
+/// 300 us are less than the 320 that streaming would take: no bound, and said to be none.
+TEST(ReportText, MarksWhatIsFasterThanStreaming) {
+  Report report = sampleReport();
+  EXPECT_THAT(regressionText(report), HasSubstr("107*"));
+  EXPECT_THAT(regressionText(report), ContainsRegex("160.0 +53"));
+  EXPECT_THAT(regressionText(report), HasSubstr("*: faster than data can stream"));
+  EXPECT_THAT(flatStory(report), HasSubstr("in the caches"));
+  report.runs[0].result.rows[0].series[1] = seriesOf(400);
+  EXPECT_THAT(regressionText(report), Not(HasSubstr("*")));
+  EXPECT_THAT(flatStory(report), Not(HasSubstr("in the caches")));
+}
+
+TEST(ReportText, SaysWhereTwoModesRanTheSamePlan) {
+  Report report = wideReport();
+  auto& rows = report.runs[0].result.rows;
+  rows[1].series[0].plan.protocol = rows[1].series[1].plan.protocol = "zero_copy";
+  EXPECT_THAT(regressionText(report), HasSubstr("as p2p: the same plan"));
+  EXPECT_THAT(regressionText(report), HasSubstr("its own"));
+  EXPECT_THAT(headerText(report), HasSubstr("64 MiB: the very plan of p2p"));
+  const std::string story = flatStory(report).substr(0, flatStory(report).find("What cc costs"));
+  EXPECT_THAT(story, HasSubstr("At 512 KiB it takes"));
+  EXPECT_THAT(story, Not(HasSubstr("At 64 MiB it takes")));
+  EXPECT_THAT(story, HasSubstr("very plan of p2p"));
+}
+
+TEST(ReportText, OneRankHasNothingToCompare) {
+  Report report = sampleReport();
+  report.config.ranks = 1;
+  EXPECT_EQ(bytesText(report) + regressionText(report), "");
+  EXPECT_THAT(flatStory(report), HasSubstr("nothing crosses"));
+  EXPECT_THAT(headerText(report), HasSubstr("1 rank\n"));
+  EXPECT_THAT(headerText(report), Not(HasSubstr("two_shot")));
+}
+
+TEST(ReportText, NoDifferenceIsNotCalledOne) {
+  Report report = sampleReport();
+  for (std::size_t i = 0; i < 20; ++i) report.runs[0].result.rows[0].series[1].samples[i] = 95 + i;
+  for (std::size_t i = 0; i < 20; ++i) report.runs[0].result.rows[0].series[0].samples[i] = 114 - i;
+  EXPECT_THAT(flatStory(report), HasSubstr("no different from p2p's"));
+}
+
 TEST(ReportText, LinesFitATerminal) {
-  const Report report = sampleReport();
-  std::istringstream lines(headerText(report) + timesText(report) + regressionText(report) +
-                           storyText(report));
-  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 160u) << line;
+  for (Report report : {sampleReport(), wideReport()}) {
+    report.config.insecureKeys = true;
+    std::istringstream lines(allText(report));
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
+  }
+}
+
+TEST(ReportText, WarningsAreInEveryOutput) {
+  Report report = sampleReport();
+  EXPECT_EQ(warningText(report), "");
+  EXPECT_TRUE(reportJson(report).at("warnings").empty());
+  report.config.insecureKeys = true;
+  EXPECT_THAT(warningText(report), HasSubstr("WARNING"));
+  EXPECT_EQ(reportJson(report).at("warnings").size(), 1u);
 }
 
 TEST(Wrap, BreaksBetweenWordsAndIndents) {
-  const std::string word(50, 'x');
+  const std::string word(40, 'x');
   EXPECT_EQ(wrap("ab ", word + ' ' + word + ' ' + word, 3),
             "ab " + word + ' ' + word + "\n   " + word + '\n');
   EXPECT_EQ(wrap("", std::string(200, 'y')), std::string(200, 'y') + '\n');
+}
+
+TEST(Wrap, KeepsUnitsWithTheirNumbers) {
+  EXPECT_EQ(wrap("", std::string(95, 'x') + " 64 MiB, yes"),
+            std::string(95, 'x') + "\n64 MiB, yes\n");
+  EXPECT_EQ(wrap("", "64 MiB"), "64 MiB\n");
 }
 
 TEST(ReportText, RivalIsComparedInTheRunWhereItWasFaster) {
@@ -99,7 +201,9 @@ TEST(ReportText, RivalIsComparedInTheRunWhereItWasFaster) {
   const std::string text = rivalText(report);
   EXPECT_THAT(text, HasSubstr("mpi ucx-sysv"));
   EXPECT_THAT(text, HasSubstr("2.50"));  // 250 over 100
-  EXPECT_THAT(text, testing::Not(HasSubstr("5.00")));
+  EXPECT_THAT(text, Not(HasSubstr("5.00")));
+  EXPECT_THAT(regressionText(report), HasSubstr("run beside mpi default"));
+  EXPECT_THAT(flatStory(report), HasSubstr("medians of the run beside mpi default"));
 }
 
 TEST(ReportJson, HasWhatItsReadersNeedAndReadsBack) {
@@ -111,6 +215,9 @@ TEST(ReportJson, HasWhatItsReadersNeedAndReadsBack) {
   EXPECT_DOUBLE_EQ(derived.at("timeUs"), 300);
   EXPECT_DOUBLE_EQ(derived.at("vsP2p").at("percent"), 200);
   EXPECT_DOUBLE_EQ(derived.at("boundUs").at("total"), 320);
+  EXPECT_DOUBLE_EQ(derived.at("cachedBoundUs").at("total"), 160);
+  EXPECT_DOUBLE_EQ(derived.at("timeOverCrypto"), 1.5);
+  EXPECT_TRUE(derived.at("fasterThanStreaming"));
   EXPECT_EQ(json(j.at("runs")[0].get<RunResult>()), json(report.runs[0].result));
   EXPECT_EQ(json(j.at("config").get<RunConfig>()), json(report.config));
 }

@@ -1,0 +1,133 @@
+#include "bench/plans.hpp"
+
+#include <algorithm>
+#include <array>
+#include <functional>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "bench/wrap.hpp"
+
+namespace lockstep::bench {
+namespace {
+
+struct Meaning {
+  const char* name;
+  const char* text;
+};
+constexpr std::array<Meaning, 8> kMeanings{
+    {{"one_shot", "every rank sends all it has to every other and reduces everything itself"},
+     {"two_shot", "every rank reduces its share of the message, then hands the result round"},
+     {"ring", "shares travel round a ring, first to be reduced, then as results"},
+     {"halving_doubling", "pairs exchange halves, quarters, ...; then results the other way"},
+     {"tree", "reduced up a tree, handed down it"},
+     {"ll", "low latency: each cache line carries its own flag"},
+     {"simple", "tile by tile through slots in shared memory, one flag per tile"},
+     {"zero_copy", "peers read the buffer itself; nothing is staged"}}};
+
+bool samePlan(const PlanText& a, const PlanText& b) {
+  return a.algorithm == b.algorithm && a.protocol == b.protocol;
+}
+
+/// `bytes`: of the largest message that runs so.
+std::string describePlan(const PlanText& plan, std::size_t bytes) {
+  std::string text = plan.algorithm + ' ' + plan.protocol;
+  if (plan.tileBytes > 0 && bytes > plan.tileBytes)
+    text += fmt::format(" (tiles of {}, {} in flight)",
+                        formatBytes(static_cast<double>(plan.tileBytes)), plan.depth);
+  return text;
+}
+
+std::string rangeText(const Row& first, const Row& last) {
+  const std::string from = formatBytes(static_cast<double>(first.bytes));
+  return &first == &last ? from : from + " to " + formatBytes(static_cast<double>(last.bytes));
+}
+
+/// Calls `visit(first, last)` for each longest run of neighbours in the table that belong together.
+void eachRange(const std::vector<Row>& rows,
+               const std::function<bool(const Row&, const Row&)>& together,
+               const std::function<void(const Row&, const Row&)>& visit) {
+  for (std::size_t first = 0, last = 0; first < rows.size(); first = ++last) {
+    while (last + 1 < rows.size() && rows[last + 1].type == rows[first].type &&
+           rows[last + 1].reduction == rows[first].reduction &&
+           together(rows[first], rows[last + 1]))
+      ++last;
+    visit(rows[first], rows[last]);
+  }
+}
+
+void addOnce(std::vector<std::string>& phrases, std::string phrase) {
+  if (std::find(phrases.begin(), phrases.end(), phrase) == phrases.end())
+    phrases.push_back(std::move(phrase));
+}
+
+std::string plansOf(const RunResult& result, std::size_t contender) {
+  const auto plan = [&](const Row& row) -> const PlanText& { return row.series[contender].plan; };
+  std::vector<std::string> phrases;
+  eachRange(
+      result.rows, [&](const Row& a, const Row& b) { return samePlan(plan(a), plan(b)); },
+      [&](const Row& first, const Row& last) {
+        addOnce(phrases, rangeText(first, last) + ' ' + describePlan(plan(last), last.bytes));
+      });
+  return fmt::format("{}", fmt::join(phrases, "; "));
+}
+
+std::string meaningsOf(const RunResult& result) {
+  std::string text;
+  for (const Meaning& meaning : kMeanings) {
+    const auto uses = [&](const Series& s) {
+      return s.plan.algorithm == meaning.name || s.plan.protocol == meaning.name;
+    };
+    if (std::any_of(result.rows.begin(), result.rows.end(), [&](const Row& row) {
+          return std::any_of(row.series.begin(), row.series.end(), uses);
+        }))
+      text += labelled(meaning.name, meaning.text);
+  }
+  return text;
+}
+
+}  // namespace
+
+bool ranAlike(const Row& row, std::size_t a, std::size_t b) {
+  const Series &one = row.series[a], &other = row.series[b];
+  if (!samePlan(one.plan, other.plan) || one.plan.transport != other.plan.transport) return false;
+  if (one.plan.protocol == "zero_copy") return true;
+  return one.bytes.moved > 0 && one.bytes.moved == other.bytes.moved &&
+         one.bytes.sealed == other.bytes.sealed && one.bytes.opened == other.bytes.opened;
+}
+
+std::string sizesAlike(const RunResult& result, std::size_t a, std::size_t b) {
+  std::vector<std::string> phrases;
+  eachRange(
+      result.rows,
+      [&](const Row& x, const Row& y) { return ranAlike(x, a, b) == ranAlike(y, a, b); },
+      [&](const Row& first, const Row& last) {
+        if (ranAlike(first, a, b)) addOnce(phrases, rangeText(first, last));
+      });
+  return fmt::format("{}", fmt::join(phrases, ", "));
+}
+
+std::string planText(const Report& report) {
+  const RunResult& result = report.runs.front().result;
+  if (report.config.ranks == 1)
+    return labelled("plan", "none: with one rank nothing crosses; a call copies input to output");
+  std::string text;
+  for (std::size_t c = 0; c < result.contenders.size(); ++c) {
+    if (result.contenders[c].rival) continue;
+    std::string plans = plansOf(result, c);
+    if (const std::string same = sizesAlike(result, c, 0); c > 0 && !same.empty())
+      plans += fmt::format(". {}: the very plan of p2p", same);
+    text += labelled("plan", result.contenders[c].name + ": " + plans);
+  }
+  return text;
+}
+
+std::string explainText(const Report& report) {
+  return fmt::format("What would run for allreduce on {}, {} memory (nothing is run):\n\n",
+                     ranksText(report.config.ranks),
+                     report.config.registered ? "registered" : "ordinary") +
+         planText(report) + '\n' + meaningsOf(report.runs.front().result);
+}
+
+}  // namespace lockstep::bench
