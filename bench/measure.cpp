@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
+#include <random>
 
 #include <fmt/format.h>
 
@@ -181,8 +183,13 @@ void Measurement::takeSamples(const Task& task, std::size_t index, double rowSta
   const double budget = config_.budgetSeconds - rowStart;
   const StoppingRule rule{config_.iterations, timeShare(budget, left), budget};
 
+  std::vector<std::size_t> order(subjects_.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::mt19937 random;  // the same on all ranks
   for (int round = 1;; ++round) {
-    for (std::size_t s = 0; s < subjects_.size(); ++s)
+    // Whoever comes next finds what the one before left in the caches.
+    std::shuffle(order.begin(), order.end(), random);
+    for (const std::size_t s : order)
       if (row.series[s].supported)
         row.series[s].samples.push_back(1e6 *
                                         secondsPerCall(*subjects_[s], task, row.series[s].batch));

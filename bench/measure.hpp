@@ -1,5 +1,6 @@
 // Measurement: what every rank of a run does in step, size by size. Verified first, then timed,
-// contenders in turn (A B A B), so that what disturbs the machine disturbs all of them.
+// contenders in turn, in an order drawn anew for every round, so that what disturbs the machine
+// disturbs all of them and none always follows the same other.
 #pragma once
 
 #include <functional>
