@@ -76,7 +76,7 @@ Outcome launchUnderMpi(const Launch& launch, const MpiSetting& setting) {
     fail(ErrorCode::unsupported,
          "--baseline mpi needs {}; install libopenmpi-dev and build all targets (cmake --preset "
          "release && cmake --build --preset release)",
-         rivalModulePath("mpi"));
+         rivalModulePath("mpi").string());
   const SessionFolder session;
   Children children;
   Coordinator coordinator(launch, children, "mpirun");

@@ -1,6 +1,7 @@
 #include "bench/options.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -196,6 +197,9 @@ void interpret(const Raw& raw, const Machine& machine, CommandLine& line) {
   if (!raw.baseline.empty() && raw.baseline != "mpi")
     throw UsageError(fmt::format("--baseline '{}' is unknown; there is mpi", raw.baseline));
   line.mpi = !raw.baseline.empty();
+  // What the library would take by itself, said, so that the bound is of the same cipher.
+  if (const char* cipher = std::getenv("LOCKSTEP_CIPHER"); cipher != nullptr && c.cipher.empty())
+    c.cipher = cipher;
   if (c.insecureKeys && !line.pskFile.empty())
     throw UsageError("--psk and --insecure-keys exclude each other");
 }

@@ -1,7 +1,5 @@
 #include "bench/rival.hpp"
 
-#include <filesystem>
-
 #include <dlfcn.h>
 
 #include "base/fail.hpp"
@@ -18,7 +16,7 @@ std::uint8_t number(Reduction reduction) {
 
 /// RTLD_NODELETE by never closing: MPI libraries do not survive being unloaded. RTLD_GLOBAL because
 /// Open MPI's own plug-ins look their symbols up in the global scope.
-const BaselineModule* openModule(const std::string& path) {
+const BaselineModule* openModule(const std::filesystem::path& path) {
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (library == nullptr)
     fail(ErrorCode::unsupported,
@@ -26,19 +24,25 @@ const BaselineModule* openModule(const std::string& path) {
          "(for mpi: apt-get install libopenmpi-dev openmpi-bin)",
          dlerror());
   const auto entry = reinterpret_cast<BaselineEntry>(dlsym(library, kBaselineEntry));
-  if (entry == nullptr) fail(ErrorCode::unsupported, "{} is no baseline of ccbench", path);
+  if (entry == nullptr) fail(ErrorCode::unsupported, "{} is no baseline of ccbench", path.string());
   const BaselineModule* module = entry();
   if (module->abi != kBaselineAbi)
-    fail(ErrorCode::unsupported, "{} was built for another ccbench (interface {}, not {})", path,
-         module->abi, kBaselineAbi);
+    fail(ErrorCode::unsupported, "{} was built for another ccbench (interface {}, not {})",
+         path.string(), module->abi, kBaselineAbi);
   return module;
 }
 
 }  // namespace
 
-std::string rivalModulePath(const std::string& name) {
-  const auto binary = std::filesystem::read_symlink("/proc/self/exe");
-  return (binary.parent_path() / (kBaselinePrefix + name + ".so")).string();
+std::filesystem::path rivalModulePath(const std::string& name,
+                                      const std::filesystem::path& programFolder) {
+  const std::string file = kBaselinePrefix + name + ".so";
+  const auto installed = programFolder.parent_path() / "libexec" / "lockstep" / file;
+  return std::filesystem::exists(installed) ? installed : programFolder / file;
+}
+
+std::filesystem::path rivalModulePath(const std::string& name) {
+  return rivalModulePath(name, std::filesystem::read_symlink("/proc/self/exe").parent_path());
 }
 
 Rival::Rival(const std::string& name) : name_(name), module_(openModule(rivalModulePath(name))) {

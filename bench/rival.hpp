@@ -1,6 +1,7 @@
 // A rival's library, opened at run time (bench/baselines/baseline.hpp), as a subject.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -9,7 +10,7 @@
 
 namespace lockstep::bench {
 
-/// The rival's group, from its init to its finalize. Opens the module beside this binary. Throws
+/// The rival's group, from its init to its finalize. Throws
 /// unsupported when there is none or it is of another version, system when the rival fails.
 class Rival {
  public:
@@ -30,8 +31,12 @@ class Rival {
   const BaselineModule* module_ = nullptr;
 };
 
-/// Path of the module called `name`, whether it is there or not.
-std::string rivalModulePath(const std::string& name);
+/// Path of the module called `name`: where `cmake --install` puts it, seen from the program's
+/// folder, else beside the program, whether it is there or not.
+std::filesystem::path rivalModulePath(const std::string& name,
+                                      const std::filesystem::path& programFolder);
+/// The same for this program.
+std::filesystem::path rivalModulePath(const std::string& name);
 
 class RivalSubject final : public Subject {
  public:
