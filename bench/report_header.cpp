@@ -42,8 +42,7 @@ std::string bufferText(const RunConfig& config, const RunResult& result) {
 std::string measuredText(const RunConfig& config) {
   return fmt::format(
       "time: median of samples, each the slowest rank's mean of a batch of calls out of place; "
-      "modes "
-      "in turn{}",
+      "modes in turn, in changing order{}",
       config.check ? "; every element verified before, out of place and in place"
                    : "; NOT verified");
 }

@@ -164,6 +164,7 @@ void addRegressionColumns(TextTable& table, const Contender& contender) {
 }
 
 std::string percentRange(const Interval& interval) {
+  if (std::isinf(interval.high)) return "-";
   return percent(interval.low) + ".." + percent(interval.high);
 }
 
@@ -231,7 +232,8 @@ void appendAdvantage(std::vector<std::string>& cells, const Series& rival, const
   }
   const Ratio ratio = comparedWith(rival, ours);
   cells.push_back(number(ratio.value));
-  cells.push_back(number(ratio.interval.low) + ".." + number(ratio.interval.high));
+  const auto& [low, high] = ratio.interval;
+  cells.push_back(std::isinf(high) ? "-" : number(low) + ".." + number(high));
 }
 
 /// The modes from first to before last beside all runs' rivals.

@@ -39,8 +39,8 @@ struct Resampling {
 /// bootstrap draws pairs, and what they share cancels. What disturbs one round often lasts into the
 /// next (ranks that share cores), so it draws blocks of successive pairs (moving blocks; Kuensch,
 /// Annals of Statistics 17, 1989): one by one, the interval would be too narrow. Percentile
-/// interval, fixed seed: the same samples give the same interval everywhere. Asks for equal,
-/// non-zero lengths.
+/// interval, fixed seed: the same samples give the same interval everywhere; without bounds for
+/// fewer than 6 samples. Asks for equal, non-zero lengths.
 Ratio ratioOfMedians(std::span<const double> a, std::span<const double> b, Resampling how = {});
 
 }  // namespace lockstep::bench

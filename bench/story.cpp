@@ -21,6 +21,7 @@ std::string amount(double microseconds) {
 std::string beside(const Ratio& ratio, double baseTime) {
   const std::string base = "p2p's " + amount(baseTime);
   const double percent = (ratio.value - 1) * 100;
+  if (std::isinf(ratio.interval.high)) return "after too few samples to compare it with " + base;
   if (ratio.interval.low <= 1 && ratio.interval.high >= 1)
     return fmt::format("no different from {} (95%: {:+.0f} to {:+.0f}%)", base,
                        (ratio.interval.low - 1) * 100, (ratio.interval.high - 1) * 100);

@@ -166,6 +166,22 @@ TEST(ReportText, LinesFitATerminal) {
   }
 }
 
+TEST(ReportText, TypesAndReductionsTakeLittleMore) {
+  Report report = wideReport();
+  report.config.types = {DataType::bf16, DataType::f32};
+  report.config.reductions = {Reduction::sum, Reduction::prod};
+  std::istringstream lines(allText(report));
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 112u) << line;
+}
+
+TEST(ReportText, FewSamplesAreNotCompared) {
+  Report report = sampleReport();
+  for (Series& series : report.runs[0].result.rows[0].series) series.samples.resize(5);
+  EXPECT_THAT(regressionText(report), ContainsRegex("[+]200 +- [|]"));
+  EXPECT_THAT(flatStory(report), HasSubstr("too few samples"));
+  EXPECT_TRUE(reportJson(report).dump().find("\"high\":null") != std::string::npos);
+}
+
 TEST(ReportText, WarningsAreInEveryOutput) {
   Report report = sampleReport();
   EXPECT_EQ(warningText(report), "");

@@ -108,6 +108,12 @@ TEST(RatioOfMedians, BlocksCoverWhatLastsFromRoundToRound) {
   EXPECT_GT(blocks, 0.8);
 }
 
+TEST(RatioOfMedians, FewSamplesHaveNoInterval) {
+  const std::vector<double> a{2, 2, 2}, b{1, 1, 1};
+  EXPECT_DOUBLE_EQ(ratioOfMedians(a, b).value, 2);
+  EXPECT_TRUE(std::isinf(ratioOfMedians(a, b).interval.high));
+}
+
 TEST(RatioOfMedians, RefusesUnpairedSamples) {
   EXPECT_THROW(ratioOfMedians(std::vector<double>{1}, std::vector<double>{1, 2}), Error);
   EXPECT_THROW(ratioOfMedians(std::vector<double>{}, std::vector<double>{}), Error);
