@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/fail.hpp"
+
 namespace lockstep::host {
 
 using schedule::OpKind;
@@ -58,9 +60,18 @@ void Run::takeSteps() {
 void Run::takeNonces() {
   const std::size_t recordBytes =
       std::min(kRecordBytes, std::min(plan_->tileElements, call_->count) * plan_->elementBytes);
-  for (std::size_t i = 0; i < nonceBase_.size(); ++i)
-    nonceBase_[i] = plan_->keys[i].key->reserve(
-        tiles_ * plan_->keys[i].perTile * plan_->recordsPerMessage, recordBytes);
+  for (std::size_t i = 0; i < nonceBase_.size(); ++i) {
+    const KeyUse& use = plan_->keys[i];
+    std::uint64_t records = 0;
+    // A number that wrapped around would pass for a small one, and hand nonces out twice.
+    if (__builtin_mul_overflow(tiles_, use.perTile, &records) ||
+        __builtin_mul_overflow(records, plan_->recordsPerMessage, &records))
+      fail(ErrorCode::invalidArgument,
+           "{} tiles of {} messages of {} records are more than a key can count: split the "
+           "message into smaller calls",
+           tiles_, use.perTile, plan_->recordsPerMessage);
+    nonceBase_[i] = use.key->reserve(records, recordBytes);
+  }
 }
 
 /// Elements of one chunk of a tile; remembered, since it takes a division and hardly ever changes.
