@@ -34,6 +34,10 @@ class Peers {
   /// Collective: every rank gets a descriptor of every other rank's file, by rank (its own entry is
   /// empty).
   virtual std::vector<Fd> exchangeFds(const Fd& mine, Deadline deadline) = 0;
+  /// Collective, threads of one process only (internal otherwise): every rank gets a share of what
+  /// every rank gave, by rank. It stays while anyone holds a share, whatever becomes of its giver.
+  virtual std::vector<std::shared_ptr<void>> share(std::shared_ptr<void> mine,
+                                                   Deadline deadline) = 0;
   /// Bit r: rank r's process is gone. One system call, no allocation, any time after creation.
   virtual std::uint64_t gone() noexcept = 0;
 };

@@ -114,6 +114,9 @@ class ProcessPeers final : public Peers {
   std::vector<Fd> exchangeFds(const Fd& mine, Deadline deadline) override {
     return lockstep::exchangeFds(links_, rank_, exchanges_++, mine, deadline);
   }
+  std::vector<std::shared_ptr<void>> share(std::shared_ptr<void>, Deadline) override {
+    fail(ErrorCode::internal, "processes cannot share an object");
+  }
   std::uint64_t gone() noexcept override { return goneRanks(links_); }
 
  private:

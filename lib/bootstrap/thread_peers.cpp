@@ -2,7 +2,6 @@
 #include <atomic>
 #include <bit>
 #include <condition_variable>
-#include <cstring>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -17,6 +16,12 @@ namespace lockstep {
 
 namespace {
 
+/// What a rank gives to a round: bytes, or a share of an object.
+struct Contribution {
+  Bytes bytes;
+  std::shared_ptr<void> object;
+};
+
 class Board {
  public:
   explicit Board(int worldSize) : all_(allRanks(worldSize)), given_(std::size_t(worldSize)) {}
@@ -24,18 +29,21 @@ class Board {
   int worldSize() const { return static_cast<int>(given_.size()); }
   RankSet left() const noexcept { return left_; }
 
-  std::vector<Bytes> allGather(int rank, std::span<const std::byte> mine, Deadline deadline) {
+  /// Every rank's contribution, by rank.
+  std::vector<Contribution> exchange(int rank, Contribution mine, Deadline deadline) {
     std::unique_lock lock(mutex_);
     failIfBroken();
     const std::uint64_t round = round_;
-    given_[static_cast<std::size_t>(rank)].assign(mine.begin(), mine.end());
+    given_[static_cast<std::size_t>(rank)] = std::move(mine);
     have_ |= rankBit(rank);
     if (have_ == all_)
       publish();
     else
       waitForRound(lock, round, deadline);
-    // The next round cannot end before this rank has given to it: the result stays.
-    return *result_;
+    // The next round cannot end before this rank has given to it: the result stays until the last
+    // rank takes it away.
+    taken_ |= rankBit(rank);
+    return taken_ == all_ ? std::move(result_) : result_;
   }
 
   void leave(int rank) noexcept {
@@ -46,8 +54,8 @@ class Board {
 
  private:
   void publish() {
-    result_ = std::make_unique<std::vector<Bytes>>(given_);
-    have_ = 0;
+    result_ = std::exchange(given_, std::vector<Contribution>(given_.size()));
+    have_ = taken_ = 0;
     ++round_;
     changed_.notify_all();
   }
@@ -87,12 +95,13 @@ class Board {
   const RankSet all_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Bytes> given_;                    ///< by rank, in the round in progress
-  RankSet have_ = 0;                            ///< who has given
-  std::uint64_t round_ = 0;                     ///< rounds that are complete
-  std::unique_ptr<std::vector<Bytes>> result_;  ///< of the last one
-  RankSet givenUp_ = 0;                         ///< who was missing when a deadline passed
-  std::atomic<RankSet> left_{0};                ///< whose Peers is destroyed
+  std::vector<Contribution> given_;   ///< by rank, in the round in progress
+  RankSet have_ = 0;                  ///< who has given
+  std::uint64_t round_ = 0;           ///< rounds that are complete
+  std::vector<Contribution> result_;  ///< of the last one
+  RankSet taken_ = 0;                 ///< who has it
+  RankSet givenUp_ = 0;               ///< who was missing when a deadline passed
+  std::atomic<RankSet> left_{0};      ///< whose Peers is destroyed
 };
 
 class ThreadPeers final : public Peers {
@@ -109,31 +118,39 @@ class ThreadPeers final : public Peers {
     if (mine.size() > kMaxContribution)
       fail(ErrorCode::invalidArgument, "an all-gather takes at most {} bytes from a rank, not {}",
            kMaxContribution, mine.size());
-    return board_->allGather(rank_, mine, deadline);
+    std::vector<Bytes> all;
+    for (Contribution& one :
+         board_->exchange(rank_, {Bytes(mine.begin(), mine.end()), nullptr}, deadline))
+      all.push_back(std::move(one.bytes));
+    return all;
   }
 
   std::vector<Fd> exchangeFds(const Fd& mine, Deadline deadline) override {
-    const int number = mine.get();
-    const auto numbers = board_->allGather(rank_, std::as_bytes(std::span(&number, 1)), deadline);
-    std::vector<Fd> theirs(numbers.size());
-    int error = 0;
+    const auto all = share(std::make_shared<Fd>(mine ? duplicate(mine) : Fd()), deadline);
+    std::vector<Fd> theirs(all.size());
     for (std::size_t r = 0; r < theirs.size(); ++r) {
-      int their = -1;
-      std::memcpy(&their, numbers[r].data(), sizeof their);
-      if (static_cast<int>(r) == rank_ || their < 0) continue;
-      theirs[r] = Fd(::fcntl(their, F_DUPFD_CLOEXEC, 0));
-      if (!theirs[r]) error = errno;
+      const Fd& their = *static_cast<const Fd*>(all[r].get());
+      if (static_cast<int>(r) != rank_ && their) theirs[r] = duplicate(their);
     }
-    // Nobody may close its own before all others have theirs.
-    board_->allGather(rank_, {}, deadline);
-    errno = error;
-    if (error != 0) failErrno("cannot duplicate a descriptor");
     return theirs;
+  }
+
+  std::vector<std::shared_ptr<void>> share(std::shared_ptr<void> mine, Deadline deadline) override {
+    std::vector<std::shared_ptr<void>> all;
+    for (Contribution& one : board_->exchange(rank_, {{}, std::move(mine)}, deadline))
+      all.push_back(std::move(one.object));
+    return all;
   }
 
   std::uint64_t gone() noexcept override { return board_->left(); }
 
  private:
+  static Fd duplicate(const Fd& fd) {
+    Fd copy(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
+    if (!copy) failErrno("cannot duplicate a descriptor");
+    return copy;
+  }
+
   std::shared_ptr<Board> board_;
   int rank_;
 };

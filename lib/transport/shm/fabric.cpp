@@ -1,8 +1,5 @@
 #include "transport/shm/fabric.hpp"
 
-#include <cstring>
-#include <span>
-
 #include "base/fail.hpp"
 
 namespace lockstep::shm {
@@ -38,15 +35,9 @@ void Fabric::mapSegments(Peers& peers, const Fd& mine, Deadline deadline) {
 
 /// Threads: one mapping of each segment serves all, at one address, as a race detector wants it.
 void Fabric::shareSegments(Peers& peers, Deadline deadline) {
-  const auto* mine = &segments_[index(rank_)];
-  const auto all = peers.allGather(std::as_bytes(std::span(&mine, 1)), deadline);
-  for (int r = 0; r < worldSize_; ++r) {
-    if (r == rank_) continue;
-    std::shared_ptr<Mapping>* theirs = nullptr;
-    std::memcpy(&theirs, all[index(r)].data(), sizeof(void*));
-    segments_[index(r)] = *theirs;
-  }
-  peers.allGather({}, deadline);  // nobody's goes away before all have taken a share
+  const auto all = peers.share(segments_[index(rank_)], deadline);
+  for (int r = 0; r < worldSize_; ++r)
+    segments_[index(r)] = std::static_pointer_cast<Mapping>(all[index(r)]);
 }
 
 void Fabric::connectChannels() {

@@ -1,0 +1,35 @@
+// Peers that pass everything on to others: a test overrides what it wants to go wrong.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "bootstrap/peers.hpp"
+
+namespace lockstep::testing {
+
+class ForwardingPeers : public Peers {
+ public:
+  explicit ForwardingPeers(Peers& inner) : inner_(inner) {}
+
+  int rank() const override { return inner_.rank(); }
+  int worldSize() const override { return inner_.worldSize(); }
+  bool sameProcess() const override { return inner_.sameProcess(); }
+  pid_t pidOf(int rank) const override { return inner_.pidOf(rank); }
+  std::vector<std::vector<std::byte>> allGather(std::span<const std::byte> mine,
+                                                Deadline deadline) override {
+    return inner_.allGather(mine, deadline);
+  }
+  std::vector<Fd> exchangeFds(const Fd& mine, Deadline deadline) override {
+    return inner_.exchangeFds(mine, deadline);
+  }
+  std::vector<std::shared_ptr<void>> share(std::shared_ptr<void> mine, Deadline deadline) override {
+    return inner_.share(std::move(mine), deadline);
+  }
+  std::uint64_t gone() noexcept override { return inner_.gone(); }
+
+ private:
+  Peers& inner_;
+};
+
+}  // namespace lockstep::testing
