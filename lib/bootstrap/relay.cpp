@@ -44,6 +44,8 @@ struct Relay::Connection {
                                           : only(FrameType::gather, FrameType::giveUp));
   }
 
+  bool isStranger() const { return state == State::stranger && !dropped; }
+
   Fd socket;
   State state = State::stranger;
   Clock::time_point since = Clock::now();  ///< in this state
@@ -66,10 +68,11 @@ constexpr std::size_t kFirstConnection = 2;  // in the poll list
 
 }  // namespace
 
-Relay::Relay(Fd listener, const Token& token)
+Relay::Relay(Fd listener, const Token& token, Limits limits)
     : listener_(std::move(listener)),
       stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      token_(token) {
+      token_(token),
+      limits_(limits) {
   if (!stop_) failErrno("cannot create an event descriptor");
 }
 
@@ -107,7 +110,7 @@ void Relay::buildPollList(Clock::time_point now) {
   if (!connections_.empty()) busyAt_ = now;
   pollList_.clear();
   pollList_.push_back({stop_.get(), POLLIN, 0});
-  pollList_.push_back({now < acceptFrom_ ? -1 : listener_.get(), POLLIN, 0});
+  pollList_.push_back({now < acceptFrom() ? -1 : listener_.get(), POLLIN, 0});
   for (const auto& c : connections_)
     pollList_.push_back(
         {c->socket.get(), static_cast<short>(c->out.empty() ? POLLIN : POLLIN | POLLOUT), 0});
@@ -115,7 +118,7 @@ void Relay::buildPollList(Clock::time_point now) {
 
 int Relay::pollTimeout(Clock::time_point now) const {
   auto wake = Clock::time_point::max();
-  if (now < acceptFrom_) wake = acceptFrom_;
+  if (now < acceptFrom()) wake = acceptFrom();
   if (groupFormed_ && connections_.empty()) wake = std::min(wake, busyAt_ + kLinger);
   for (const auto& c : connections_)
     if (c->state == Connection::State::stranger || c->state == Connection::State::finished)
@@ -138,28 +141,37 @@ void Relay::serveOnce() {
   sweep();
 }
 
+std::size_t Relay::strangers() const {
+  return static_cast<std::size_t>(std::count_if(connections_.begin(), connections_.end(),
+                                                [](const auto& c) { return c->isStranger(); }));
+}
+
+Relay::Connection* Relay::oldestStranger() const {
+  // Connections are in the order in which they came.
+  const auto oldest = std::find_if(connections_.begin(), connections_.end(),
+                                   [](const auto& c) { return c->isStranger(); });
+  return oldest == connections_.end() ? nullptr : oldest->get();
+}
+
+/// When there is a place for one more stranger.
+Clock::time_point Relay::acceptFrom() const {
+  if (strangers() < limits_.strangers) return retryFrom_;
+  return std::max(retryFrom_, oldestStranger()->since + limits_.grace);
+}
+
 void Relay::accept() {
   Fd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!socket) {
     // Out of descriptors or memory, the listener stays readable: look again in a while.
     if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-      acceptFrom_ = Clock::now() + std::chrono::milliseconds(100);
+      retryFrom_ = Clock::now() + std::chrono::milliseconds(100);
     return;
   }
   const int on = 1;
   ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  makeRoomForStranger();
   connections_.push_back(std::make_unique<Connection>(std::move(socket)));
-}
-
-void Relay::makeRoomForStranger() {
-  std::size_t strangers = 0;
-  Connection* oldest = nullptr;
-  for (const auto& c : connections_) {
-    if (c->state != Connection::State::stranger || c->dropped) continue;
-    if (strangers++ == 0) oldest = c.get();  // connections are in the order in which they came
-  }
-  if (strangers >= kMaxStrangers) oldest->dropped = true;
+  // What has arrived has been read by now: the oldest has had its time and said nothing.
+  if (strangers() > limits_.strangers) oldestStranger()->dropped = true;
 }
 
 void Relay::read(Connection& from) try {

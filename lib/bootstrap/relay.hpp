@@ -24,8 +24,18 @@ namespace lockstep {
 /// waiting, every other member is told why.
 class Relay {
  public:
+  /// How it treats strangers: connections that have not said a valid Hello.
+  struct Limits {
+    /// One more, and the oldest is dropped, but only once its grace is over: until then newcomers
+    /// wait in the backlog.
+    std::size_t strangers = 256;
+    /// Enough for a rank to say its Hello on a busy machine.
+    Clock::duration grace = std::chrono::milliseconds(250);
+  };
+
   /// Serves those who know `token` at `listener`.
-  Relay(Fd listener, const Token& token);
+  Relay(Fd listener, const Token& token) : Relay(std::move(listener), token, Limits()) {}
+  Relay(Fd listener, const Token& token, Limits limits);
   ~Relay();
 
   /// Serves until stop(), or until kLinger after the last connection has closed, if a group had
@@ -39,8 +49,6 @@ class Relay {
   static constexpr std::chrono::seconds kLinger{60};
   /// Time to say a valid Hello, or to leave after having been turned away.
   static constexpr std::chrono::seconds kPatience{10};
-  /// Connections that have not said a valid Hello. One more, and the oldest is dropped.
-  static constexpr std::size_t kMaxStrangers = 256;
 
  private:
   struct Group;
@@ -51,8 +59,10 @@ class Relay {
   void buildPollList(Clock::time_point now);
   int pollTimeout(Clock::time_point now) const;
   bool isOver(Clock::time_point now) const;
+  Clock::time_point acceptFrom() const;
   void accept();
-  void makeRoomForStranger();
+  std::size_t strangers() const;
+  Connection* oldestStranger() const;
   void read(Connection& from);
   void handle(Connection& from, Frame frame);
   void expire(Clock::time_point now);
@@ -74,12 +84,13 @@ class Relay {
   Fd listener_;
   Fd stop_;
   Token token_;
+  Limits limits_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::array<std::deque<Connection*>, kMaxWorld> waiting_;  ///< by rank, first come first
   std::vector<pollfd> pollList_;                            ///< stop, listener, connections
   bool groupFormed_ = false;
-  Clock::time_point busyAt_ = Clock::now();      ///< when a connection was last open
-  Clock::time_point acceptFrom_ = Clock::now();  ///< later while out of descriptors
+  Clock::time_point busyAt_ = Clock::now();     ///< when a connection was last open
+  Clock::time_point retryFrom_ = Clock::now();  ///< later when accept(2) has failed
 };
 
 }  // namespace lockstep
