@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,14 +18,21 @@ template <class... Args>
   throw Error(code, fmt::format(text, std::forward<Args>(args)...));
 }
 
-/// For a system call that failed just now: appends errno's text.
+/// What errno says, and what to do where that is known.
+inline std::string explain(int error) {
+  if (error == EMFILE) return "this process has no file descriptor left; raise 'ulimit -n'";
+  if (error == ENFILE) return "this machine has no file descriptor left; raise fs.file-max";
+  return std::strerror(error);
+}
+
+/// For a system call that failed just now: appends why.
 template <class... Args>
 [[noreturn, gnu::cold, gnu::noinline]] void failErrno(fmt::format_string<Args...> text,
                                                       Args&&... args) {
   const int error = errno;
   throw Error(
       ErrorCode::system,
-      fmt::format("{}: {}", fmt::format(text, std::forward<Args>(args)...), std::strerror(error)));
+      fmt::format("{}: {}", fmt::format(text, std::forward<Args>(args)...), explain(error)));
 }
 
 }  // namespace lockstep

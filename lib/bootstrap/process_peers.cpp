@@ -14,6 +14,7 @@
 #include "base/fail.hpp"
 #include "bootstrap/meeting_connection.hpp"
 #include "bootstrap/peers.hpp"
+#include "bootstrap/socket.hpp"
 #include "bootstrap/unix_mesh.hpp"
 
 namespace lockstep {
@@ -42,7 +43,9 @@ std::string readText(const std::array<char, N>& from) {
 Introduction introduce(const MeshAddress& mesh) {
   Introduction self{};
   std::string bootId;
-  std::getline(std::ifstream("/proc/sys/kernel/random/boot_id"), bootId);
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  if (!file && outOfDescriptors(errno)) failErrno("cannot tell which host this is");
+  std::getline(file, bootId);
   copyText(self.bootId, bootId);
   ::gethostname(self.hostName.data(), self.hostName.size() - 1);
   struct stat status {};

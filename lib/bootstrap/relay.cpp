@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/eventfd.h>
@@ -55,6 +56,7 @@ struct Relay::Connection {
   int rank = -1;
   int worldSize = 0;
   std::shared_ptr<Group> group;
+  bool onSpare = false;  ///< there was no descriptor left for it
   bool dropped = false;  ///< to be closed by the next sweep
 };
 
@@ -66,11 +68,16 @@ std::shared_ptr<const Bytes> message(FrameType type, std::span<const std::byte> 
 
 constexpr std::size_t kFirstConnection = 2;  // in the poll list
 
+Fd duplicate(const Fd& fd) {
+  return Fd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
+}
+
 }  // namespace
 
 Relay::Relay(Fd listener, const Token& token, Limits limits)
     : listener_(std::move(listener)),
       stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      spare_(duplicate(stop_)),
       token_(token),
       limits_(limits) {
   if (!stop_) failErrno("cannot create an event descriptor");
@@ -129,15 +136,16 @@ int Relay::pollTimeout(Clock::time_point now) const {
 }
 
 void Relay::serveOnce() {
-  // Those in the list come first: accept() adds connections behind them.
   for (std::size_t i = kFirstConnection; i < pollList_.size(); ++i) {
     Connection& c = *connections_[i - kFirstConnection];
     const short events = pollList_[i].revents;
     if ((events & POLLOUT) != 0) flush(c);
     if ((events & ~POLLOUT) != 0 && !c.dropped) read(c);
   }
-  if (pollList_[1].revents != 0) accept();
   expire(Clock::now());
+  sweep();  // the descriptors of those who have left are for those who come
+  if (pollList_[1].revents == 0) return;
+  accept();
   sweep();
 }
 
@@ -159,8 +167,24 @@ Clock::time_point Relay::acceptFrom() const {
   return std::max(retryFrom_, oldestStranger()->since + limits_.grace);
 }
 
+Fd Relay::acceptNow() {
+  return Fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+}
+
 void Relay::accept() {
-  Fd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!spare_) spare_ = duplicate(stop_);
+  Fd socket = acceptNow();
+  const bool onSpare = !socket && outOfDescriptors(errno);
+  if (onSpare) {
+    // Strangers go first. If it is ranks that take them all, the next one is let in to hear so.
+    if (Connection* const oldest = oldestStranger()) {
+      retryFrom_ = oldest->since + limits_.grace;
+      oldest->dropped = retryFrom_ <= Clock::now();
+      return;
+    }
+    spare_.reset();
+    socket = acceptNow();
+  }
   if (!socket) {
     // Out of descriptors or memory, the listener stays readable: look again in a while.
     if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
@@ -170,6 +194,7 @@ void Relay::accept() {
   const int on = 1;
   ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   connections_.push_back(std::make_unique<Connection>(std::move(socket)));
+  connections_.back()->onSpare = onSpare;
   // What has arrived has been read by now: the oldest has had its time and said nothing.
   if (strangers() > limits_.strangers) oldestStranger()->dropped = true;
 }
@@ -235,13 +260,15 @@ void Relay::admit(Connection& joiner, const Hello& hello) {
     return;
   }
   if (hello.worldSize < 1 || hello.worldSize > kMaxWorld || hello.rank >= hello.worldSize)
-    return turnAway(joiner, ErrorCode::invalidArgument,
-                    fmt::format("there is no rank {} in a world of {}; ranks count from 0, and a "
-                                "world has 1 to {} of them",
-                                hello.rank, hello.worldSize, kMaxWorld));
+    return turnAway(joiner,
+                    {ErrorCode::invalidArgument, -1,
+                     fmt::format("there is no rank {} in a world of {}; ranks count from 0, and a "
+                                 "world has 1 to {} of them",
+                                 hello.rank, hello.worldSize, kMaxWorld)});
   joiner.rank = static_cast<int>(hello.rank);
   joiner.worldSize = static_cast<int>(hello.worldSize);
   if (!worldAgrees(joiner)) return;
+  if (mustHearOfShortage(joiner)) return tellOfShortage(joiner);
   joiner.become(Connection::State::waiting);
   waiting_[hello.rank].push_back(&joiner);
   formGroup(joiner.worldSize);
@@ -250,11 +277,12 @@ void Relay::admit(Connection& joiner, const Hello& hello) {
 bool Relay::worldAgrees(Connection& joiner) {
   for (const auto& queue : waiting_) {
     if (queue.empty() || queue.front()->worldSize == joiner.worldSize) continue;
-    turnAway(
-        joiner, ErrorCode::mismatch,
-        fmt::format("rank {} was started with a world size of {}, but rank {}, which waits at "
-                    "the same meeting point, with {}; give every rank the same",
-                    joiner.rank, joiner.worldSize, queue.front()->rank, queue.front()->worldSize));
+    turnAway(joiner,
+             {ErrorCode::mismatch, joiner.rank,
+              fmt::format(
+                  "rank {} was started with a world size of {}, but rank {}, which waits at "
+                  "the same meeting point, with {}; give every rank the same",
+                  joiner.rank, joiner.worldSize, queue.front()->rank, queue.front()->worldSize)});
     return false;
   }
   return true;
@@ -299,9 +327,35 @@ void Relay::abandonJoin(Connection& from) {
   }
 }
 
-void Relay::turnAway(Connection& joiner, ErrorCode code, std::string text) {
+void Relay::turnAway(Connection& joiner, const Failure& why) {
   joiner.become(Connection::State::finished);
-  send(joiner, message(FrameType::error, encodeFailure({code, joiner.rank, std::move(text)})));
+  send(joiner, message(FrameType::error, encodeFailure(why)));
+}
+
+/// Once one rank had no place, the others of its world wait in vain: those who are here, and those
+/// who come later. A rank that has heard and comes again is of another attempt.
+bool Relay::mustHearOfShortage(const Connection& joiner) {
+  if (Clock::now() - tooManySince_ >= kPatience || (tooMany_ & rankBit(joiner.rank)) == 0)
+    tooMany_ = 0;
+  return joiner.onSpare || tooMany_ != 0;
+}
+
+void Relay::tellOfShortage(Connection& joiner) {
+  if (tooMany_ == 0) {
+    tooMany_ = allRanks(joiner.worldSize);
+    tooManySince_ = Clock::now();
+  }
+  const Failure why{ErrorCode::system, -1,
+                    fmt::format("the meeting point cannot let all {} ranks in: its process has no "
+                                "file descriptor left; raise 'ulimit -n' there",
+                                joiner.worldSize)};
+  tooMany_ &= ~rankBit(joiner.rank);
+  turnAway(joiner, why);
+  for (auto& queue : waiting_)
+    for (Connection* const one : std::exchange(queue, {})) {
+      tooMany_ &= ~rankBit(one->rank);
+      turnAway(*one, why);
+    }
 }
 
 // ---- all-gather

@@ -63,6 +63,7 @@ class Relay {
   void accept();
   std::size_t strangers() const;
   Connection* oldestStranger() const;
+  Fd acceptNow();
   void read(Connection& from);
   void handle(Connection& from, Frame frame);
   void expire(Clock::time_point now);
@@ -72,7 +73,9 @@ class Relay {
   bool worldAgrees(Connection& joiner);
   void formGroup(int worldSize);
   void abandonJoin(Connection& from);
-  void turnAway(Connection& joiner, ErrorCode code, std::string text);
+  void turnAway(Connection& joiner, const Failure& why);
+  bool mustHearOfShortage(const Connection& joiner);
+  void tellOfShortage(Connection& joiner);
 
   void contribute(Connection& from, Bytes payload);
   void abandonGather(Connection& from);
@@ -83,12 +86,16 @@ class Relay {
 
   Fd listener_;
   Fd stop_;
+  Fd spare_;  ///< given up to let a rank in when there is no other descriptor, to tell it so
   Token token_;
   Limits limits_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::array<std::deque<Connection*>, kMaxWorld> waiting_;  ///< by rank, first come first
   std::vector<pollfd> pollList_;                            ///< stop, listener, connections
   bool groupFormed_ = false;
+  /// Ranks of a world that did not fit into this process's descriptors, and have yet to hear of it.
+  RankSet tooMany_ = 0;
+  Clock::time_point tooManySince_ = Clock::now();
   Clock::time_point busyAt_ = Clock::now();     ///< when a connection was last open
   Clock::time_point retryFrom_ = Clock::now();  ///< later when accept(2) has failed
 };

@@ -2,6 +2,7 @@
 // is disturbed by signals; every descriptor is close-on-exec and non-blocking.
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -41,6 +42,11 @@ Deadline sooner(Deadline a, Deadline b);
 
 /// Waits until poll(2) reports any of `events`, an error or a hang-up. False: the deadline passed.
 bool waitFor(const Fd& fd, short events, Deadline deadline);
+
+/// Of this process or of the machine: it may end, but not by trying again at once.
+constexpr bool outOfDescriptors(int error) {
+  return error == EMFILE || error == ENFILE;
+}
 
 /// How an exchange with a peer ended.
 enum class IoStatus { done, late, closed };

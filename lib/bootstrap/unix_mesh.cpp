@@ -80,7 +80,8 @@ Link makeLink(Fd socket) {
   if (pid <= 0) return link;  // it has no number in this pid namespace
   link.pid = pid;
   link.process = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  return link;
+  if (!link.process && outOfDescriptors(errno)) failErrno("cannot watch process {}", pid);
+  return link;  // without a pidfd where the kernel gives none
 }
 
 /// Waits in slices, so that `check` runs meanwhile. False: the deadline passed.
@@ -109,6 +110,12 @@ std::optional<MeshHello> takeHello(const Fd& socket, const MeshAddress& receiver
   return hello;
 }
 
+/// A door may be closed because some other rank has failed; the meeting point tells a moment later.
+void explainDoor(const std::function<void()>& check) {
+  for (const auto until = Deadline::in(kLook); !until.passed(); std::this_thread::sleep_for(1ms))
+    check();
+}
+
 Fd knock(int to, const MeshAddress& door, const std::function<void()>& check, Deadline deadline) {
   const UnixAddress address = abstractAddress(door.name);
   for (;;) {
@@ -117,12 +124,14 @@ Fd knock(int to, const MeshAddress& door, const std::function<void()>& check, De
                   address.size) == 0)
       return socket;
     const int error = errno;
-    check();                                // a rank that failed explains a closed door better
-    if (error != EAGAIN && error != EINTR)  // EAGAIN: the backlog is full
+    check();
+    if (error != EAGAIN && error != EINTR) {  // EAGAIN: the backlog is full
+      explainDoor(check);
       fail(ErrorCode::bootstrap,
            "cannot reach rank {} on this host: {}; has its process ended, or does it run in "
            "another network namespace (a container)?",
            to, std::strerror(error));
+    }
     if (deadline.passed()) fail(ErrorCode::timeout, "rank {} did not let this rank in", to);
     std::this_thread::sleep_for(1ms);
   }
@@ -133,6 +142,7 @@ std::optional<std::pair<int, Fd>> admitOne(const Fd& listener, const MeshAddress
                                            std::span<const MeshAddress> all, RankSet expected,
                                            Deadline deadline) {
   Fd socket(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!socket && outOfDescriptors(errno)) failErrno("cannot let {} in", describe(expected));
   // Abstract names are open to every user of the host. Others are not worth waiting for.
   if (!socket || credentialsOf(socket).uid != ::geteuid()) return std::nullopt;
   if (!waitFor(socket, POLLIN, sooner(deadline, Deadline::in(kHelloPatience)))) return std::nullopt;
@@ -267,11 +277,13 @@ std::vector<Link> MeshDoor::connect(int rank, std::span<const MeshAddress> all,
     if (!waitChecking(links[i].socket, POLLIN, check, deadline))
       fail(ErrorCode::timeout, "rank {} did not answer rank {}", to, rank);
     const auto answer = takeHello(links[i].socket, address_);
-    if (!answer || answer->from != i || !sameToken(answer->senderSecret, all[i].secret))
+    if (!answer || answer->from != i || !sameToken(answer->senderSecret, all[i].secret)) {
+      explainDoor(check);
       fail(ErrorCode::bootstrap, "rank {} did not let rank {} in: {}", to, rank,
            credentialsOf(links[i].socket).uid == ::geteuid()
                ? "has its process ended?"
                : "it belongs to another user; run all ranks as one");
+    }
   }
   listener_.reset();
   return links;
