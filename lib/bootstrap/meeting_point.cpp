@@ -64,8 +64,12 @@ class Registry {
   /// Never destroyed: the process may exit while others use it.
   static Registry& get() {
     static Registry* const registry = [] {
-      std::atexit([] { get().stopAll(); });
-      return new Registry;
+      made_ = new Registry;
+      // A fork waits until nobody is inside: the child could never enter, not even to exit.
+      ::pthread_atfork([] { made_->mutex_.lock(); }, [] { made_->mutex_.unlock(); },
+                       [] { made_->mutex_.unlock(); });
+      std::atexit([] { made_->stopAll(); });
+      return made_;
     }();
     return *registry;
   }
@@ -95,6 +99,7 @@ class Registry {
     return services_;
   }
 
+  static inline Registry* made_ = nullptr;
   std::mutex mutex_;
   pid_t owner_ = ::getpid();
   ServiceList services_;
