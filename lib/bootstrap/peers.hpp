@@ -5,10 +5,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <sys/types.h>
@@ -40,6 +42,16 @@ class Peers {
                                                    Deadline deadline) = 0;
   /// Bit r: rank r's process is gone. One system call, no allocation, any time after creation.
   virtual std::uint64_t gone() noexcept = 0;
+
+  /// `look` is called at least every 50 ms while this rank waits in a collective above. What it
+  /// throws ends the wait, and comes out of the collective.
+  void whileWaiting(std::function<void()> look) { look_ = std::move(look); }
+
+ protected:
+  const std::function<void()>& look() const { return look_; }
+
+ private:
+  std::function<void()> look_ = [] {};
 };
 
 /// Opens a meeting point in this process and returns the text that names it:

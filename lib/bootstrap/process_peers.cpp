@@ -112,10 +112,15 @@ class ProcessPeers final : public Peers {
 
   std::vector<Bytes> allGather(std::span<const std::byte> mine, Deadline deadline) override {
     return meeting_.allGather(
-        mine, [this] { return gone(); }, deadline);
+        mine,
+        [this] {
+          look()();
+          return gone();
+        },
+        deadline);
   }
   std::vector<Fd> exchangeFds(const Fd& mine, Deadline deadline) override {
-    return lockstep::exchangeFds(links_, rank_, exchanges_++, mine, deadline);
+    return lockstep::exchangeFds(links_, rank_, exchanges_++, mine, look(), deadline);
   }
   std::vector<std::shared_ptr<void>> share(std::shared_ptr<void>, Deadline) override {
     fail(ErrorCode::internal, "processes cannot share an object");

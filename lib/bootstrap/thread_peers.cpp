@@ -1,7 +1,9 @@
 // Peers that are threads of one process: a board that they write to and read from under a lock.
 #include <atomic>
 #include <bit>
+#include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -11,10 +13,16 @@
 #include "base/fail.hpp"
 #include "bootstrap/frame.hpp"
 #include "bootstrap/peers.hpp"
+#include "bootstrap/socket.hpp"
 
 namespace lockstep {
 
 namespace {
+
+using Look = std::function<void()>;
+
+/// How often a wait looks around.
+constexpr auto kLook = std::chrono::milliseconds(50);
 
 /// What a rank gives to a round: bytes, or a share of an object.
 struct Contribution {
@@ -30,7 +38,8 @@ class Board {
   RankSet left() const noexcept { return left_; }
 
   /// Every rank's contribution, by rank.
-  std::vector<Contribution> exchange(int rank, Contribution mine, Deadline deadline) {
+  std::vector<Contribution> exchange(int rank, Contribution mine, const Look& look,
+                                     Deadline deadline) {
     std::unique_lock lock(mutex_);
     failIfBroken();
     const std::uint64_t round = round_;
@@ -39,7 +48,7 @@ class Board {
     if (have_ == all_)
       publish();
     else
-      waitForRound(lock, round, deadline);
+      waitForRound(lock, round, look, deadline);
     // The next round cannot end before this rank has given to it: the result stays until the last
     // rank takes it away.
     taken_ |= rankBit(rank);
@@ -60,16 +69,13 @@ class Board {
     changed_.notify_all();
   }
 
-  void waitForRound(std::unique_lock<std::mutex>& lock, std::uint64_t round, Deadline deadline) {
+  void waitForRound(std::unique_lock<std::mutex>& lock, std::uint64_t round, const Look& look,
+                    Deadline deadline) {
     while (round_ == round) {
       failIfBroken();
-      // Not wait_until(): it hands a time point of "never" to a clock that cannot hold it.
-      const bool bounded = deadline.at() != Clock::time_point::max();
-      if (!bounded)
-        changed_.wait(lock);
-      else if (changed_.wait_until(lock, deadline.at()) == std::cv_status::timeout &&
-               round_ == round)
-        giveUp();
+      look();
+      changed_.wait_until(lock, sooner(deadline, Deadline::in(kLook)).at());
+      if (round_ == round && deadline.passed()) giveUp();
     }
   }
 
@@ -120,7 +126,7 @@ class ThreadPeers final : public Peers {
            kMaxContribution, mine.size());
     std::vector<Bytes> all;
     for (Contribution& one :
-         board_->exchange(rank_, {Bytes(mine.begin(), mine.end()), nullptr}, deadline))
+         board_->exchange(rank_, {Bytes(mine.begin(), mine.end()), nullptr}, look(), deadline))
       all.push_back(std::move(one.bytes));
     return all;
   }
@@ -137,7 +143,7 @@ class ThreadPeers final : public Peers {
 
   std::vector<std::shared_ptr<void>> share(std::shared_ptr<void> mine, Deadline deadline) override {
     std::vector<std::shared_ptr<void>> all;
-    for (Contribution& one : board_->exchange(rank_, {{}, std::move(mine)}, deadline))
+    for (Contribution& one : board_->exchange(rank_, {{}, std::move(mine)}, look(), deadline))
       all.push_back(std::move(one.object));
     return all;
   }

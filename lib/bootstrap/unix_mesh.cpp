@@ -290,7 +290,7 @@ std::vector<Link> MeshDoor::connect(int rank, std::span<const MeshAddress> all,
 }
 
 std::vector<Fd> exchangeFds(std::span<const Link> links, int rank, std::uint32_t sequence,
-                            const Fd& mine, Deadline deadline) {
+                            const Fd& mine, const std::function<void()>& check, Deadline deadline) {
   std::vector<Fd> theirs(links.size());
   const FdNote note{kMeshMagic, sequence, static_cast<std::uint32_t>(rank), mine ? 1u : 0u};
   RankSet unsent = allRanks(static_cast<int>(links.size())) & ~rankBit(rank);
@@ -315,7 +315,8 @@ std::vector<Fd> exchangeFds(std::span<const Link> links, int rank, std::uint32_t
     if (deadline.passed())
       fail(ErrorCode::timeout, "{} {} not taken part in an exchange of memory with rank {}",
            describe(unsent | unreceived), have(unsent | unreceived), rank);
-    waitForLinks(links, unsent, unreceived, inFlight, deadline);
+    check();
+    waitForLinks(links, unsent, unreceived, inFlight, sooner(deadline, Deadline::in(kLook)));
   }
 }
 

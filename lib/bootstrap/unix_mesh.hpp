@@ -49,10 +49,10 @@ class MeshDoor {
 };
 
 /// Sends `mine` over every link and returns what came over each, by rank. An empty descriptor
-/// arrives as an empty one. `sequence` counts the calls, and is compared. Throws timeout, peerDied,
-/// bootstrap, system.
+/// arrives as an empty one. `sequence` counts the calls, and is compared. `check` is called now and
+/// then while it waits, and may throw. Throws timeout, peerDied, bootstrap, system.
 std::vector<Fd> exchangeFds(std::span<const Link> links, int rank, std::uint32_t sequence,
-                            const Fd& mine, Deadline deadline);
+                            const Fd& mine, const std::function<void()>& check, Deadline deadline);
 
 /// Ranks whose end is closed or whose process has ended. A system call, no allocation.
 RankSet goneRanks(std::span<const Link> links) noexcept;
