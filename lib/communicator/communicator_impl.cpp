@@ -29,6 +29,8 @@ constexpr std::size_t kAskBytes = std::size_t{64} << 10;
 /// Looks of a rank at what it waits for before the wait proper (see drive).
 constexpr int kLooks = 256;
 
+constexpr const char* kAlloc = "alloc";
+
 constexpr std::size_t kMostBytes = std::numeric_limits<std::ptrdiff_t>::max();
 
 TuningTable loadTuning(const Options& options) {
@@ -277,27 +279,52 @@ Buffer CommunicatorImpl::alloc(std::size_t bytes) {
   checkUsable();
   if (bytes == 0 || bytes > std::numeric_limits<std::ptrdiff_t>::max() / 2)
     fail(ErrorCode::invalidArgument, "alloc: {} bytes", bytes);
-  Buffer buffer;
-  buffer.size_ = bytes;
-  if (isSealed(options_.mode) ||
-      peers_->sameProcess()) {  // private: plaintext stays; threads reach it anyway
-    auto memory = std::make_shared<Mapping>(Mapping::anonymous(bytes));
-    buffer.data_ = memory->data();
-    buffer.owner_ = std::move(memory);
-    return buffer;
-  }
-  std::shared_ptr<shm::Region> region;
+  const Deadline deadline = Deadline::in(options_.timeout);
+  peers_->whileWaiting([this] { watch_.checkFailed(kAlloc); });
   try {
-    region = regions_.add(*peers_, bytes, Deadline::in(options_.timeout));
+    // In sealed modes plaintext stays private; what is private to a thread, all threads reach.
+    return isSealed(options_.mode) || peers_->sameProcess() ? allocPrivate(bytes, deadline)
+                                                            : allocShared(bytes, deadline);
   } catch (const Error& error) {
     // All ranks saw different sizes, and nothing has happened. Anything else may have hit some
     // ranks only.
-    if (error.code() != ErrorCode::mismatch) poison(error.code(), error.rank());
+    if (error.code() == ErrorCode::mismatch) throw;
+    throwAllocFailed(error);
+  } catch (...) {
+    poison(ErrorCode::system, rank());  // no memory, most likely
     throw;
   }
+}
+
+Buffer CommunicatorImpl::allocPrivate(std::size_t bytes, Deadline deadline) {
+  shm::compareSizes(*peers_, bytes, deadline);
+  auto memory = std::make_shared<Mapping>(Mapping::anonymous(bytes));
+  Buffer buffer;
+  buffer.size_ = bytes;
+  buffer.data_ = memory->data();
+  buffer.owner_ = std::move(memory);
+  return buffer;
+}
+
+Buffer CommunicatorImpl::allocShared(std::size_t bytes, Deadline deadline) {
+  auto region = regions_.add(*peers_, bytes, deadline);
+  Buffer buffer;
+  buffer.size_ = bytes;
   buffer.data_ = region->mine();
   buffer.owner_ = std::move(region);
   return buffer;
+}
+
+/// If another rank has given up, that explains more than what it made of the exchange.
+void CommunicatorImpl::throwAllocFailed(const Error& error) {
+  try {
+    watch_.checkFailed(kAlloc);
+  } catch (const Error& why) {
+    poison(why.code(), why.rank());
+    throw;
+  }
+  poison(error.code(), error.rank());
+  throw Error(error.code(), error.rank(), kAlloc, fmt::format("{}: {}", kAlloc, error.what()));
 }
 
 // ---- telling ----

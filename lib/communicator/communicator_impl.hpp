@@ -79,6 +79,9 @@ class CommunicatorImpl {
   void execute(const Plans& plans);
   void drive();
   void poison(ErrorCode code, int blamed) noexcept;
+  Buffer allocPrivate(std::size_t bytes, Deadline deadline);
+  Buffer allocShared(std::size_t bytes, Deadline deadline);
+  [[noreturn]] void throwAllocFailed(const Error& error);
 
   Situation situation(Collective collective, std::size_t bytes, bool direct) const;
   const Remembered& remember(const Shape& shape);

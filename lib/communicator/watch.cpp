@@ -26,20 +26,51 @@ void Watch::checkAbort() {
     if (presenceOf(fabric_, r) == shm::Presence::failed) throwFailed(r);
 }
 
-void Watch::throwFailed(int rank) const {
-  checkCalls();  // if calls differ, that is what there is to say, whoever saw it first
+void Watch::checkFailed(std::string_view operation) const {
+  for (int r = 0; r < fabric_.worldSize(); ++r) {
+    if (presenceOf(fabric_, r) != shm::Presence::failed) continue;
+    const int first = firstToFail(r);
+    throw Error(ErrorCode::aborted, first, std::string(operation),
+                fmt::format("{}: rank {} gave up ({}); this communicator cannot go on", operation,
+                            first, whyFailed(first)));
+  }
+}
+
+/// A rank may have failed because another had: follows the blame as far as it leads.
+int Watch::firstToFail(int failed) const {
+  // Each rank once at most, whatever the words say: in sealed modes anyone may write them.
+  for (int hops = 1; hops < fabric_.worldSize(); ++hops) {
+    const shm::StatusLine& status = fabric_.of(failed).status;
+    const std::uint64_t code = status.errorCode.load(std::memory_order_relaxed);
+    const std::uint64_t blamed = status.blamedRank.load(std::memory_order_relaxed);
+    if (code != static_cast<std::uint64_t>(ErrorCode::aborted) || blamed == 0 ||
+        blamed > static_cast<std::uint64_t>(fabric_.worldSize()) ||
+        presenceOf(fabric_, static_cast<int>(blamed - 1)) != shm::Presence::failed)
+      break;
+    failed = static_cast<int>(blamed - 1);
+  }
+  return failed;
+}
+
+/// "timeout, it blames rank 3"
+std::string Watch::whyFailed(int rank) const {
   const shm::StatusLine& status = fabric_.of(rank).status;
   const std::uint64_t code = status.errorCode.load(std::memory_order_relaxed);
   const std::uint64_t blamed = status.blamedRank.load(std::memory_order_relaxed);
-  const std::uint64_t sequence = status.sequence.load(std::memory_order_relaxed);
   const auto known = code <= static_cast<std::uint64_t>(ErrorCode::internal);
-  const std::string why = known ? std::string(name(static_cast<ErrorCode>(code))) : "unknown error";
-  const std::string whom = blamed != 0 && blamed <= static_cast<std::uint64_t>(fabric_.worldSize())
-                               ? fmt::format(", it blames rank {}", blamed - 1)
-                               : "";
-  throw Error(ErrorCode::aborted, rank, shm::toString(*call_),
-              fmt::format("{}: rank {} gave up in call #{} ({}{}); this communicator cannot go on",
-                          shm::toString(*call_), rank, sequence, why, whom));
+  std::string why = known ? std::string(name(static_cast<ErrorCode>(code))) : "unknown error";
+  if (blamed != 0 && blamed <= static_cast<std::uint64_t>(fabric_.worldSize()))
+    why += fmt::format(", it blames rank {}", blamed - 1);
+  return why;
+}
+
+void Watch::throwFailed(int rank) const {
+  checkCalls();  // if calls differ, that is what there is to say, whoever saw it first
+  const int first = firstToFail(rank);
+  const std::uint64_t sequence = fabric_.of(first).status.sequence.load(std::memory_order_relaxed);
+  throw Error(ErrorCode::aborted, first, shm::toString(*call_),
+              fmt::format("{}: rank {} gave up in call #{} ({}); this communicator cannot go on",
+                          shm::toString(*call_), first, sequence, whyFailed(first)));
 }
 
 void Watch::checkAll(const shm::Awaited& awaited) {

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 
 #include "base/clock.hpp"
 #include "bootstrap/peers.hpp"
@@ -23,12 +25,16 @@ class Watch final : public host::Guard {
   }
   void checkAbort() override;
   void checkAll(const shm::Awaited& awaited) override;
+  /// Outside of calls, in `operation`: throws if a rank has failed or aborted. Any time.
+  void checkFailed(std::string_view operation) const;
 
  private:
   void checkCalls() const;
   void checkPresence(const shm::Awaited& awaited);
   int lateRank(int awaited) const;
   [[noreturn]] void throwTimeout(const shm::Awaited& awaited) const;
+  int firstToFail(int failed) const;
+  std::string whyFailed(int rank) const;
   [[noreturn]] void throwFailed(int rank) const;
 
   shm::Fabric& fabric_;

@@ -95,18 +95,20 @@ TEST(Arguments, NothingNeedsNoMemory) {
 }
 
 TEST(Arguments, AllocationsOfDifferentSizesAreNamedAndDoNoHarm) {
-  const auto outcomes =
-      runRanks(Kind::processes, 3, optionsOf(Mode::p2p), [](Communicator& communicator, int rank) {
-        requireError(ErrorCode::mismatch, "rank 2",
-                     [&] { communicator.alloc(rank == 2 ? 8192 : 4096); });
-        requireWorks(communicator);
-        const Buffer buffer = communicator.alloc(4096);
-        require(buffer.size() == 4096 && buffer.data() != nullptr, "no buffer");
-        for (std::size_t i = 0; i < buffer.size(); ++i)
-          require(static_cast<std::byte*>(buffer.data())[i] == std::byte{0}, "not zeroed");
-      });
-  // Rank 2 blames whom it compared itself with first.
-  EXPECT_TRUE(outcomes[0].ok && outcomes[1].ok && outcomes[2].ok) << describe(outcomes);
+  for (const Kind kind : {Kind::threads, Kind::sockets, Kind::processes})
+    for (const Mode mode : {Mode::p2p, Mode::cc}) {
+      const auto outcomes =
+          runRanks(kind, 3, optionsOf(mode), [](Communicator& communicator, int rank) {
+            requireError(ErrorCode::mismatch, "ranks 0 and 1 for 4096 bytes, rank 2 for 8192 bytes",
+                         [&] { communicator.alloc(rank == 2 ? 8192 : 4096); });
+            requireWorks(communicator);
+            const Buffer buffer = communicator.alloc(4096);
+            require(buffer.size() == 4096 && buffer.data() != nullptr, "no buffer");
+            for (std::size_t i = 0; i < buffer.size(); ++i)
+              require(static_cast<std::byte*>(buffer.data())[i] == std::byte{0}, "not zeroed");
+          });
+      EXPECT_EQ(failures(outcomes), "") << name(kind) << ", " << name(mode);
+    }
 }
 
 TEST(Arguments, ABufferMayOutliveItsCommunicator) {

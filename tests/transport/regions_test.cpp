@@ -96,6 +96,9 @@ TEST(Regions, DifferentSizesAreAMismatchOnEveryRank) {
       ADD_FAILURE() << "no error on rank " << peers.rank();
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::mismatch);
+      EXPECT_STREQ(error.what(),
+                   "alloc: the ranks asked for different sizes, rank 1 for 100 bytes, "
+                   "ranks 0 and 2 for 200 bytes; ask for the same");
     }
   });
 }

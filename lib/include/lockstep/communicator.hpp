@@ -120,8 +120,8 @@ class LOCKSTEP_API Communicator {
                  Reduction reduction = Reduction::sum);
   /// Returns after every rank has entered.
   void barrier();
-  /// Makes every rank's current and later calls fail with ErrorCode::aborted (an `alloc` under way
-  /// may last until its deadline). Any thread may call it.
+  /// Makes every rank's current and later calls fail with ErrorCode::aborted. Any thread may call
+  /// it.
   void abort() noexcept;
 
   /// `bytes` of zeroed memory that peers read in place. Collective: every rank asks for the same

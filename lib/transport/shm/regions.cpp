@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <span>
+#include <string>
 
 #include "base/fail.hpp"
+#include "bootstrap/rank_set.hpp"
 
 namespace lockstep::shm {
 
@@ -27,6 +30,22 @@ bool contains(std::span<const std::byte> bytes, std::uint64_t id) {
 
 }  // namespace
 
+void compareSizes(Peers& peers, std::size_t bytes, Deadline deadline) {
+  const auto said = peers.allGather(std::as_bytes(std::span(&bytes, 1)), deadline);
+  std::map<std::size_t, RankSet> ranksOf;
+  for (std::size_t r = 0; r < said.size(); ++r) {
+    std::size_t theirs = 0;
+    if (said[r].size() == sizeof theirs) std::memcpy(&theirs, said[r].data(), sizeof theirs);
+    ranksOf[theirs] |= rankBit(static_cast<int>(r));
+  }
+  if (ranksOf.size() == 1) return;
+  std::string text;
+  for (const auto& [size, ranks] : ranksOf)
+    text += fmt::format("{}{} for {} bytes", text.empty() ? "" : ", ", describe(ranks), size);
+  fail(ErrorCode::mismatch, "alloc: the ranks asked for different sizes, {}; ask for the same",
+       text);
+}
+
 void Regions::collect(Peers& peers, Deadline deadline) {
   std::vector<std::uint64_t> dropped;
   for (const auto& region : regions_)
@@ -41,15 +60,7 @@ void Regions::collect(Peers& peers, Deadline deadline) {
 
 std::shared_ptr<Region> Regions::add(Peers& peers, std::size_t bytes, Deadline deadline) {
   collect(peers, deadline);
-  const auto sizes = peers.allGather(std::as_bytes(std::span(&bytes, 1)), deadline);
-  for (std::size_t r = 0; r < sizes.size(); ++r) {
-    std::size_t theirs = 0;
-    if (sizes[r].size() == sizeof theirs) std::memcpy(&theirs, sizes[r].data(), sizeof theirs);
-    if (theirs != bytes)
-      fail(ErrorCode::mismatch,
-           "alloc: rank {} asked for {} bytes, rank {} for {}; ask for the same", r, theirs,
-           peers.rank(), bytes);
-  }
+  compareSizes(peers, bytes, deadline);
   // From here on ranks may fail one by one. The attempt uses the id up, so that it never names
   // different memory on different ranks; and a rank that fails ends its communicator, which the
   // others notice at their next call.

@@ -28,6 +28,10 @@ struct Region {
   std::byte* mine() const { return maps[static_cast<std::size_t>(rank)].data(); }
 };
 
+/// Collective: throws mismatch, on all ranks and with all sizes, unless every rank allocates as
+/// much.
+void compareSizes(Peers& peers, std::size_t bytes, Deadline deadline);
+
 class Regions {
  public:
   /// Collective. `bytes` of zeroed memory that all ranks can reach; the same size everywhere.
