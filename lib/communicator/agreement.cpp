@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -43,11 +44,16 @@ std::string lineAt(const std::string& text, std::size_t at) {
   return text.substr(begin, std::min(text.find('\n', begin), text.size()) - begin);
 }
 
+/// How long a rank that has the reason stays for those who are still reading it.
+constexpr auto kLinger = std::chrono::milliseconds(200);
+
 /// Before a rank throws what every rank should see: takes part in one more exchange, so that the
-/// others have got what was said before this one is gone, and the meeting point perhaps with it.
-void linger(Peers& peers, Deadline deadline) {
+/// others have got what was said before this one is gone, and the meeting point perhaps with it. It
+/// was sent to all of them already, so a moment is enough; and some may have found nothing wrong,
+/// and never come.
+void linger(Peers& peers) {
   try {
-    peers.allGather({}, deadline);
+    peers.allGather({}, Deadline::in(kLinger));
   } catch (const Error&) {
     // Whoever is gone already does not matter any more.
   }
@@ -65,7 +71,7 @@ void compare(Peers& peers, const Options& options, const TuningTable& tuning, co
     const auto [here, there] =
         std::mismatch(mine.begin(), mine.end(), theirs.begin(), theirs.end());
     const auto at = static_cast<std::size_t>(here - mine.begin());
-    linger(peers, deadline);  // every rank differs from some other, so all come here
+    linger(peers);  // every rank differs from some other, so all come here
     fail(ErrorCode::mismatch,
          "the ranks were created differently: rank {} has '{}', rank {} has '{}'", peers.rank(),
          lineAt(mine, at == 0 ? 0 : at - 1), r, lineAt(theirs, at == 0 ? 0 : at - 1));
@@ -146,7 +152,7 @@ cc::KeyRing keys(Peers& peers, const Options& options, std::shared_ptr<const cc:
       return peers.allGather(message, deadline);
     });
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::keyExchange) linger(peers, deadline);
+    if (error.code() == ErrorCode::keyExchange) linger(peers);
     throw;
   }
 }

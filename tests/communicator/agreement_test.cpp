@@ -1,10 +1,14 @@
 // Ranks that were created differently: every one of them hears what differs, and where.
+#include "communicator/agreement.hpp"
+
 #include <functional>
 #include <string>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/forwarding_peers.hpp"
 #include "support/world.hpp"
 
 namespace lockstep::testing {
@@ -81,6 +85,43 @@ TEST(Agreement, AnotherPreSharedKeyIsAFailedKeyExchange) {
       EXPECT_EQ(outcomes[2].code, ErrorCode::keyExchange) << describe(outcomes);
       EXPECT_THAT(outcomes[2].text, HasSubstr("key"));
     }
+}
+
+/// Changes what its rank hears from rank 1 in the last round of the key exchange.
+class TamperedPeers final : public ForwardingPeers {
+ public:
+  using ForwardingPeers::ForwardingPeers;
+  std::vector<std::vector<std::byte>> allGather(std::span<const std::byte> mine,
+                                                Deadline deadline) override {
+    constexpr int kLast = 4;  // the communicator's id, hellos, wrapped keys, confirmations
+    auto all = ForwardingPeers::allGather(mine, deadline);
+    if (++round_ == kLast) all[1].back() ^= std::byte{1};
+    return all;
+  }
+
+ private:
+  int round_ = 0;
+};
+
+/// After the last round only the victim knows. It must not wait for the others until its deadline.
+TEST(Agreement, ARankThatAloneRefusesTheKeysDoesNotWaitForTheOthers) {
+  auto ends = joinThreads(2);
+  const Options options = optionsOf(Mode::cc);
+  std::thread other([&] {
+    EXPECT_NO_THROW(
+        agreement::keys(*ends[1], options, cc::createAead(), Deadline::in(options.timeout)));
+  });
+  TamperedPeers tampered(*ends[0]);
+  const auto begin = Clock::now();
+  try {
+    agreement::keys(tampered, options, cc::createAead(), Deadline::in(options.timeout));
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::keyExchange);
+    EXPECT_THAT(error.what(), HasSubstr("rank 1 does not confirm"));
+  }
+  EXPECT_LT(Clock::now() - begin, options.timeout / 4);
+  other.join();
 }
 
 TEST(Agreement, ShortKeysAreRefused) {
