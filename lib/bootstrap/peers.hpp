@@ -29,6 +29,8 @@ class Peers {
   virtual bool sameProcess() const = 0;
   /// Process id of a rank as this process sees it, or -1 when it cannot (another pid namespace).
   virtual pid_t pidOf(int rank) const = 0;
+  /// A pidfd of that process, or -1 when there is none. It stays this object's.
+  virtual int pidfdOf(int rank) const = 0;
   /// Collective: every rank gets every rank's bytes, by rank. At most 1 MiB each. Nothing here is
   /// secret or authentic. Throws bootstrap or timeout, naming the ranks that are missing.
   virtual std::vector<std::vector<std::byte>> allGather(std::span<const std::byte> mine,

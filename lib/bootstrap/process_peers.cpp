@@ -109,6 +109,9 @@ class ProcessPeers final : public Peers {
   int worldSize() const override { return static_cast<int>(links_.size()); }
   bool sameProcess() const override { return false; }
   pid_t pidOf(int rank) const override { return links_[static_cast<std::size_t>(rank)].pid; }
+  int pidfdOf(int rank) const override {
+    return links_[static_cast<std::size_t>(rank)].process.get();
+  }
 
   std::vector<Bytes> allGather(std::span<const std::byte> mine, Deadline deadline) override {
     return meeting_.allGather(

@@ -119,6 +119,7 @@ class ThreadPeers final : public Peers {
   int worldSize() const override { return board_->worldSize(); }
   bool sameProcess() const override { return true; }
   pid_t pidOf(int) const override { return ::getpid(); }
+  int pidfdOf(int) const override { return -1; }
 
   std::vector<Bytes> allGather(std::span<const std::byte> mine, Deadline deadline) override {
     if (mine.size() > kMaxContribution)

@@ -16,6 +16,7 @@ class ForwardingPeers : public Peers {
   int worldSize() const override { return inner_.worldSize(); }
   bool sameProcess() const override { return inner_.sameProcess(); }
   pid_t pidOf(int rank) const override { return inner_.pidOf(rank); }
+  int pidfdOf(int rank) const override { return inner_.pidfdOf(rank); }
   std::vector<std::vector<std::byte>> allGather(std::span<const std::byte> mine,
                                                 Deadline deadline) override {
     return inner_.allGather(mine, deadline);

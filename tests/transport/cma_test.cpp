@@ -8,9 +8,11 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fd.hpp"
 #include <lockstep/error.hpp>
 
 namespace lockstep {
@@ -72,6 +74,39 @@ TEST(CrossMemoryAttach, ADeadProcessIsADeadPeer) {
     EXPECT_EQ(error.code(), ErrorCode::peerDied);
     EXPECT_EQ(error.rank(), 3);
   }
+}
+
+/// The number of a dead process has become another's, which has memory at the same place.
+TEST(CrossMemoryAttach, AnotherProcessWithTheSameNumberIsADeadPeer) {
+  int data = 5;
+  const Sleeper another;
+  int got = 0;
+  if (!cma::mayRead(another.pid(), addressOf(&data), &got, sizeof got))
+    GTEST_SKIP() << "this machine forbids process_vm_readv";
+  Sleeper dead;
+  const Fd ended(static_cast<int>(::syscall(SYS_pidfd_open, dead.pid(), 0)));
+  if (!ended) GTEST_SKIP() << "this kernel has no pidfd_open";
+  cma::read({dead.pid(), 3, ended.get()}, addressOf(&data), &got, sizeof got);  // it lives
+  cma::write({dead.pid(), 3, ended.get()}, addressOf(&data), &got, sizeof got);
+  dead.end();
+
+  const cma::Process process{another.pid(), 3, ended.get()};
+  const int seven = 7;
+  const auto expectDead = [&](const auto& copy) {
+    try {
+      copy();
+      ADD_FAILURE() << "took another process for the rank's";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::peerDied);
+      EXPECT_EQ(error.rank(), 3);
+      EXPECT_NE(std::string(error.what()).find("rank 3 has died"), std::string::npos);
+    }
+  };
+  expectDead([&] { cma::read(process, addressOf(&data), &got, sizeof got); });
+  expectDead([&] { cma::read(process, 16, &got, sizeof got); });
+  expectDead([&] { cma::write(process, addressOf(&data), &seven, sizeof seven); });
+  cma::read({another.pid(), 3}, addressOf(&data), &got, sizeof got);
+  EXPECT_EQ(got, 5) << "written to another process";
 }
 
 TEST(CrossMemoryAttach, MemoryThatIsNotThereIsToldAsTheRanksDeath) {

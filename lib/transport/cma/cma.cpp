@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include <poll.h>
 #include <sys/uio.h>
 
 #include "base/fail.hpp"
@@ -17,6 +18,18 @@ iovec part(void* base, std::size_t bytes) {
   return {.iov_base = base, .iov_len = bytes};
 }
 
+[[noreturn]] void throwDied(const Process& process) {
+  throw Error(ErrorCode::peerDied, process.rank, "",
+              fmt::format("the process of rank {} has died; the others must create a new "
+                          "communicator without it",
+                          process.rank));
+}
+
+void checkAlive(const Process& process) {
+  pollfd entry{process.pidfd, POLLIN, 0};  // poll(2) skips a negative descriptor
+  if (::poll(&entry, 1, 0) > 0) throwDied(process);
+}
+
 /// A call may move less than asked (it stops at 2 GiB, or at the first bad page).
 void moveAll(Call call, const char* verb, Process process, std::uint64_t address, std::byte* local,
              std::size_t bytes) {
@@ -27,11 +40,10 @@ void moveAll(Call call, const char* verb, Process process, std::uint64_t address
     const ssize_t moved = call(process.pid, &here, 1, &there, 1, 0);
     if (moved <= 0) {
       if (moved < 0 && errno == EINTR) continue;
-      if (moved < 0 && errno == ESRCH)
-        throw Error(ErrorCode::peerDied, process.rank, "",
-                    fmt::format("the process of rank {} has died; the others must create a new "
-                                "communicator without it",
-                                process.rank));
+      if (moved < 0 && errno == ESRCH) throwDied(process);
+      const int error = errno;
+      checkAlive(process);  // if its number is another's by now, that is not what to tell about
+      errno = error;
       // A dying process loses its memory before it is gone.
       if (moved < 0 && errno == EFAULT)
         throw Error(
@@ -54,9 +66,11 @@ void moveAll(Call call, const char* verb, Process process, std::uint64_t address
 
 void read(Process process, std::uint64_t address, void* local, std::size_t bytes) {
   moveAll(::process_vm_readv, "read", process, address, static_cast<std::byte*>(local), bytes);
+  checkAlive(process);  // or it may have been another's memory
 }
 
 void write(Process process, std::uint64_t address, const void* local, std::size_t bytes) {
+  checkAlive(process);  // or it may become another's memory
   // writev's iovec is not const, but it only reads.
   moveAll(::process_vm_writev, "write", process, address,
           static_cast<std::byte*>(const_cast<void*>(local)), bytes);  // NOLINT
