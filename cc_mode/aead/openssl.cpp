@@ -1,4 +1,5 @@
 // AES-256-GCM by OpenSSL: everywhere, and on every architecture.
+#include <algorithm>
 #include <cassert>
 
 #include <openssl/evp.h>
@@ -33,30 +34,52 @@ void require(bool done) {
          "OpenSSL refused AES-256-GCM; is its provider configuration (openssl.cnf) broken?");
 }
 
-/// The key schedule is made once; each record sets only the nonce. It lives in memory of OpenSSL,
-/// which zeroes it when it is freed.
+/// OpenSSL keeps a key schedule on its own heap, which is dumped and forked like any other. So the
+/// key rests here, and is expanded for each record (README.md says what that costs).
 class OpensslKey final : public ExpandedKey {
  public:
-  explicit OpensslKey(Context context) : context_(std::move(context)) {}
+  OpensslKey(Context context, std::span<const std::byte, kKeyBytes> key)
+      : context_(std::move(context)) {
+    std::copy(key.begin(), key.end(), key_->begin());
+  }
   EVP_CIPHER_CTX* context() const { return context_.get(); }
+  const unsigned char* bytes() const { return in(key_->data()); }
 
  private:
   Context context_;
+  Secret<std::array<std::byte, kKeyBytes>> key_;
 };
 
-EVP_CIPHER_CTX* contextOf(ExpandedKey& key) {
-  assert(dynamic_cast<OpensslKey*>(&key) != nullptr && "a key expanded by another Aead");
-  return static_cast<OpensslKey&>(key).context();
-}
+/// One record: puts its key into the context, and a key of zeros in its place at the end. OpenSSL
+/// clears the powers of H and the key stream along with that.
+class Record {
+ public:
+  Record(ExpandedKey& key, Direction direction, const Nonce& nonce, ConstPrivateBytes aad) {
+    assert(dynamic_cast<OpensslKey*>(&key) != nullptr && "a key expanded by another Aead");
+    const auto& ours = static_cast<const OpensslKey&>(key);
+    context_ = ours.context();
+    require(
+        EVP_CipherInit_ex2(context_, nullptr, ours.bytes(), in(nonce.data()), direction, nullptr));
+    int n = 0;
+    if (aad.size() > 0 &&
+        !EVP_CipherUpdate(context_, nullptr, &n, in(aad.data()), static_cast<int>(aad.size()))) {
+      forget();
+      require(false);
+    }
+  }
+  ~Record() { forget(); }
+  Record(const Record&) = delete;
+  Record& operator=(const Record&) = delete;
 
-/// Begins a record: direction, nonce, additional data.
-void begin(EVP_CIPHER_CTX* context, Direction direction, const Nonce& nonce,
-           ConstPrivateBytes aad) {
-  require(EVP_CipherInit_ex2(context, nullptr, nullptr, in(nonce.data()), direction, nullptr));
-  int n = 0;
-  if (aad.size() > 0)
-    require(EVP_CipherUpdate(context, nullptr, &n, in(aad.data()), static_cast<int>(aad.size())));
-}
+  EVP_CIPHER_CTX* context() const { return context_; }
+
+ private:
+  void forget() const {
+    static constexpr unsigned char kZeros[kKeyBytes] = {};
+    EVP_CipherInit_ex2(context_, nullptr, kZeros, nullptr, encrypt, nullptr);
+  }
+  EVP_CIPHER_CTX* context_;
+};
 
 void transform(EVP_CIPHER_CTX* context, ConstPrivateBytes from, PrivateBytes to) {
   int n = 0;
@@ -80,30 +103,29 @@ class Openssl final : public Aead {
 
   std::unique_ptr<ExpandedKey> expand(std::span<const std::byte, kKeyBytes> key) const override {
     Context context(EVP_CIPHER_CTX_new());
-    require(context != nullptr && EVP_CipherInit_ex2(context.get(), cipher_.get(), in(key.data()),
-                                                     nullptr, encrypt, nullptr));
-    return std::make_unique<OpensslKey>(std::move(context));
+    require(context != nullptr &&
+            EVP_CipherInit_ex2(context.get(), cipher_.get(), nullptr, nullptr, encrypt, nullptr));
+    return std::make_unique<OpensslKey>(std::move(context), key);
   }
 
   void seal(ExpandedKey& key, const Nonce& nonce, ConstPrivateBytes aad, ConstPrivateBytes plain,
             PrivateBytes cipher, Tag& tag) const override {
     checkSizes(aad, plain, cipher);
-    EVP_CIPHER_CTX* context = contextOf(key);
-    begin(context, encrypt, nonce, aad);
-    transform(context, plain, cipher);
-    require(end(context) &&
-            EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kTagBytes, tag.data()));
+    const Record record(key, encrypt, nonce, aad);
+    transform(record.context(), plain, cipher);
+    require(end(record.context()) &&
+            EVP_CIPHER_CTX_ctrl(record.context(), EVP_CTRL_AEAD_GET_TAG, kTagBytes, tag.data()));
   }
 
   bool open(ExpandedKey& key, const Nonce& nonce, ConstPrivateBytes aad, ConstPrivateBytes cipher,
             const Tag& tag, PrivateBytes plain) const override {
     checkSizes(aad, cipher, plain);
-    EVP_CIPHER_CTX* context = contextOf(key);
-    begin(context, decrypt, nonce, aad);
-    transform(context, cipher, plain);
+    const Record record(key, decrypt, nonce, aad);
+    transform(record.context(), cipher, plain);
     Tag expected = tag;  // OpenSSL takes it through a pointer to non-const
-    require(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, kTagBytes, expected.data()));
-    const bool genuine = end(context);  // compares in constant time
+    require(
+        EVP_CIPHER_CTX_ctrl(record.context(), EVP_CTRL_AEAD_SET_TAG, kTagBytes, expected.data()));
+    const bool genuine = end(record.context());  // compares in constant time
     if (!genuine && plain.size() > 0) wipe(plain.data(), plain.size());
     return genuine;
   }
