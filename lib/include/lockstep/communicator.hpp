@@ -20,8 +20,10 @@ namespace lockstep {
 /// authenticate the ranks by `Options::psk`, not by this.
 class LOCKSTEP_API UniqueId {
  public:
-  /// Opens the meeting point in this process (a thread serves it until every communicator created
-  /// with it is gone). `address`: the interface to listen on, empty for loopback.
+  /// Opens the meeting point in this process: a thread serves it until a minute after the last
+  /// communicator created with it is gone, or until the process ends. `address`: of the interface
+  /// to listen on, or its name; empty for loopback. Throws invalidArgument when it is none of this
+  /// machine's, system when there is no descriptor or thread to be had.
   static UniqueId create(std::string_view address = {});
   /// Reads what `text()` printed. Throws invalidArgument on anything else.
   static UniqueId parse(std::string_view text);
@@ -51,7 +53,7 @@ struct Options {
   std::string protocol;
   /// Forces an AEAD ("ipsec-mb", "openssl") or, empty, takes the fastest.
   std::string cipher;
-  /// JSON tuning table; empty: the built-in one.
+  /// Path of a tuning table in JSON (lib/communicator/README.md); empty: the built-in one.
   std::string tuningFile;
   /// Allows ordinary buffers to be read by process_vm_readv. Used only where every rank may; never
   /// sealed.
@@ -67,7 +69,7 @@ struct Plan {
   int depth = 1;              ///< tiles in flight
 };
 
-/// What this rank has done since the communicator was created. Bytes.
+/// What this rank has done since the communicator was created. Bytes, but for `records`.
 struct Counters {
   std::uint64_t moved = 0;    ///< written to memory that other ranks read, or read from theirs
   std::uint64_t sealed = 0;   ///< plaintext bytes encrypted
@@ -77,12 +79,14 @@ struct Counters {
 
 class CommunicatorImpl;
 
-/// Memory that the peers of a communicator can read in place (in sealed modes: private memory).
-/// Gives it back when destroyed; the communicator's state outlives it.
+/// Memory that the peers of a communicator can read in place (in sealed modes, and where ranks are
+/// threads: private memory). Gives it back when destroyed. It may outlive its communicator.
 class LOCKSTEP_API Buffer {
  public:
   Buffer() = default;
+  /// At the start of a page; nullptr for a default-constructed Buffer.
   void* data() const noexcept { return data_; }
+  /// Bytes, as asked for.
   std::size_t size() const noexcept { return size_; }
 
  private:
@@ -94,28 +98,42 @@ class LOCKSTEP_API Buffer {
 
 /// One rank's membership. Calls of one communicator come from one thread at a time, and every rank
 /// makes the same calls in the same order. Different communicators are independent.
+///
+/// Every call finishes or throws Error: no wait is longer than Options::timeout. After
+/// invalidArgument from a check of arguments, and after mismatch from alloc, the communicator lives
+/// on; after anything else it has failed: its later calls, and those of the other ranks, throw
+/// aborted. Errors of collectives, besides those that a call names: mismatch (ranks made different
+/// calls), timeout, aborted (another rank failed or aborted), peerDied, integrity (sealed modes),
+/// system, and invalidArgument in a forked child.
 class LOCKSTEP_API Communicator {
  public:
-  /// Joins `worldSize` ranks (1 to 64), each calling with its own `rank`. Blocks until all have
-  /// come.
+  /// Joins `worldSize` ranks (1 to 64), each calling with its own `rank` (from 0). Blocks until all
+  /// have come. Throws invalidArgument (impossible rank, world or options), timeout (names the
+  /// ranks that have not come), mismatch (options differ: names them), bootstrap (nobody serves the
+  /// meeting point), unsupported (ranks of several hosts or users; no such cipher here),
+  /// keyExchange (sealed modes), peerDied, system.
   static Communicator create(const UniqueId& id, int rank, int worldSize,
                              const Options& options = {});
   /// All ranks in this process, element r for the thread that plays rank r. One trust domain:
-  /// sealed modes run their full cost, but keep nothing from anyone.
+  /// sealed modes run their full cost, but keep nothing from anyone. Throws as create does.
   static std::vector<Communicator> createInProcess(int worldSize, const Options& options = {});
 
   Communicator(Communicator&&) noexcept;
   Communicator& operator=(Communicator&&) noexcept;
   ~Communicator();
 
+  /// 0 to worldSize() - 1.
   int rank() const noexcept;
   int worldSize() const noexcept;
+  /// As in force: with the environment's settings, and without the key.
   const Options& options() const noexcept;
 
   /// out[i] = reduction over all ranks of in[i], i < count. `in == out` is in place; other overlap
   /// is an error. `count` elements of `type` in each. Returns when `out` is complete and `in` may
   /// be written. In sealed modes both must be private memory, not a Buffer of a communicator in the
-  /// clear: others could change it while it is being encrypted.
+  /// clear: others could change it while it is being encrypted. Throws invalidArgument for a null
+  /// pointer (unless count is 0), overlap, or a count that no memory holds. When it throws, `out`
+  /// is undefined.
   void allReduce(const void* in, void* out, std::size_t count, DataType type,
                  Reduction reduction = Reduction::sum);
   /// Returns after every rank has entered.
@@ -124,16 +142,18 @@ class LOCKSTEP_API Communicator {
   /// it.
   void abort() noexcept;
 
-  /// `bytes` of zeroed memory that peers read in place. Collective: every rank asks for the same
-  /// size.
+  /// `bytes` (1 to half of the address space) of zeroed memory that peers read in place.
+  /// Collective: every rank asks for the same size, or all throw mismatch, which names the sizes.
   Buffer alloc(std::size_t bytes);
 
-  /// What allReduce would run for these arguments.
+  /// What allReduce of `count` elements would run; `registered`: all ranks' buffers are Buffers of
+  /// this communicator. Not collective. Throws invalidArgument if Options force what there is not.
   Plan planAllReduce(std::size_t count, DataType type, bool registered) const;
+  /// Not while a call is under way in another thread.
   Counters counters() const noexcept;
   /// The AEAD in use ("ipsec-mb AES-256-GCM"), or "none".
   std::string cipher() const;
-  /// How keys came about ("pre-shared key", "unauthenticated (insecure)"), or "none".
+  /// How keys came about ("X25519 and pre-shared key", "unauthenticated (insecure)"), or "none".
   std::string keySource() const;
   /// How ordinary buffers are reached ("process_vm_readv", "slots", "same process").
   std::string ordinaryPath() const;
@@ -146,8 +166,12 @@ class LOCKSTEP_API Communicator {
 
 /// One line of the table of LOCKSTEP_* environment variables.
 struct Setting {
-  std::string_view name, type, fallback, meaning;
+  std::string_view name;      ///< "LOCKSTEP_TIMEOUT_MS"
+  std::string_view type;      ///< "milliseconds"
+  std::string_view fallback;  ///< what holds when it is not set; may be empty
+  std::string_view meaning;
 };
+/// All of them. What the caller sets in Options wins.
 LOCKSTEP_API std::span<const Setting> settings();
 
 /// "0.1.0"

@@ -10,10 +10,11 @@
 
 namespace lockstep {
 
+/// What went wrong. "Poisoned": the communicator has failed, on all ranks; make a new one.
 enum class ErrorCode : std::uint8_t {
   invalidArgument,  ///< the caller's arguments; nothing was sent, the communicator lives on
-  mismatch,         ///< ranks called different things; the communicator is poisoned
-  timeout,          ///< a deadline passed; the communicator is poisoned
+  mismatch,         ///< ranks called different things; poisoned, but for an alloc
+  timeout,          ///< a deadline passed; poisoned
   aborted,          ///< this or another rank called abort, or failed; poisoned
   peerDied,         ///< a rank's process is gone; poisoned
   integrity,        ///< a record did not verify: tampering or corruption; poisoned
@@ -24,6 +25,7 @@ enum class ErrorCode : std::uint8_t {
   internal,         ///< a bug of Lockstep
 };
 
+/// "peer died"
 constexpr std::string_view name(ErrorCode c) {
   constexpr std::string_view names[] = {
       "invalid argument", "mismatch",  "timeout",     "aborted", "peer died", "integrity",

@@ -31,9 +31,11 @@ inline constexpr std::size_t kModes = 4;
 enum class Collective : std::uint8_t { allReduce, barrier };
 inline constexpr std::size_t kCollectives = 2;
 
+/// Payload is encrypted wherever it leaves a rank's memory.
 constexpr bool isSealed(Mode m) {
   return m == Mode::cc || m == Mode::ccMulticast;
 }
+/// A message is written (or sealed) once for all its readers.
 constexpr bool isMulticast(Mode m) {
   return m == Mode::multicast || m == Mode::ccMulticast;
 }
@@ -66,6 +68,7 @@ constexpr std::optional<Enum> parseName(const std::array<std::string_view, N>& n
 }
 }  // namespace detail
 
+/// Names as ccbench and error texts have them: "bf16", "sum", "cc-multicast", "allreduce".
 constexpr std::string_view name(DataType t) {
   return detail::kDataTypeNames[static_cast<std::size_t>(t)];
 }
@@ -79,6 +82,7 @@ constexpr std::string_view name(Collective c) {
   return detail::kCollectiveNames[static_cast<std::size_t>(c)];
 }
 
+/// The value with that name, exactly as name() spells it; nothing for any other text.
 constexpr std::optional<DataType> parseDataType(std::string_view s) {
   return detail::parseName<DataType>(detail::kDataTypeNames, s);
 }
