@@ -81,8 +81,15 @@ CommunicatorImpl::~CommunicatorImpl() {
 }
 
 host::Surroundings CommunicatorImpl::surroundings() {
-  host::Surroundings s{.fabric = fabric_, .regions = regions_, .doorbell = doorbell_, .pids = {}};
-  for (int r = 0; r < worldSize(); ++r) s.pids.push_back(peers_->pidOf(r));
+  host::Surroundings s{.fabric = fabric_,
+                       .regions = regions_,
+                       .doorbell = doorbell_,
+                       .pids = {},
+                       .pidfds = {}};
+  for (int r = 0; r < worldSize(); ++r) {
+    s.pids.push_back(peers_->pidOf(r));
+    s.pidfds.push_back(peers_->pidfdOf(r));
+  }
   s.sameProcess = peers_->sameProcess();
   s.streamingBytes = agreement::streamingBytes(worldSize());
   s.aead = aead_.get();

@@ -38,6 +38,7 @@ TEST(Nonces, ACallOfMoreRecordsThanCanBeCountedIsRefused) {
                    .regions = regions,
                    .doorbell = doorbell,
                    .pids = {},
+                   .pidfds = {},
                    .sameProcess = true,
                    .streamingBytes = 1 << 20,
                    .aead = &keys.aead()});

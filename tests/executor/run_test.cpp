@@ -26,6 +26,7 @@ struct Rank {
             .regions = regions,
             .doorbell = doorbell,
             .pids = {},
+            .pidfds = {},
             .sameProcess = true,
             .streamingBytes = 1 << 20,
             .aead = nullptr};

@@ -24,6 +24,7 @@ struct Surroundings {
   shm::Regions& regions;
   Doorbell& doorbell;
   std::vector<pid_t> pids;         ///< by rank, for process_vm_readv
+  std::vector<int> pidfds;         ///< of the same, or -1
   bool sameProcess = false;        ///< ranks are threads: addresses mean the same everywhere
   std::size_t streamingBytes = 0;  ///< messages this large are written past the cache
   /// As streamingBytes, for slots, which another core reads next. Between Zen 4 cores without a

@@ -20,6 +20,8 @@ constexpr std::size_t kResult = kMaxTerms, kMessage = kMaxTerms + 1;
 
 // Cross-memory attach goes through pieces of this size, so that what was copied in is still in the
 // L2 cache when it is reduced.
+// Less is done within microseconds of the peer's last word, in which no process dies and has its
+// number come around: only larger operations ask, for each block, whether it is still the same.
 constexpr std::size_t kBlockBytes = std::size_t{512} << 10;
 
 }  // namespace
@@ -261,7 +263,8 @@ void Run::moveInBlocks(Context& c, const PlanOp& op, std::size_t bytes) {
     return (term.buffer == BufferName::in ? view.inAt : view.outAt).offset + begins(c, term);
   };
   const auto process = [&](const Term& term) {
-    return cma::Process{env_.pids[static_cast<std::size_t>(term.rank)], term.rank};
+    const auto r = static_cast<std::size_t>(term.rank);
+    return cma::Process{env_.pids[r], term.rank, bytes > kBlockBytes ? env_.pidfds[r] : -1};
   };
   counters_.moved += bytes * remoteTerms(op);
   for (std::size_t at = 0; at < bytes; at += kBlockBytes) {
