@@ -9,6 +9,7 @@
 namespace lockstep {
 
 void wipe(void* data, std::size_t bytes) noexcept {
+  if (bytes == 0) return;  // `data` may be null then
   std::memset(data, 0, bytes);
   asm volatile("" : : "r"(data) : "memory");  // the zeroes count as read
 }

@@ -39,6 +39,10 @@ TEST(Secret, WipeOverwritesAll) {
   EXPECT_TRUE(std::all_of(bytes.begin() + 1, bytes.end() - 1, [](int b) { return b == 0; }));
 }
 
+TEST(Secret, NothingIsWipedOfNothing) {
+  wipe(nullptr, 0);  // an empty key; UndefinedBehaviorSanitizer minds a null memset
+}
+
 TEST(Secret, BeginsAsItsTypeSays) {
   EXPECT_EQ(*Secret<Words>(), Words{});
 }
