@@ -124,8 +124,8 @@ TEST(OpenMeetingPoint, LetsAForkedChildExit) {
 // Nor may it wait for a thread of its parent that was just opening one. In a process of its own:
 // the meeting points stay until it ends.
 TEST(OpenMeetingPoint, LetsAChildExitThatWasForkedMeanwhile) {
-#ifdef __SANITIZE_THREAD__
-  GTEST_SKIP() << "ThreadSanitizer's own locks do not survive such a fork";
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's own locks do not survive such a fork";
 #endif
   const auto outcomes = test::runProcesses(1, [](int) -> std::string {
     std::atomic<bool> stop{false};

@@ -49,9 +49,10 @@ struct Pipe {
 };
 
 /// Holds children back until all are forked: the meeting point's thread is idle until then. (A fork
-/// that catches a busy thread may copy a locked lock of ThreadSanitizer's allocator.)
+/// that catches a busy thread may copy a locked lock of a sanitizer's allocator.)
 class Gate {
  public:
+  Gate() { std::this_thread::sleep_for(10ms); }  // that thread may have just been started
   void open() { pipe_.in.reset(); }
   void wait() {
     open();  // this process's copy
