@@ -373,7 +373,7 @@ void Relay::contribute(Connection& from, Bytes payload) {
   const Message result = message(FrameType::result, encodeResult(group.given));
   group.have = 0;
   for (Bytes& bytes : group.given) bytes = {};
-  for (Connection* const member : group.members) send(*member, result);
+  tell(group, result);
 }
 
 void Relay::abandonGather(Connection& from) {
@@ -401,8 +401,13 @@ void Relay::leave(Connection& from) {
 
 void Relay::failGroup(Group& group, const Message& why) {
   group.failed = true;
-  for (Connection* const member : group.members)
-    if (member != nullptr) send(*member, why);
+  tell(group, why);
+}
+
+/// Rank 0 last: it often is the process that this runs in, and may end as soon as it has heard.
+void Relay::tell(const Group& group, const Message& message) {
+  for (auto member = group.members.rbegin(); member != group.members.rend(); ++member)
+    if (*member != nullptr) send(**member, message);
 }
 
 void Relay::send(Connection& to, Message message) {

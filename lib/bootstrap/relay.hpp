@@ -81,6 +81,7 @@ class Relay {
   void abandonGather(Connection& from);
   void leave(Connection& from);
   static void failGroup(Group& group, const Message& why);
+  static void tell(const Group& group, const Message& message);
   static void send(Connection& to, Message message);
   static void flush(Connection& to);
 
