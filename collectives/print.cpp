@@ -130,6 +130,8 @@ std::string toString(const Schedule& schedule, int rank) {
                                  schedule.name, schedule.shape.worldSize, schedule.chunks,
                                  schedule.shape.inPlace ? "in place" : "out of place",
                                  schedule.shape.multicast ? "multicast" : "unicast");
+  if (contractOf(schedule.collective).rooted)
+    fmt::format_to(std::back_inserter(text), ", root {}", schedule.shape.root);
   if (schedule.scratchChunks > 0)
     fmt::format_to(std::back_inserter(text), ", scratch {}", schedule.scratchChunks);
   if (schedule.exposes) text += ", exposed";

@@ -20,6 +20,9 @@ Schedule generate(const Algorithm& algorithm, const Shape& shape) {
   if (shape.worldSize < 1 || shape.worldSize > kMaxWorld)
     fail(ErrorCode::invalidArgument, "{} {}: world size {} is not in 1..{}",
          lockstep::name(algorithm.collective), algorithm.name, shape.worldSize, kMaxWorld);
+  if (shape.root < 0 || shape.root >= shape.worldSize)
+    fail(ErrorCode::invalidArgument, "{} {}: root {} is not in a world of {}",
+         lockstep::name(algorithm.collective), algorithm.name, shape.root, shape.worldSize);
   Schedule schedule = algorithm.describe(shape);
   schedule.programs.reserve(static_cast<std::size_t>(shape.worldSize));
   for (int rank = 0; rank < shape.worldSize; ++rank)

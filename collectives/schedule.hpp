@@ -25,7 +25,10 @@ inline constexpr int kEveryone = -1;  ///< Channel::reader of a channel that all
 
 enum class BufferName : std::uint8_t { in, out, scratch };
 
-/// `chunks` consecutive chunks of the tile, from `chunk` on.
+/// `chunks` consecutive chunks of a buffer, from `chunk` on. A tile takes the same part of every
+/// block (see Contract) and cuts it into Schedule::chunks: chunk c of block b has number
+/// b * Schedule::chunks + c. A range lies within one block; where a block is one chunk, messages
+/// and scratch may have several.
 struct Range {
   std::uint32_t chunk = 0;
   std::uint32_t chunks = 1;
@@ -91,7 +94,8 @@ struct Shape {
   int worldSize = 1;
   bool inPlace = false;
   bool multicast =
-      false;  ///< a sender may write once for all (channels to everyone; results read in place)
+      false;     ///< a sender may write once for all (channels to everyone; results read in place)
+  int root = 0;  ///< of collectives that have one
 };
 
 /// A whole schedule, materialised for all ranks.
@@ -99,7 +103,7 @@ struct Schedule {
   std::string name;  ///< "ring"
   Collective collective = Collective::allReduce;
   Shape shape;
-  std::uint32_t chunks = 1;         ///< a tile of `in` and of `out` is cut into so many
+  std::uint32_t chunks = 1;         ///< a tile's part of a block is cut into so many
   std::uint32_t scratchChunks = 0;  ///< scratch of a rank, in chunks, per tile in flight
   bool exposes = false;             ///< uses exposure edges: one tile is the whole message
   std::vector<Program> programs;    ///< by rank
@@ -146,6 +150,20 @@ inline Op forward(std::vector<Operand> dst, Operand src) {
 inline Op sync(OpKind kind) {
   return {.kind = kind, .finish = false, .dst = {}, .src = {}};
 }
+
+// ---- what buffers there are ----
+
+/// Blocks of `in` or `out`; 0 where `rank` has no such buffer.
+std::uint32_t blocksOf(const Schedule& schedule, BufferName buffer, int rank);
+
+/// A chunk of a rank's memory under one name. In place, `in` and `out` share memory: all of it, or,
+/// where one has a single block and the other one per rank, that block with the rank's own.
+struct Cell {
+  BufferName buffer = BufferName::in;
+  std::uint32_t chunk = 0;
+  friend auto operator<=>(const Cell&, const Cell&) = default;
+};
+Cell cellOf(const Schedule& schedule, int rank, BufferName buffer, std::uint32_t chunk);
 
 // ---- where a chunk lies ----
 

@@ -5,12 +5,12 @@
 #include <bit>
 #include <iterator>
 
-#include "collectives/allreduce/common.hpp"
+#include "collectives/building.hpp"
 
 namespace lockstep::schedule {
 namespace {
 
-using namespace allreduce;
+using namespace building;
 
 /// Ranks that take part in the exchange; the others fold into them. Also the number of chunks.
 int coreRanks(int worldSize) {
@@ -57,7 +57,7 @@ void exchange(Lane& lane, int rank, int core, Operand (*accumulated)(Range)) {
 }
 
 Schedule describeHalvingDoubling(const Shape& shape) {
-  return describe("halving_doubling", shape, coreRanks(shape.worldSize));
+  return describe(Collective::allReduce, "halving_doubling", shape, coreRanks(shape.worldSize));
 }
 
 Program halvingDoubling(const Shape& shape, int rank) {

@@ -1,14 +1,14 @@
 // One-shot: everyone gets everyone's input and reduces it alone. One step, so the fastest for small
 // messages; P-1 times the bytes, so the slowest for large ones.
-#include "collectives/allreduce/common.hpp"
+#include "collectives/building.hpp"
 
 namespace lockstep::schedule {
 namespace {
 
-using namespace allreduce;
+using namespace building;
 
 Schedule describeOneShot(const Shape& shape) {
-  return describe("one_shot", shape, 1);
+  return describe(Collective::allReduce, "one_shot", shape, 1);
 }
 
 Program oneShot(const Shape& shape, int rank) {

@@ -1,14 +1,14 @@
 // One-shot in place of copies: every rank reads everyone's input where it lies and reduces it
 // alone.
-#include "collectives/allreduce/common.hpp"
+#include "collectives/building.hpp"
 
 namespace lockstep::schedule {
 namespace {
 
-using namespace allreduce;
+using namespace building;
 
 Schedule describeOneShotExposed(const Shape& shape) {
-  Schedule schedule = describe("one_shot", shape, 1);
+  Schedule schedule = describe(Collective::allReduce, "one_shot", shape, 1);
   schedule.exposes = true;
   // In place, `out` is what the others still read: the result waits in scratch until they are done.
   schedule.scratchChunks = shape.inPlace && shape.worldSize > 1 ? 1 : 0;

@@ -1,15 +1,15 @@
 // Ring: a reduce-scatter and an all-gather, each passing chunks on to the next rank. The least
 // bytes, and each rank talks to two others only; but 2(P-1) steps one after the other.
 // (Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms", 2009.)
-#include "collectives/allreduce/common.hpp"
+#include "collectives/building.hpp"
 
 namespace lockstep::schedule {
 namespace {
 
-using namespace allreduce;
+using namespace building;
 
 Schedule describeRing(const Shape& shape) {
-  return describe("ring", shape, shape.worldSize);
+  return describe(Collective::allReduce, "ring", shape, shape.worldSize);
 }
 
 Program ring(const Shape& shape, int rank) {

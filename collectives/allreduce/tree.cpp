@@ -1,11 +1,11 @@
 // Tree: reduce up a binary tree, broadcast the result down it. About 2*log2(P) steps, and no rank
 // has more than three neighbours; but inner ranks receive the whole message up to three times.
-#include "collectives/allreduce/common.hpp"
+#include "collectives/building.hpp"
 
 namespace lockstep::schedule {
 namespace {
 
-using namespace allreduce;
+using namespace building;
 
 constexpr int kRoot = 0;
 
@@ -22,7 +22,7 @@ std::vector<int> childrenOf(int rank, int worldSize) {
 }
 
 Schedule describeTree(const Shape& shape) {
-  return describe("tree", shape, 1);
+  return describe(Collective::allReduce, "tree", shape, 1);
 }
 
 Program tree(const Shape& shape, int rank) {

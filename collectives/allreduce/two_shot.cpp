@@ -1,14 +1,14 @@
 // Two-shot: rank r reduces chunk r of everyone and gives everyone the result. Two steps and the
 // least bytes an all-reduce can move, so the choice for large messages on a fully connected fabric.
-#include "collectives/allreduce/common.hpp"
+#include "collectives/building.hpp"
 
 namespace lockstep::schedule {
 namespace {
 
-using namespace allreduce;
+using namespace building;
 
 Schedule describeTwoShot(const Shape& shape) {
-  return describe("two_shot", shape, shape.worldSize);
+  return describe(Collective::allReduce, "two_shot", shape, shape.worldSize);
 }
 
 Program twoShot(const Shape& shape, int rank) {

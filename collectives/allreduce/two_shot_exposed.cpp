@@ -1,15 +1,15 @@
 // Two-shot in place of copies: rank r reads chunk r of everyone where it lies, reduces it, and
 // writes the result to where everyone wants it. No one else touches chunk r, so it may be done in
 // place.
-#include "collectives/allreduce/common.hpp"
+#include "collectives/building.hpp"
 
 namespace lockstep::schedule {
 namespace {
 
-using namespace allreduce;
+using namespace building;
 
 Schedule describeTwoShotExposed(const Shape& shape) {
-  Schedule schedule = describe("two_shot", shape, shape.worldSize);
+  Schedule schedule = describe(Collective::allReduce, "two_shot", shape, shape.worldSize);
   schedule.exposes = true;
   return schedule;
 }

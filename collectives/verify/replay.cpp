@@ -15,8 +15,8 @@ namespace {
 using Value = Expressions::Value;
 using Home = Expressions::Home;
 
-/// A chunk of someone's memory.
-struct Cell {
+/// A chunk of someone's memory: what it holds, and who touched it.
+struct Held {
   Value value = Expressions::kUndefined;
   AccessLog log;
 };
@@ -76,47 +76,73 @@ class Replay {
 
   /// Outside of calls both buffers are the caller's: it reads the results and writes all of it.
   void boundary() {
-    if (event_.call > 0 && schedule_.collective == Collective::allReduce) checkResults();
-    if (schedule_.collective == Collective::barrier) checkBarrier();
-    for (std::uint32_t tile = 0; tile < extent_.tiles; ++tile)
-      for (std::uint32_t chunk = 0; chunk < schedule_.chunks; ++chunk) {
+    if (event_.call > 0) checkResults();
+    if (!contract().hasData) checkBarrier();
+    for (std::uint32_t tile = 0; tile < extent_.tiles; ++tile) {
+      for (std::uint32_t chunk = 0; chunk < chunksOf(BufferName::out); ++chunk)
         write(BufferName::out, event_.rank, tile, chunk, Expressions::kUndefined);
+      for (std::uint32_t chunk = 0; chunk < chunksOf(BufferName::in); ++chunk)
         write(BufferName::in, event_.rank, tile, chunk,
               expressions_.input(event_.rank, {chunk, tile, event_.call}));
-      }
+    }
+  }
+
+  const Contract& contract() const { return contractOf(schedule_.collective); }
+
+  /// Chunks of the caller's buffer at the rank of the event.
+  std::uint32_t chunksOf(BufferName buffer) const {
+    return schedule_.chunks * blocksOf(schedule_, buffer, event_.rank);
   }
 
   void checkResults() {
     for (std::uint32_t tile = 0; tile < extent_.tiles; ++tile)
-      for (std::uint32_t chunk = 0; chunk < schedule_.chunks; ++chunk) {
+      for (std::uint32_t chunk = 0; chunk < chunksOf(BufferName::out); ++chunk) {
         const Value value = read(BufferName::out, event_.rank, tile, chunk);
-        const Home home{chunk, tile, event_.call - 1};
-        checkResult(value, home);
-        findings_.rankOrder &= isRankOrder(value);
-        if (event_.rank == 0 && home.tile == 0 && home.call == 0)
-          findings_.expressions.push_back(expressions_.text(value, home));
+        const Wanted wanted = wantedOf(chunk, tile);
+        checkResult(value, chunk, wanted);
+        findings_.rankOrder &= isRankOrder(value, wanted);
+        if (event_.rank == 0 && tile == 0 && event_.call == 1)
+          findings_.expressions.push_back(expressions_.text(value, wanted.home));
       }
   }
 
-  void checkResult(Value value, const Home& home) {
+  /// Whose inputs a chunk of `out` must hold, and of which of their chunks.
+  struct Wanted {
+    std::uint64_t ranks = 0;
+    Home home;
+  };
+  Wanted wantedOf(std::uint32_t chunk, std::uint32_t tile) const {
+    const std::uint32_t block = chunk / schedule_.chunks;
+    const int source = contract().outPerRank ? static_cast<int>(block) : schedule_.shape.root;
+    const auto sourceBlock = contract().inPerRank ? static_cast<std::uint32_t>(event_.rank) : 0U;
+    return {
+        .ranks = contract().reduces ? everyone() : std::uint64_t{1} << source,
+        .home = {sourceBlock * schedule_.chunks + chunk % schedule_.chunks, tile, event_.call - 1}};
+  }
+
+  void checkResult(Value value, std::uint32_t chunk, const Wanted& wanted) {
     const auto wrong = [&](const std::string& what) {
-      faults_.add("wrong result: out[{}] of rank {} {}: it is {}", home.chunk, event_.rank, what,
-                  expressions_.text(value, home));
+      faults_.add("wrong result: out[{}] of rank {} {}: it is {}", chunk, event_.rank, what,
+                  expressions_.text(value, wanted.home));
     };
     if (value == Expressions::kUndefined) return wrong("is never written");
     const auto& facts = expressions_.facts(value);
-    if (facts.mixed || facts.home != home) return wrong("has inputs of other chunks");
+    if (facts.mixed || facts.home != wanted.home) return wrong("has inputs of other chunks");
     if (facts.doubled != 0)
       wrong(
           fmt::format("has the input of rank {} more than once", std::countr_zero(facts.doubled)));
-    if (facts.ranks != everyone())
-      wrong(fmt::format("lacks the input of rank {}", std::countr_one(facts.ranks)));
-    if (facts.finishes == 0 && graph_.world() > 1) wrong("is never finished");
+    if (const std::uint64_t missing = wanted.ranks & ~facts.ranks; missing != 0)
+      wrong(fmt::format("lacks the input of rank {}", std::countr_zero(missing)));
+    if (const std::uint64_t extra = facts.ranks & ~wanted.ranks; extra != 0)
+      wrong(fmt::format("has the input of rank {}, which does not belong there",
+                        std::countr_zero(extra)));
+    if (contract().reduces && facts.finishes == 0 && graph_.world() > 1) wrong("is never finished");
   }
 
-  bool isRankOrder(Value value) const {
+  bool isRankOrder(Value value, const Wanted& wanted) const {
+    if (!contract().reduces) return true;
     const auto& facts = expressions_.facts(value);
-    return value != Expressions::kUndefined && facts.inRankOrder && facts.ranks == everyone();
+    return value != Expressions::kUndefined && facts.inRankOrder && facts.ranks == wanted.ranks;
   }
 
   /// No rank leaves before all have entered.
@@ -134,7 +160,7 @@ class Replay {
   /// Scratch of a tile means nothing to the next one that uses its place.
   void forgetScratch() {
     for (std::uint32_t chunk = 0; chunk < schedule_.scratchChunks; ++chunk)
-      cell(BufferName::scratch, event_.rank, event_.tile, chunk).value = Expressions::kUndefined;
+      held(BufferName::scratch, event_.rank, event_.tile, chunk).value = Expressions::kUndefined;
   }
 
   // ---- operations ----
@@ -247,34 +273,37 @@ class Replay {
 
   // ---- memory ----
 
-  /// Per rank: out, then in unless it is out, of all tiles; then scratch of the tiles in flight.
-  std::size_t cellsPerRank() const {
-    const std::size_t buffer = std::size_t{extent_.tiles} * schedule_.chunks;
-    return buffer * (schedule_.shape.inPlace ? 1 : 2) +
-           std::size_t{extent_.depth} * schedule_.scratchChunks;
+  /// Chunks of a tile in the larger buffer of the larger rank.
+  std::size_t widest() const {
+    const bool perRank = contract().inPerRank || contract().outPerRank;
+    return schedule_.chunks * (perRank ? std::size_t{graph_.world()} : 1);
   }
 
-  Cell& cell(BufferName name, int rank, std::uint32_t tile, std::uint32_t chunk) {
-    const std::size_t buffer = std::size_t{extent_.tiles} * schedule_.chunks;
-    const bool inPlace = schedule_.shape.inPlace;
+  /// Per rank: in and out of all tiles; then scratch of the tiles in flight.
+  std::size_t cellsPerRank() const {
+    return 2 * extent_.tiles * widest() + std::size_t{extent_.depth} * schedule_.scratchChunks;
+  }
+
+  Held& held(BufferName name, int rank, std::uint32_t tile, std::uint32_t chunk) {
+    const Cell cell = cellOf(schedule_, rank, name, chunk);
     std::size_t at = static_cast<std::size_t>(rank) * cellsPerRank();
-    if (name == BufferName::scratch)
-      at += buffer * (inPlace ? 1 : 2) +
-            std::size_t{tile % extent_.depth} * schedule_.scratchChunks + chunk;
+    if (cell.buffer == BufferName::scratch)
+      at += 2 * extent_.tiles * widest() +
+            std::size_t{tile % extent_.depth} * schedule_.scratchChunks + cell.chunk;
     else
-      at += (name == BufferName::in && !inPlace ? buffer : 0) +
-            std::size_t{tile} * schedule_.chunks + chunk;
+      at += (cell.buffer == BufferName::in ? 0 : extent_.tiles * widest()) +
+            std::size_t{tile} * widest() + cell.chunk;
     return cells_[at];
   }
 
   Value read(BufferName name, int rank, std::uint32_t tile, std::uint32_t chunk) {
-    Cell& c = cell(name, rank, tile, chunk);
+    Held& c = held(name, rank, tile, chunk);
     if (const auto other = c.log.read(clocks_, now_)) race(name, rank, chunk, *other);
     return c.value;
   }
 
   void write(BufferName name, int rank, std::uint32_t tile, std::uint32_t chunk, Value value) {
-    Cell& c = cell(name, rank, tile, chunk);
+    Held& c = held(name, rank, tile, chunk);
     if (const auto other = c.log.write(clocks_, now_)) race(name, rank, chunk, *other);
     c.value = value;
   }
@@ -289,10 +318,9 @@ class Replay {
 
   std::string nameOf(BufferName name, int rank, std::uint32_t chunk) const {
     static constexpr std::array names{"in", "out", "scratch"};
-    const bool aliased = schedule_.shape.inPlace && name == BufferName::in;
-    return fmt::format("{}[{}] of rank {}",
-                       names[static_cast<std::size_t>(aliased ? BufferName::out : name)], chunk,
-                       rank);
+    const Cell cell = cellOf(schedule_, rank, name, chunk);
+    return fmt::format("{}[{}] of rank {}", names[static_cast<std::size_t>(cell.buffer)],
+                       cell.chunk, rank);
   }
 
   std::string here() const { return graph_.describe(now_.event); }
@@ -311,7 +339,7 @@ class Replay {
   Findings findings_;
   Clocks clocks_;
   Expressions expressions_;
-  std::vector<Cell> cells_;
+  std::vector<Held> cells_;
   std::vector<Exposure> exposures_;             ///< by call, rank
   std::vector<std::optional<Stamp>> arrivals_;  ///< at a barrier, by call, rank
   std::vector<std::uint32_t> payloadAt_;  ///< by message: its first chunk in a tile's payloads

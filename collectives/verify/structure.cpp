@@ -88,12 +88,16 @@ class Checker {
       faults_.add("{}: writes a channel whose writer is rank {}", where_, writer);
     if (!written && (writer == rank_ || (reader != kEveryone && reader != rank_)))
       faults_.add("{}: reads a channel that it is not a reader of", where_);
-    bounds(o, schedule_.chunks);
+    bounds(o, schedule_.chunks * mostBlocks());
   }
 
   void memory(const Operand& o, bool written) {
     const bool scratch = o.buffer == BufferName::scratch;
-    bounds(o, scratch ? schedule_.scratchChunks : schedule_.chunks);
+    const int owner = o.rank == kSelf ? rank_ : o.rank;
+    bounds(o, scratch ? schedule_.scratchChunks
+                      : schedule_.chunks * blocksOf(schedule_, o.buffer, owner));
+    if (!scratch && !inOneBlock(o.range))
+      faults_.add("{}: several blocks of in or out are not one piece of memory", where_);
     if (written && o.buffer == BufferName::in && !schedule_.shape.inPlace)
       faults_.add("{}: writes in, which is the caller's", where_);
     if (o.rank == kSelf) return;
@@ -110,21 +114,35 @@ class Checker {
                   isMemory(o) && o.buffer == BufferName::scratch ? "scratch" : "the tile", limit);
   }
 
-  /// A reduction is elementwise, and chunks of a tile differ in size (the last ones are short), so
-  /// all operands but scratch name the same chunks.
+  bool inOneBlock(const Range& range) const {
+    return schedule_.chunks == 0 ||
+           range.chunk % schedule_.chunks + range.chunks <= schedule_.chunks;
+  }
+  std::uint32_t mostBlocks() const {
+    const Contract& contract = contractOf(schedule_.collective);
+    return contract.inPerRank || contract.outPerRank
+               ? static_cast<std::uint32_t>(schedule_.shape.worldSize)
+               : 1;
+  }
+
+  /// A reduction is elementwise, and chunks of a block differ in size (the last ones are short), so
+  /// all operands but scratch name the same chunks of their blocks.
   void sameElements(const Op& op) {
     const Operand* first = nullptr;
     const auto compare = [&](const Operand& o) {
       if (o.range.chunks != (op.src.empty() ? o : op.src[0]).range.chunks)
         faults_.add("{}: operands of different numbers of chunks", where_);
       if (isMemory(o) && o.buffer == BufferName::scratch) return;
-      if (first && first->range.chunk != o.range.chunk)
+      if (!inOneBlock(o.range) && schedule_.chunks > 1)
+        faults_.add("{}: chunks of several blocks, which differ in size", where_);
+      if (first && schedule_.chunks != 0 &&
+          first->range.chunk % schedule_.chunks != o.range.chunk % schedule_.chunks)
         faults_.add("{}: operands name different chunks", where_);
       if (!first) first = &o;
     };
     for (const Operand& o : op.src) compare(o);
     for (const Operand& o : op.dst) compare(o);
-    if (!first && !op.src.empty())
+    if (!first && !op.src.empty() && schedule_.chunks > 1)
       faults_.add("{}: nothing but scratch, so nothing says how many elements its chunks have",
                   where_);
   }
@@ -136,19 +154,20 @@ class Checker {
       for (std::size_t j = 0; j < i; ++j)
         if (overlap(op.dst[i], op.dst[j])) faults_.add("{}: writes the same memory twice", where_);
       for (const Operand& src : op.src)
-        if (overlap(op.dst[i], src) && op.dst[i].range != src.range)
+        if (overlap(op.dst[i], src) && begins(op.dst[i]) != begins(src))
           faults_.add("{}: destination overlaps a source at another place", where_);
     }
   }
 
   bool overlap(const Operand& a, const Operand& b) const {
-    if (!isMemory(a) || !isMemory(b) || a.rank != b.rank || home(a) != home(b)) return false;
-    return a.range.chunk < b.range.chunk + b.range.chunks &&
-           b.range.chunk < a.range.chunk + a.range.chunks;
+    if (!isMemory(a) || !isMemory(b) || a.rank != b.rank) return false;
+    const Cell x = begins(a), y = begins(b);
+    return x.buffer == y.buffer && x.chunk < y.chunk + b.range.chunks &&
+           y.chunk < x.chunk + a.range.chunks;
   }
 
-  BufferName home(const Operand& o) const {
-    return schedule_.shape.inPlace && o.buffer == BufferName::in ? BufferName::out : o.buffer;
+  Cell begins(const Operand& o) const {
+    return cellOf(schedule_, o.rank == kSelf ? rank_ : o.rank, o.buffer, o.range.chunk);
   }
 
   bool validRank(int rank) const { return rank >= 0 && rank < schedule_.shape.worldSize; }
@@ -168,8 +187,10 @@ void checkStructure(const Schedule& schedule, Faults& faults) {
     faults.add("world size {} is outside 1..{}", world, kMaxWorld);
   else if (schedule.programs.size() != static_cast<std::size_t>(world))
     faults.add("{} programs for {} ranks", schedule.programs.size(), world);
-  if (schedule.collective == Collective::allReduce && schedule.chunks == 0)
+  if (contractOf(schedule.collective).hasData && schedule.chunks == 0)
     faults.add("a tile of no chunks");
+  if (schedule.shape.root < 0 || schedule.shape.root >= world)
+    faults.add("root {} is outside 0..{}", schedule.shape.root, world - 1);
   if (!faults.none()) return;
 
   for (int rank = 0; rank < world; ++rank) {

@@ -94,10 +94,43 @@ const Options& Communicator::options() const noexcept {
 
 void Communicator::allReduce(const void* in, void* out, std::size_t count, DataType type,
                              Reduction reduction) {
-  impl_->allReduce(in, out, count, type, reduction);
+  run(Collective::allReduce, in, out, count, type, reduction);
+}
+void Communicator::allGather(const void* in, void* out, std::size_t count, DataType type) {
+  run(Collective::allGather, in, out, count, type);
+}
+void Communicator::reduceScatter(const void* in, void* out, std::size_t count, DataType type,
+                                 Reduction reduction) {
+  run(Collective::reduceScatter, in, out, count, type, reduction);
+}
+void Communicator::allToAll(const void* in, void* out, std::size_t count, DataType type) {
+  run(Collective::allToAll, in, out, count, type);
+}
+void Communicator::broadcast(const void* in, void* out, std::size_t count, DataType type,
+                             int root) {
+  run(Collective::broadcast, in, out, count, type, Reduction::sum, root);
+}
+void Communicator::reduce(const void* in, void* out, std::size_t count, DataType type,
+                          Reduction reduction, int root) {
+  run(Collective::reduce, in, out, count, type, reduction, root);
+}
+void Communicator::gather(const void* in, void* out, std::size_t count, DataType type, int root) {
+  run(Collective::gather, in, out, count, type, Reduction::sum, root);
+}
+void Communicator::scatter(const void* in, void* out, std::size_t count, DataType type, int root) {
+  run(Collective::scatter, in, out, count, type, Reduction::sum, root);
+}
+void Communicator::run(Collective collective, const void* in, void* out, std::size_t count,
+                       DataType type, Reduction reduction, int root) {
+  impl_->run({.collective = collective,
+              .count = count,
+              .type = type,
+              .reduction = reduction,
+              .root = root},
+             in, out);
 }
 void Communicator::barrier() {
-  impl_->barrier();
+  impl_->run({.collective = Collective::barrier}, nullptr, nullptr);
 }
 void Communicator::abort() noexcept {
   impl_->abort();
@@ -106,7 +139,11 @@ Buffer Communicator::alloc(std::size_t bytes) {
   return impl_->alloc(bytes);
 }
 Plan Communicator::planAllReduce(std::size_t count, DataType type, bool registered) const {
-  return impl_->explain(count, type, registered);
+  return plan(Collective::allReduce, count, type, registered);
+}
+Plan Communicator::plan(Collective collective, std::size_t count, DataType type,
+                        bool registered) const {
+  return impl_->explain({.collective = collective, .count = count, .type = type}, registered);
 }
 Counters Communicator::counters() const noexcept {
   return impl_->counters();

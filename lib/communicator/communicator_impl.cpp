@@ -38,6 +38,20 @@ TuningTable loadTuning(const Options& options) {
                                     : TuningTable::read(options.tuningFile);
 }
 
+void checkRequest(const CommunicatorImpl::Request& request, int worldSize) {
+  if (static_cast<std::size_t>(request.collective) >= kCollectives)
+    fail(ErrorCode::invalidArgument, "no such collective ({})",
+         static_cast<int>(request.collective));
+  if (static_cast<std::size_t>(request.type) >= kDataTypes ||
+      static_cast<std::size_t>(request.reduction) >= kReductions)
+    fail(ErrorCode::invalidArgument, "{}: no such data type ({}) or reduction ({})",
+         name(request.collective), static_cast<int>(request.type),
+         static_cast<int>(request.reduction));
+  if (request.root < 0 || request.root >= worldSize)
+    fail(ErrorCode::invalidArgument, "{}: root {} is not in a world of {} (0 to {})",
+         name(request.collective), request.root, worldSize, worldSize - 1);
+}
+
 shm::Protocol channelProtocol(HostProtocol protocol) {
   return protocol == HostProtocol::ll ? shm::Protocol::ll : shm::Protocol::simple;
 }
@@ -123,50 +137,71 @@ void CommunicatorImpl::checkUsable() const {
                 "this communicator has failed or was aborted before; create a new one");
 }
 
-void CommunicatorImpl::allReduce(const void* in, void* out, std::size_t count, DataType type,
-                                 Reduction reduction) {
-  if (static_cast<std::size_t>(type) >= kDataTypes ||
-      static_cast<std::size_t>(reduction) >= kReductions)
-    fail(ErrorCode::invalidArgument, "allreduce: no such data type ({}) or reduction ({})",
-         static_cast<int>(type), static_cast<int>(reduction));
-  std::size_t bytes = 0;
-  if (__builtin_mul_overflow(count, sizeOf(type), &bytes) || bytes > kMostBytes)
-    fail(ErrorCode::invalidArgument, "allreduce: count {} is more than memory can hold", count);
-  if (count != 0 && (in == nullptr || out == nullptr))
-    fail(ErrorCode::invalidArgument, "allreduce: {} is null, but count is {}",
-         in == nullptr ? "in" : "out", count);
-  const auto a = reinterpret_cast<std::uintptr_t>(in), b = reinterpret_cast<std::uintptr_t>(out);
-  if (a != b && a < b + bytes && b < a + bytes)
-    fail(ErrorCode::invalidArgument, "allreduce: in and out overlap without being the same");
-  call(Collective::allReduce, in, out, count, type, reduction);
+void CommunicatorImpl::run(const Request& request, const void* in, void* out) {
+  checkRequest(request, worldSize());
+  call(request, buffersOf(request, in, out));
 }
 
-void CommunicatorImpl::barrier() {
-  call(Collective::barrier, nullptr, nullptr, 0, DataType::u8, Reduction::sum);
+/// Throws invalidArgument for buffers that this call cannot work on.
+CommunicatorImpl::Buffers CommunicatorImpl::buffersOf(const Request& request, const void* in,
+                                                      void* out) const {
+  const Contract& contract = contractOf(request.collective);
+  if (!contract.hasData) return {};
+  const auto what = name(request.collective);
+  const auto world = static_cast<std::size_t>(worldSize());
+  const auto bytesOf = [&](bool perRank, bool atRoot) {
+    std::size_t block = 0, bytes = 0;
+    if (__builtin_mul_overflow(request.count, sizeOf(request.type), &block) ||
+        __builtin_mul_overflow(block, perRank ? world : 1, &bytes) || bytes > kMostBytes)
+      fail(ErrorCode::invalidArgument, "{}: count {} is more than memory can hold", what,
+           request.count);
+    return atRoot && rank() != request.root ? 0 : bytes;
+  };
+  Buffers b{.in = in,
+            .out = out,
+            .inBytes = bytesOf(contract.inPerRank, contract.inAtRoot),
+            .outBytes = bytesOf(contract.outPerRank, contract.outAtRoot)};
+  if ((b.inBytes != 0 && in == nullptr) || (b.outBytes != 0 && out == nullptr))
+    fail(ErrorCode::invalidArgument, "{}: {} is null, but count is {}", what,
+         b.inBytes != 0 && in == nullptr ? "in" : "out", request.count);
+  if (b.inBytes == 0) b.in = nullptr;
+  if (b.outBytes == 0) b.out = nullptr;
+  if (b.in == nullptr || b.out == nullptr) return b;
+  // In place, the smaller buffer is this rank's own block of the larger one.
+  const auto i = reinterpret_cast<std::uintptr_t>(in), o = reinterpret_cast<std::uintptr_t>(out);
+  const std::size_t own = static_cast<std::size_t>(rank()) * std::min(b.inBytes, b.outBytes);
+  b.inPlace = b.inBytes == b.outBytes  ? i == o
+              : b.inBytes < b.outBytes ? i == o + own
+                                       : o == i + own;
+  if (!b.inPlace && i < o + b.outBytes && o < i + b.inBytes)
+    fail(ErrorCode::invalidArgument, "{}: in and out overlap without being {}", what,
+         b.inBytes == b.outBytes ? "the same" : "one this rank's block of the other");
+  return b;
 }
 
-void CommunicatorImpl::call(Collective collective, const void* in, void* out, std::size_t count,
-                            DataType type, Reduction reduction) {
+void CommunicatorImpl::call(const Request& request, const Buffers& buffers) {
   checkUsable();
-  call_.in = in;
-  call_.out = out;
-  call_.count = count;
+  call_.in = buffers.in;
+  call_.out = buffers.out;
+  call_.count = request.count;
   call_.inAt = call_.outAt = {};
   ++call_.what.sequence;
-  call_.what.collective = collective;
-  call_.what.type = type;
-  call_.what.reduction = reduction;
-  call_.what.count = count;
+  call_.what.collective = request.collective;
+  call_.what.type = request.type;
+  call_.what.reduction = request.reduction;
+  call_.what.count = request.count;
+  call_.what.root = request.root;
   shm::announce(fabric_.mine().call, call_.what);
   try {
-    const Remembered& known = remember({.collective = collective,
-                                        .type = type,
-                                        .reduction = reduction,
-                                        .inPlace = in == out,
-                                        .bytes = count * sizeOf(type)});
+    const Remembered& known = remember({.collective = request.collective,
+                                        .type = request.type,
+                                        .reduction = request.reduction,
+                                        .inPlace = buffers.inPlace,
+                                        .root = request.root,
+                                        .bytes = request.count * sizeOf(request.type)});
     call_.fingerprint = shm::fingerprint(known.hash, call_.what.sequence);
     watch_.begin(call_.what, options_.timeout);
-    execute(known.plans);
+    execute(known.plans, buffers);
   } catch (const Error& error) {
     poison(error.code(), error.rank());
     throw;
@@ -180,13 +215,14 @@ void CommunicatorImpl::call(Collective collective, const void* in, void* out, st
 /// plans, a large message starts by exposing them, which tells everyone, and falls back if they are
 /// not. A small one cannot afford this: it goes by what the last such call told, and its messages
 /// tell for the next.
-void CommunicatorImpl::execute(const Plans& plans) {
+void CommunicatorImpl::execute(const Plans& plans, const Buffers& buffers) {
   const bool matters = plans.direct != plans.ordinary;
-  const std::size_t bytes = call_.count * sizeOf(call_.what.type);
   if (plans.direct->exposes) {
-    call_.inAt = regions_.locate(call_.in, bytes);
-    call_.outAt = call_.in == call_.out ? call_.inAt : regions_.locate(call_.out, bytes);
+    call_.inAt = locationOf(buffers.in, buffers.inBytes);
+    call_.outAt =
+        buffers.in == buffers.out ? call_.inAt : locationOf(buffers.out, buffers.outBytes);
   }
+  const std::size_t bytes = call_.count * sizeOf(call_.what.type);
   if (matters && !expectDirect_ && bytes < kAskBytes) {
     run_.begin(*plans.ordinary, call_, false);
     drive();
@@ -199,6 +235,11 @@ void CommunicatorImpl::execute(const Plans& plans) {
   if (!run_.fellBack()) return;
   run_.begin(*plans.ordinary, call_, false);
   drive();
+}
+
+shm::Location CommunicatorImpl::locationOf(const void* data, std::size_t bytes) const {
+  if (data == nullptr && bytes == 0) return {shm::Location::kNothing, 0};
+  return regions_.locate(data, bytes);
 }
 
 /// Runs to the end, or to a fall-back.
@@ -236,7 +277,8 @@ const CommunicatorImpl::Remembered& CommunicatorImpl::remember(const Shape& shap
   if (last_ != nullptr && last_->shape == shape) return *last_;
   const std::size_t hash =
       (shape.bytes ^ shape.bytes >> 7) * 31 + static_cast<std::size_t>(shape.type) * 7 +
-      static_cast<std::size_t>(shape.reduction) * 3 + static_cast<std::size_t>(shape.inPlace);
+      static_cast<std::size_t>(shape.reduction) * 3 + static_cast<std::size_t>(shape.inPlace) +
+      static_cast<std::size_t>(shape.collective) * 11 + static_cast<std::size_t>(shape.root) * 5;
   Remembered& place = remembered_[hash % remembered_.size()];
   if (place.plans.direct != nullptr && place.shape == shape) {
     last_ = &place;
@@ -251,7 +293,8 @@ const CommunicatorImpl::Remembered& CommunicatorImpl::remember(const Shape& shap
                                   .collective = shape.collective,
                                   .type = shape.type,
                                   .reduction = shape.reduction,
-                                  .count = shape.bytes / sizeOf(shape.type)};
+                                  .count = shape.bytes / sizeOf(shape.type),
+                                  .root = shape.root};
   place = {shape, plans, shm::shapeHash(what)};
   last_ = &place;
   return place;
@@ -265,7 +308,7 @@ const host::Plan* CommunicatorImpl::planFor(const Shape& shape, bool direct) {
 
 const host::Plan* CommunicatorImpl::planOf(const Choice& choice, const Shape& shape) {
   const PlanKey key{choice.algorithm, choice.protocol, choice.tileBytes, choice.depth,
-                    shape.type,       shape.reduction, shape.inPlace};
+                    shape.type,       shape.reduction, shape.inPlace,    shape.root};
   std::unique_ptr<host::Plan>& plan = plans_[key];
   if (plan == nullptr)
     plan = std::make_unique<host::Plan>(host::lower({.algorithm = choice.algorithm,
@@ -273,6 +316,7 @@ const host::Plan* CommunicatorImpl::planOf(const Choice& choice, const Shape& sh
                                                      .reduction = shape.reduction,
                                                      .mode = options_.mode,
                                                      .inPlace = shape.inPlace,
+                                                     .root = shape.root,
                                                      .protocol = channelProtocol(choice.protocol),
                                                      .tileBytes = choice.tileBytes,
                                                      .depth = choice.depth},
@@ -336,10 +380,11 @@ void CommunicatorImpl::throwAllocFailed(const Error& error) {
 
 // ---- telling ----
 
-lockstep::Plan CommunicatorImpl::explain(std::size_t count, DataType type, bool registered) const {
+lockstep::Plan CommunicatorImpl::explain(const Request& request, bool registered) const {
+  checkRequest(request, worldSize());
   const bool direct = registered || peers_->sameProcess();
   const Choice choice =
-      tuning_.select(situation(Collective::allReduce, count * sizeOf(type), direct),
+      tuning_.select(situation(request.collective, request.count * sizeOf(request.type), direct),
                      options_.algorithm, options_.protocol);
   lockstep::Plan plan;
   plan.algorithm = choice.algorithm->name;

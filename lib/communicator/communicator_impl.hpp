@@ -36,12 +36,19 @@ class CommunicatorImpl {
   int worldSize() const { return fabric_.worldSize(); }
   const Options& options() const { return options_; }
 
-  void allReduce(const void* in, void* out, std::size_t count, DataType type, Reduction reduction);
-  void barrier();
+  /// What a call is, besides its buffers.
+  struct Request {
+    Collective collective = Collective::allReduce;
+    std::size_t count = 0;  ///< elements of a block
+    DataType type = DataType::u8;
+    Reduction reduction = Reduction::sum;
+    int root = 0;
+  };
+  void run(const Request& request, const void* in, void* out);
   void abort() noexcept;
   Buffer alloc(std::size_t bytes);
 
-  lockstep::Plan explain(std::size_t count, DataType type, bool registered) const;
+  lockstep::Plan explain(const Request& request, bool registered) const;
   Counters counters() const { return run_.counters(); }
   std::string cipher() const;
   std::string keySource() const;
@@ -54,7 +61,8 @@ class CommunicatorImpl {
     DataType type = DataType::f32;
     Reduction reduction = Reduction::sum;
     bool inPlace = false;
-    std::size_t bytes = 0;
+    int root = 0;
+    std::size_t bytes = 0;  ///< of a block
     friend bool operator==(const Shape&, const Shape&) = default;
   };
   /// `direct` is run; if it exposes buffers that cannot all be read in place, `ordinary` is (when
@@ -69,14 +77,23 @@ class CommunicatorImpl {
     std::uint64_t hash = 0;  ///< shm::shapeHash of such calls
   };
 
+  /// What a call's arguments come to on this rank.
+  struct Buffers {
+    const void* in = nullptr;
+    void* out = nullptr;
+    std::size_t inBytes = 0, outBytes = 0;  ///< 0: this rank has no such buffer
+    bool inPlace = false;
+  };
+
   host::Surroundings surroundings();
   void measure();
   double timeOnce(const host::Plan& plan, void* in, void* out, std::size_t bytes);
 
   void checkUsable() const;
-  void call(Collective collective, const void* in, void* out, std::size_t count, DataType type,
-            Reduction reduction);
-  void execute(const Plans& plans);
+  Buffers buffersOf(const Request& request, const void* in, void* out) const;
+  void call(const Request& request, const Buffers& buffers);
+  shm::Location locationOf(const void* data, std::size_t bytes) const;
+  void execute(const Plans& plans, const Buffers& buffers);
   void drive();
   void poison(ErrorCode code, int blamed) noexcept;
   Buffer allocPrivate(std::size_t bytes, Deadline deadline);
@@ -110,7 +127,7 @@ class CommunicatorImpl {
   bool expectDirect_ = true;
 
   using PlanKey = std::tuple<const schedule::Algorithm*, HostProtocol, std::size_t, int, DataType,
-                             Reduction, bool>;
+                             Reduction, bool, int>;
   std::map<PlanKey, std::unique_ptr<host::Plan>> plans_;
   const Remembered* last_ = nullptr;
   std::array<Remembered, 64> remembered_;  ///< the plans of recent shapes, by hash

@@ -41,15 +41,23 @@ bool matches(const Rule& rule, const Situation& s) {
          s.bytes <= rule.maxBytes;
 }
 
-std::string algorithmNames() {
-  std::string names;
+/// Of a collective, or of all.
+std::string algorithmNames(std::optional<Collective> collective = {}) {
+  std::vector<std::string_view> names;
   for (const schedule::Algorithm* a : schedule::algorithms())
-    if (names.find(a->name) == std::string::npos)
-      names += (names.empty() ? "" : ", ") + std::string(a->name);
-  return names;
+    if ((!collective || a->collective == *collective) &&
+        std::find(names.begin(), names.end(), a->name) == names.end())
+      names.push_back(a->name);
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 // ---- reading ----
+
+std::vector<std::string_view> collectiveNames() {
+  std::vector<std::string_view> names;
+  for (std::size_t c = 0; c < kCollectives; ++c) names.push_back(name(static_cast<Collective>(c)));
+  return names;
+}
 
 /// One rule of a file, with the place for error texts.
 class RuleReader {
@@ -68,7 +76,7 @@ class RuleReader {
         bad("unknown key '" + key + "'");
     Rule rule;
     const auto collective = parseCollective(text("op"));
-    if (!collective) bad("'op' must be allreduce or barrier");
+    if (!collective) bad(fmt::format("'op' must be one of {}", fmt::join(collectiveNames(), ", ")));
     rule.collective = *collective;
     readModes(rule);
     if (json_.contains("buffers")) {
@@ -85,10 +93,9 @@ class RuleReader {
     if (!protocol) bad("'protocol' must be ll, simple or zero_copy");
     rule.protocol = *protocol;
     rule.algorithm = text("algorithm");
-    if (schedule::findAlgorithm(Collective::allReduce, rule.algorithm, edgesOf(rule.protocol)) ==
-        nullptr)
-      bad(fmt::format("there is no '{}' with protocol {}; algorithms: {}", rule.algorithm,
-                      name(rule.protocol), algorithmNames()));
+    if (schedule::findAlgorithm(rule.collective, rule.algorithm, edgesOf(rule.protocol)) == nullptr)
+      bad(fmt::format("there is no '{}' with protocol {} for {}; algorithms: {}", rule.algorithm,
+                      name(rule.protocol), name(rule.collective), algorithmNames(rule.collective)));
     rule.tileBytes =
         json_.contains("tile_bytes") ? number("tile_bytes", 64, std::size_t{1} << 30) : 64 * KiB;
     rule.depth = json_.contains("depth") ? static_cast<int>(number("depth", 1, kMaxDepth)) : 1;
@@ -135,7 +142,7 @@ class RuleReader {
 };
 
 Choice toChoice(const Rule& rule) {
-  return {schedule::findAlgorithm(Collective::allReduce, rule.algorithm, edgesOf(rule.protocol)),
+  return {schedule::findAlgorithm(rule.collective, rule.algorithm, edgesOf(rule.protocol)),
           rule.protocol, rule.tileBytes, rule.depth};
 }
 
@@ -148,16 +155,15 @@ std::optional<HostProtocol> parseProtocol(std::string_view text) {
   return detail::parseName<HostProtocol>(kProtocolNames, text);
 }
 
+namespace {
+
 // How these were found: README.md of this folder. Small messages: one exchange, flag beside the
 // data. Large ones in the clear: each rank reduces its share straight from and into everybody's
 // buffers. Sealed: the algorithm with the fewest sealed and opened bytes, in tiles that stay in the
 // cache.
-TuningTable TuningTable::builtIn() {
+std::vector<Rule> allReduceRules() {
   constexpr auto kAll = Collective::allReduce;
-  TuningTable table;
-  table.rules_ = {
-      {Collective::barrier, kClear | kSealed, Buffers::any, 1, 64, kAnySize, "one_shot",
-       HostProtocol::ll, 64, 1},
+  return {
       {kAll, kClear, Buffers::any, 1, 64, 512, "one_shot", HostProtocol::ll, 8 * KiB, 1},
       {kAll, kClear, Buffers::direct, 1, 64, kAnySize, "two_shot", HostProtocol::zeroCopy, 0, 1},
       {kAll, kClear, Buffers::ordinary, 1, 2, 4 * KiB, "one_shot", HostProtocol::ll, 8 * KiB, 1},
@@ -174,6 +180,41 @@ TuningTable TuningTable::builtIn() {
       {kAll, kSealed, Buffers::any, 1, 2, 32 * KiB, "one_shot", HostProtocol::simple, 16 * KiB, 4},
       {kAll, kSealed, Buffers::any, 1, 64, kAnySize, "two_shot", HostProtocol::simple, 64 * KiB, 4},
   };
+}
+
+/// Everything else goes straight from whoever has it to whoever wants it. Sizes are of a block.
+std::vector<Rule> directRules(Collective c) {
+  return {
+      {c, kClear, Buffers::any, 1, 64, 512, "direct", HostProtocol::ll, 8 * KiB, 1},
+      {c, kClear, Buffers::direct, 1, 64, kAnySize, "direct", HostProtocol::zeroCopy, 0, 1},
+      {c, kClear, Buffers::ordinary, 1, 2, 4 * KiB, "direct", HostProtocol::ll, 8 * KiB, 1},
+      {c, kClear, Buffers::ordinary, 1, 64, 64 * KiB, "direct", HostProtocol::simple, 32 * KiB, 4,
+       true},
+      {c, kClear, Buffers::ordinary, 1, 64, kAnySize, "direct", HostProtocol::zeroCopy, 0, 1},
+      {c, kClear, Buffers::any, 1, 64, kAnySize, "direct", HostProtocol::simple, 32 * KiB, 4},
+      {c, kSealed, Buffers::any, 1, 64, 1 * KiB, "direct", HostProtocol::ll, 8 * KiB, 1},
+      {c, kSealed, Buffers::any, 1, 64, kAnySize, "direct", HostProtocol::simple, 16 * KiB, 4},
+  };
+}
+
+}  // namespace
+
+TuningTable TuningTable::builtIn() {
+  TuningTable table;
+  const auto add = [&](std::vector<Rule> rules) {
+    table.rules_.insert(table.rules_.end(), rules.begin(), rules.end());
+  };
+  add(allReduceRules());
+  // One step while a rank can look at all others; then as few messages as it gets.
+  add({{Collective::barrier, kClear | kSealed, Buffers::any, 1, 16, kAnySize, "direct",
+        HostProtocol::ll, 64, 1},
+       {Collective::barrier, kClear | kSealed, Buffers::any, 1, 64, kAnySize, "dissemination",
+        HostProtocol::ll, 64, 1}});
+  for (std::size_t c = 0; c < kCollectives; ++c) {
+    const auto collective = static_cast<Collective>(c);
+    if (collective != Collective::allReduce && collective != Collective::barrier)
+      add(directRules(collective));
+  }
   return table;
 }
 
@@ -181,6 +222,59 @@ void TuningTable::attachPaysAbove(std::size_t bytes) {
   for (Rule& rule : rules_)
     if (rule.untilAttach) rule.maxBytes = bytes;
 }
+
+namespace {
+
+/// What is asked for by name and exists for this collective; the rest of it is selected.
+struct Force {
+  std::string_view algorithm;
+  std::optional<HostProtocol> protocol;
+};
+
+Force forceOf(const Situation& situation, std::string_view algorithm, std::string_view protocol) {
+  if (situation.collective == Collective::barrier) return {};
+  Force force;
+  if (!protocol.empty()) {
+    force.protocol = parseProtocol(protocol);
+    if (!force.protocol)
+      fail(ErrorCode::invalidArgument, "protocol '{}': there are ll, simple and zero_copy",
+           protocol);
+    if (*force.protocol == HostProtocol::zeroCopy && isSealed(situation.mode))
+      fail(ErrorCode::invalidArgument,
+           "protocol zero_copy is not allowed in mode {}: plaintext would leave the rank",
+           name(situation.mode));
+    if (*force.protocol == HostProtocol::zeroCopy && !situation.zeroCopy)
+      force.protocol = HostProtocol::simple;
+  }
+  if (algorithm.empty()) return force;
+  const auto all = schedule::algorithms();
+  const auto named = [&](const schedule::Algorithm* a) { return a->name == algorithm; };
+  if (std::none_of(all.begin(), all.end(), named))
+    fail(ErrorCode::invalidArgument, "algorithm '{}': there are {}", algorithm, algorithmNames());
+  if (std::any_of(all.begin(), all.end(), [&](const schedule::Algorithm* a) {
+        return named(a) && a->collective == situation.collective;
+      }))
+    force.algorithm = algorithm;
+  return force;
+}
+
+/// No rule agrees with what is forced: sizes that suit every algorithm.
+Choice forced(const Situation& situation, const Force& force) {
+  const bool allReduce = situation.collective == Collective::allReduce;
+  const std::string_view algorithm = !force.algorithm.empty() ? force.algorithm
+                                     : allReduce              ? "two_shot"
+                                                              : "direct";
+  const HostProtocol protocol =
+      force.protocol.value_or(situation.bytes <= 2 * KiB ? HostProtocol::ll : HostProtocol::simple);
+  const auto* found = schedule::findAlgorithm(situation.collective, algorithm, edgesOf(protocol));
+  if (found == nullptr)
+    fail(ErrorCode::invalidArgument, "{}: algorithm '{}' has no protocol '{}'",
+         name(situation.collective), algorithm, name(protocol));
+  return {found, protocol, protocol == HostProtocol::ll ? 8 * KiB : 64 * KiB,
+          protocol == HostProtocol::simple ? 4 : 1};
+}
+
+}  // namespace
 
 TuningTable TuningTable::parse(std::string_view json, std::string_view source) {
   nlohmann::json root;
@@ -230,46 +324,17 @@ TuningTable TuningTable::read(const std::string& path) {
 
 Choice TuningTable::select(const Situation& situation, std::string_view algorithm,
                            std::string_view protocol) const {
-  const bool forced =
-      situation.collective != Collective::barrier && !(algorithm.empty() && protocol.empty());
-  if (!forced) {
-    for (const Rule& rule : rules_)
-      if (matches(rule, situation)) return toChoice(rule);
+  const Force force = forceOf(situation, algorithm, protocol);
+  // Of what is forced, the first rule that agrees has the right tile.
+  for (const Rule& rule : rules_)
+    if (matches(rule, situation) &&
+        (force.algorithm.empty() || rule.algorithm == force.algorithm) &&
+        (!force.protocol || rule.protocol == *force.protocol))
+      return toChoice(rule);
+  if (force.algorithm.empty() && !force.protocol)
     fail(ErrorCode::internal, "no tuning rule covers {} of {} bytes", name(situation.collective),
          situation.bytes);
-  }
-  std::optional<HostProtocol> wanted;
-  if (!protocol.empty()) {
-    wanted = parseProtocol(protocol);
-    if (!wanted)
-      fail(ErrorCode::invalidArgument, "protocol '{}': there are ll, simple and zero_copy",
-           protocol);
-  }
-  if (!algorithm.empty() && schedule::findAlgorithm(Collective::allReduce, algorithm,
-                                                    schedule::Edges::channels) == nullptr)
-    fail(ErrorCode::invalidArgument, "algorithm '{}': there are {}", algorithm, algorithmNames());
-  // A rule that agrees with what is forced has the right tile; else sizes that suit every
-  // algorithm.
-  for (const Rule& rule : rules_)
-    if (matches(rule, situation) && (algorithm.empty() || rule.algorithm == algorithm) &&
-        (!wanted || rule.protocol == *wanted))
-      return toChoice(rule);
-  const bool mayExpose = situation.zeroCopy && !isSealed(situation.mode);
-  const std::string_view wantedAlgorithm = algorithm.empty() ? "two_shot" : algorithm;
-  if (!wanted) wanted = situation.bytes <= 2 * KiB ? HostProtocol::ll : HostProtocol::simple;
-  if (*wanted == HostProtocol::zeroCopy && isSealed(situation.mode))
-    fail(ErrorCode::invalidArgument,
-         "protocol zero_copy is not allowed in mode {}: plaintext would leave the rank",
-         name(situation.mode));
-  if (*wanted == HostProtocol::zeroCopy && !mayExpose) wanted = HostProtocol::simple;
-  const auto* found =
-      schedule::findAlgorithm(Collective::allReduce, wantedAlgorithm, edgesOf(*wanted));
-  if (found == nullptr)
-    fail(ErrorCode::invalidArgument,
-         "algorithm '{}' has no protocol '{}' (zero_copy: one_shot and two_shot)", wantedAlgorithm,
-         name(*wanted));
-  return {found, *wanted, *wanted == HostProtocol::ll ? 8 * KiB : 64 * KiB,
-          *wanted == HostProtocol::simple ? 4 : 1};
+  return forced(situation, force);
 }
 
 std::string TuningTable::text() const {

@@ -31,7 +31,7 @@ struct Situation {
   Collective collective = Collective::allReduce;
   Mode mode = Mode::p2p;
   int worldSize = 1;
-  std::size_t bytes = 0;  ///< of one rank's buffer
+  std::size_t bytes = 0;  ///< of a block (Contract)
   bool direct = false;    ///< every rank's buffers can be read in place
   bool zeroCopy = false;  ///< exposure is possible at all (in place, or by cross-memory attach)
 };
@@ -62,8 +62,8 @@ class TuningTable {
   static TuningTable parse(std::string_view json, std::string_view source);
 
   /// The first rule that matches and is possible here. `algorithm` and `protocol` may be forced
-  /// (empty: not). Throws invalidArgument for a forced pair that does not exist or is not allowed
-  /// in the mode.
+  /// (empty: not); an algorithm that only other collectives have leaves the choice to the table.
+  /// Throws invalidArgument for a forced pair that does not exist or is not allowed in the mode.
   Choice select(const Situation& situation, std::string_view algorithm,
                 std::string_view protocol) const;
   /// The built-in rules leave messages larger than `bytes` in ordinary buffers to cross-memory

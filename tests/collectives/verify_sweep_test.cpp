@@ -12,9 +12,15 @@ namespace lockstep::schedule {
 namespace {
 
 std::string title(const Algorithm& a, const Shape& shape) {
-  return fmt::format("{}{} of {} ranks{}{}", a.name, a.edges == Edges::exposure ? " exposed" : "",
-                     shape.worldSize, shape.inPlace ? " in place" : "",
+  return fmt::format("{} {}{} of {} ranks, root {}{}{}", name(a.collective), a.name, a.edges == Edges::exposure ? " exposed" : "",
+                     shape.worldSize, shape.root, shape.inPlace ? " in place" : "",
                      shape.multicast ? " multicast" : "");
+}
+
+/// The first, the last and one between, where there is a root.
+std::set<int> rootsOf(const Algorithm& a, int world) {
+  if (!contractOf(a.collective).rooted) return {0};
+  return {0, world / 2, world - 1};
 }
 
 /// As a communicator would run it.
@@ -37,7 +43,9 @@ TEST(VerifySweep, EveryAlgorithmIsProvenAtEveryWorldSize) {
   for (const Algorithm* a : algorithms())
     for (int world = 1; world <= 17; ++world)
       for (const bool inPlace : {false, true})
-        for (const bool multicast : {false, true}) expectProven(*a, {world, inPlace, multicast});
+        for (const bool multicast : {false, true})
+          for (const int root : rootsOf(*a, world))
+            expectProven(*a, {world, inPlace, multicast, root});
 }
 
 TEST(VerifySweep, TheLargestWorldToo) {

@@ -26,6 +26,7 @@ struct Way {
 std::vector<Way> ways(Mode mode) {
   std::vector<Way> result{{}};
   for (const schedule::Algorithm* a : schedule::algorithms()) {
+    if (a->collective != Collective::allReduce) continue;
     const std::string name(a->name);
     if (a->edges == schedule::Edges::channels) {
       result.push_back({name, "ll", a->rankOrder});

@@ -26,13 +26,16 @@ class Lowering {
     const schedule::Schedule schedule = prepared();
     plan_.request = request_;
     plan_.algorithm = schedule.name;
-    plan_.chunks = schedule.chunks;
+    plan_.chunks = std::max(schedule.chunks, 1U);  // a barrier has none, of nothing
     plan_.scratchChunks = schedule.scratchChunks;
     plan_.exposes = schedule.exposes;
     plan_.sealed = isSealed(request_.mode);
     plan_.elementBytes = sizeOf(request_.type);
     plan_.divisor = request_.reduction == Reduction::avg ? fabric_.worldSize() : 1;
     plan_.reduce = reduceFunction(request_.type, request_.reduction);
+    const Contract& contract = contractOf(schedule.collective);
+    const auto perRank = static_cast<std::uint32_t>(fabric_.worldSize());
+    plan_.blocks = {contract.inPerRank ? perRank : 1, contract.outPerRank ? perRank : 1};
     if (plan_.sealed) addKeys(schedule);
     addProgram(schedule.programs[static_cast<std::size_t>(fabric_.rank())]);
     plan_.hearsAll = everyRankHearsAll(schedule);
@@ -47,7 +50,8 @@ class Lowering {
   schedule::Schedule prepared() const {
     const schedule::Shape shape{.worldSize = fabric_.worldSize(),
                                 .inPlace = request_.inPlace,
-                                .multicast = isMulticast(request_.mode)};
+                                .multicast = isMulticast(request_.mode),
+                                .root = request_.root};
     schedule::Schedule schedule = schedule::generate(*request_.algorithm, shape);
     if (!shape.multicast) schedule = schedule::deliverUnicast(std::move(schedule));
     if (isSealed(request_.mode)) schedule = cc::secure(std::move(schedule), shape.multicast);
@@ -87,30 +91,33 @@ class Lowering {
     lowered.srcs = static_cast<std::uint32_t>(op.src.size());
     for (const Operand& o : op.src) plan_.terms.push_back(term(o, false));
     lowered.range = rangeOf(op);
+    lowered.blocks = blocksIn(lowered.range);
+    lowered.range = withinBlock(lowered.range);
     plan_.ops.push_back(lowered);
   }
 
-  /// One exchange by lines: send `in` to all, then reduce it with what comes into `out`.
+  /// Where a block is one chunk, a range may have several blocks.
+  std::uint32_t blocksIn(const schedule::Range& range) const {
+    return plan_.chunks == 1 ? range.chunks : 1;
+  }
+  schedule::Range withinBlock(const schedule::Range& range) const {
+    return {range.chunk % plan_.chunks, plan_.chunks == 1 ? 1 : range.chunks};
+  }
+
+  /// One exchange by lines: send memory to others, then reduce memory with what comes.
   bool isEager() const {
-    const auto is = [&](std::uint32_t i, Term::Kind kind, schedule::BufferName buffer) {
-      const Term& t = plan_.terms[i];
-      return t.kind == kind && (kind == Term::Kind::message || t.buffer == buffer);
-    };
+    const auto is = [&](std::uint32_t i, Term::Kind kind) { return plan_.terms[i].kind == kind; };
     if (request_.protocol != shm::Protocol::ll || plan_.chunks != 1 || plan_.ops.size() != 2)
       return false;
     const PlanOp &send = plan_.ops[0], &reduce = plan_.ops[1];
     bool shape = send.kind == OpKind::move && reduce.kind == OpKind::move && send.srcs == 1 &&
-                 reduce.dsts == 1 && reduce.finish &&
-                 is(send.src, Term::Kind::local, schedule::BufferName::in) &&
-                 is(reduce.dst, Term::Kind::local, schedule::BufferName::out);
+                 reduce.dsts == 1 && is(send.src, Term::Kind::local) &&
+                 is(reduce.dst, Term::Kind::local);
     for (std::uint32_t k = 0; k < send.dsts; ++k)
-      shape = shape && plan_.terms[send.dst + k].kind == Term::Kind::message;
-    for (std::uint32_t k = 0; k < reduce.srcs; ++k) {
-      const std::uint32_t i = reduce.src + k;
-      shape = shape && (plan_.terms[i].kind == Term::Kind::message ||
-                        is(i, Term::Kind::local, schedule::BufferName::in));
-    }
-    return shape;
+      shape = shape && is(send.dst + k, Term::Kind::message);
+    for (std::uint32_t k = 0; k < reduce.srcs; ++k)
+      shape = shape && !is(reduce.src + k, Term::Kind::remote);
+    return shape && plan_.scratchChunks == 0;
   }
 
   /// Every rank, not only this one, gets a message from each other: what they conclude together,
@@ -135,13 +142,18 @@ class Lowering {
     for (const auto* operands : {&op.dst, &op.src})
       for (const Operand& o : *operands)
         if (exact(o)) return o.range;
-    return {};  // a synchronisation; the verifier admits nothing else
+    if (!op.src.empty()) return op.src[0].range;  // scratch of blocks of one chunk
+    return {};                                    // a synchronisation
   }
 
   Term term(const Operand& operand, bool destination) {
     Term t;
-    t.range = operand.range;
     t.buffer = operand.buffer;
+    t.chunk = operand.range.chunk;
+    if (t.buffer != schedule::BufferName::scratch) {
+      t.block = operand.range.chunk / plan_.chunks;
+      t.chunk = operand.range.chunk % plan_.chunks;
+    }
     if (operand.kind == Operand::Kind::memory) {
       t.kind = operand.rank == schedule::kSelf ? Term::Kind::local : Term::Kind::remote;
       t.rank = operand.rank;
@@ -188,9 +200,10 @@ class Lowering {
   std::size_t largestMessage(std::size_t tileElements) const {
     std::size_t most = 0;
     for (const schedule::Range& range : messages_)
-      most = std::max(
-          most, schedule::elementsOf(range, plan_.chunks, tileElements, plan_.elementBytes).size() *
-                    plan_.elementBytes);
+      most = std::max(most, schedule::elementsOf(withinBlock(range), plan_.chunks, tileElements,
+                                                 plan_.elementBytes)
+                                    .size() *
+                                blocksIn(range) * plan_.elementBytes);
     return most;
   }
 
@@ -223,11 +236,11 @@ class Lowering {
   }
 
   std::array<std::byte, 16> digest() const {
-    return cc::digest16(
-        fmt::format("lockstep plan 1|{}|{}|{}|{}|{}|world {}|tile {}|protocol {}|record {}",
-                    plan_.algorithm, name(request_.algorithm->collective), name(request_.type),
-                    name(request_.reduction), name(request_.mode), fabric_.worldSize(),
-                    plan_.tileElements, static_cast<int>(request_.protocol), kRecordBytes));
+    return cc::digest16(fmt::format(
+        "lockstep plan 2|{}|{}|{}|{}|{}|world {}|root {}|tile {}|protocol {}|record {}",
+        plan_.algorithm, name(request_.algorithm->collective), name(request_.type),
+        name(request_.reduction), name(request_.mode), fabric_.worldSize(), request_.root,
+        plan_.tileElements, static_cast<int>(request_.protocol), kRecordBytes));
   }
 
   PlanRequest request_;

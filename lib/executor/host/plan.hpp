@@ -43,6 +43,7 @@ struct PlanRequest {
   Reduction reduction = Reduction::sum;
   Mode mode = Mode::p2p;
   bool inPlace = false;
+  int root = 0;
   shm::Protocol protocol = shm::Protocol::simple;  ///< of channels
   std::size_t tileBytes = 0;  ///< of a rank's buffer; whole message for exposure
   int depth = 1;              ///< tiles in flight, at most kMaxDepth
@@ -53,8 +54,9 @@ struct Term {
   enum class Kind : std::uint8_t { local, remote, message };
   Kind kind = Kind::local;
   schedule::BufferName buffer = schedule::BufferName::in;
-  int rank = 0;  ///< remote: whose
-  schedule::Range range;
+  int rank = 0;                ///< remote: whose
+  std::uint32_t block = 0;     ///< in, out: of the buffer
+  std::uint32_t chunk = 0;     ///< in, out: of the tile's part of that block; scratch: of all of it
   std::uint32_t port = 0;      ///< message: which of Plan::outs (destination) or Plan::ins (source)
   std::uint32_t ordinal = 0;   ///< message: its number in the tile on that port
   schedule::Seal seal;         ///< message
@@ -65,8 +67,10 @@ struct Term {
 struct PlanOp {
   schedule::OpKind kind = schedule::OpKind::move;
   bool finish = false;
-  schedule::Range
-      range;  ///< chunks that every operand has; scratch is not cut short, so another operand's
+  /// Chunks of a block that every operand has (scratch is not cut short, so another operand's), and
+  /// in how many blocks; more than one where a block is one chunk.
+  schedule::Range range;
+  std::uint32_t blocks = 1;
   std::uint32_t dst = 0, dsts = 0, src = 0, srcs = 0;  ///< indices into Plan::terms
 };
 
@@ -87,8 +91,9 @@ struct Plan {
   std::uint32_t chunks = 1, scratchChunks = 0;
   bool exposes = false;
   bool sealed = false;
-  bool eager = false;     ///< has the shape that run_eager.cpp runs fused
-  bool hearsAll = false;  ///< every rank gets a message from each other
+  bool eager = false;                         ///< has the shape that run_eager.cpp runs fused
+  bool hearsAll = false;                      ///< every rank gets a message from each other
+  std::array<std::uint32_t, 2> blocks{1, 1};  ///< most that a rank's `in` and `out` have
   std::size_t elementBytes = 4;
   std::size_t tileElements = 0;  ///< of a full tile; exposure: unlimited
   std::size_t recordsPerMessage = 1;

@@ -37,7 +37,8 @@ void Run::begin(const Plan& plan, const Call& call, bool fallBackUnlessDirect) {
   eager_ = plan.eager && tiles_ == 1;
   if (eager_) {
     eagerSent_ = false;
-    contexts_[0].tile = 0;
+    contexts_[0].tile = contexts_[0].firstElement = 0;
+    contexts_[0].elements = contexts_[0].chunkElements = call.count;
     return;
   }
   while (nextTile_ < tiles_ && nextTile_ < static_cast<std::uint64_t>(plan.request.depth))

@@ -40,7 +40,7 @@ struct Surroundings {
 struct Call {
   const void* in = nullptr;
   void* out = nullptr;
-  std::size_t count = 0;  ///< elements
+  std::size_t count = 0;  ///< elements of a block
   shm::CallDescription what;
   std::uint64_t fingerprint = 0;  ///< of `what`
   shm::Location inAt, outAt;      ///< where others find my buffers, when a plan exposes them
@@ -80,7 +80,9 @@ class Run {
     std::byte* in = nullptr;  ///< nullptr: only by cross-memory attach
     std::byte* out = nullptr;
     shm::Location inAt, outAt;  ///< what the peer said of them
-    std::size_t bytes = 0;      ///< up to which that has been checked
+    /// What has been checked: so many blocks of so many bytes.
+    std::array<std::uint32_t, 2> blocks{};
+    std::size_t blockBytes = 0;
     std::uint64_t edition = 0;  ///< of the regions when it was
   };
   /// A tile in flight.

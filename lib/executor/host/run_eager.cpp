@@ -20,8 +20,8 @@ bool Run::sendEager(std::size_t bytes, std::size_t onWire) {
       awaited_ = plan_->outs[i].channel->lacking();
       return false;
     }
-  const auto* in = static_cast<const std::byte*>(call_->in);
   const PlanOp& op = plan_->ops[0];
+  const std::byte* in = local(contexts_[0], plan_->terms[op.src]);
   for (std::uint32_t k = 0; k < op.dsts; ++k) {
     const Term& term = plan_->terms[op.dst + k];
     shm::OutChannel& channel = *plan_->outs[term.port].channel;
@@ -54,7 +54,7 @@ void Run::finishEager(std::size_t bytes, std::size_t onWire) {
   for (std::uint32_t k = 0; k < op.srcs; ++k) {
     const Term& term = plan_->terms[op.src + k];
     if (term.kind == Term::Kind::local) {
-      src[k] = call_->in;
+      src[k] = local(contexts_[0], term);
     } else if (!plan_->sealed) {
       checkStamp(*plan_->ins[term.port].channel, inBase_[term.port]);
       src[k] = arrived(contexts_[0], term, bytes, k);
@@ -64,7 +64,7 @@ void Run::finishEager(std::size_t bytes, std::size_t onWire) {
       src[k] = sealer_.plain(k);
     }
   }
-  void* out = call_->out;
+  void* out = local(contexts_[0], plan_->terms[op.dst]);
   reduceInto(op, &out, 1, src.data(), bytes, false);
   for (std::size_t i = 0; i < inBase_.size(); ++i) {
     shm::InChannel& channel = *plan_->ins[i].channel;

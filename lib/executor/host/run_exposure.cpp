@@ -54,25 +54,28 @@ const Run::View& Run::view(int rank) {
     throw Error(
         ErrorCode::mismatch, rank, shm::toString(call_->what),
         shm::mismatchText(rank, env_.fabric.of(rank).call, env_.fabric.rank(), call_->what));
-  const std::size_t bytes = call_->count * plan_->elementBytes;
   const shm::Location in{line.inRegion.load(kRelaxed), line.in.load(kRelaxed)};
   const shm::Location out{line.outRegion.load(kRelaxed), line.out.load(kRelaxed)};
   View& known = views_[static_cast<std::size_t>(rank)];
   const std::uint64_t edition = env_.regions.edition();
+  const std::size_t blockBytes = call_->count * plan_->elementBytes;
   // The same buffers call after call, as is usual, are looked up once.
-  if (in == known.inAt && out == known.outAt && bytes <= known.bytes && edition == known.edition)
+  if (in == known.inAt && out == known.outAt && plan_->blocks == known.blocks &&
+      blockBytes <= known.blockBytes && edition == known.edition)
     return known;
-  known = {.in = find(rank, in, bytes),
-           .out = find(rank, out, bytes),
+  known = {.in = find(rank, in, plan_->blocks[0] * blockBytes),
+           .out = find(rank, out, plan_->blocks[1] * blockBytes),
            .inAt = in,
            .outAt = out,
-           .bytes = bytes,
+           .blocks = plan_->blocks,
+           .blockBytes = blockBytes,
            .edition = edition};
   return known;
 }
 
 /// Where a peer's buffer is in my address space; nullptr if it is not there.
 std::byte* Run::find(int rank, shm::Location where, std::size_t bytes) const {
+  if (where.region == shm::Location::kNothing) return nullptr;
   if (where.region == shm::Location::kAddress)
     return env_.sameProcess ? reinterpret_cast<std::byte*>(where.offset) : nullptr;  // NOLINT
   std::byte* here = env_.regions.resolve(rank, where, bytes);

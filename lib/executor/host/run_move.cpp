@@ -30,9 +30,10 @@ constexpr std::size_t kBlockBytes = std::size_t{512} << 10;
 
 /// Byte offset of a term in its buffer.
 std::size_t Run::begins(const Context& c, const Term& term) const {
-  const std::size_t chunk = term.range.chunk * c.chunkElements;
+  const std::size_t chunk = term.chunk * c.chunkElements;
   if (term.buffer == BufferName::scratch) return chunk * plan_->elementBytes;
-  return (c.firstElement + std::min(chunk, c.elements)) * plan_->elementBytes;
+  return (term.block * call_->count + c.firstElement + std::min(chunk, c.elements)) *
+         plan_->elementBytes;
 }
 
 /// Every operand of an operation has this size.
@@ -40,7 +41,7 @@ std::size_t Run::bytesOf(const Context& c, const PlanOp& op) const {
   const std::size_t begin = std::min(op.range.chunk * c.chunkElements, c.elements);
   const std::size_t end =
       std::min((std::size_t{op.range.chunk} + op.range.chunks) * c.chunkElements, c.elements);
-  return (end - begin) * plan_->elementBytes;
+  return (end - begin) * op.blocks * plan_->elementBytes;
 }
 
 std::byte* Run::local(const Context& c, const Term& term) const {

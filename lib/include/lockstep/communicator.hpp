@@ -136,6 +136,32 @@ class LOCKSTEP_API Communicator {
   /// is undefined.
   void allReduce(const void* in, void* out, std::size_t count, DataType type,
                  Reduction reduction = Reduction::sum);
+  // The calls below are as allReduce: blocking, on ordinary or registered memory, with the same
+  // errors. Buffers are blocks of `count` elements, one or worldSize() of them. In place, the
+  // smaller buffer is this rank's own block of the larger, or both are the same; other overlap is
+  // an error. A buffer that a rank does not have may be null.
+
+  /// Block b of `out` = `in` of rank b. `in`: 1 block, `out`: worldSize().
+  void allGather(const void* in, void* out, std::size_t count, DataType type);
+  /// `out` = reduction over all ranks of block rank() of their `in`. `in`: worldSize() blocks,
+  /// `out`: 1.
+  void reduceScatter(const void* in, void* out, std::size_t count, DataType type,
+                     Reduction reduction = Reduction::sum);
+  /// Block b of `out` = block rank() of the `in` of rank b. Both: worldSize() blocks.
+  void allToAll(const void* in, void* out, std::size_t count, DataType type);
+  /// `out` = `in` of the root. Both: 1 block; `in` is the root's only.
+  void broadcast(const void* in, void* out, std::size_t count, DataType type, int root);
+  /// `out` of the root = reduction over all ranks of `in`. Both: 1 block; `out` is the root's only.
+  void reduce(const void* in, void* out, std::size_t count, DataType type, Reduction reduction,
+              int root);
+  /// Block b of `out` of the root = `in` of rank b. `in`: 1 block, `out`: worldSize(), the root's.
+  void gather(const void* in, void* out, std::size_t count, DataType type, int root);
+  /// `out` = block rank() of the `in` of the root. `in`: worldSize() blocks, the root's; `out`: 1.
+  void scatter(const void* in, void* out, std::size_t count, DataType type, int root);
+  /// Any of them by its name, for callers that have it in a variable. What a collective does not
+  /// take (Contract) is ignored.
+  void run(Collective collective, const void* in, void* out, std::size_t count, DataType type,
+           Reduction reduction = Reduction::sum, int root = 0);
   /// Returns after every rank has entered.
   void barrier();
   /// Makes every rank's current and later calls fail with ErrorCode::aborted. Any thread may call
@@ -149,6 +175,8 @@ class LOCKSTEP_API Communicator {
   /// What allReduce of `count` elements would run; `registered`: all ranks' buffers are Buffers of
   /// this communicator. Not collective. Throws invalidArgument if Options force what there is not.
   Plan planAllReduce(std::size_t count, DataType type, bool registered) const;
+  /// The same of any collective, for blocks of `count` elements.
+  Plan plan(Collective collective, std::size_t count, DataType type, bool registered) const;
   /// Not while a call is under way in another thread.
   Counters counters() const noexcept;
   /// The AEAD in use ("ipsec-mb AES-256-GCM"), or "none".

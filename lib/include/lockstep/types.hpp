@@ -28,8 +28,30 @@ enum class Mode : std::uint8_t { p2p, multicast, cc, ccMulticast };
 inline constexpr std::size_t kModes = 4;
 
 /// What a call asks for.
-enum class Collective : std::uint8_t { allReduce, barrier };
-inline constexpr std::size_t kCollectives = 2;
+enum class Collective : std::uint8_t {
+  allReduce,
+  barrier,
+  allGather,
+  reduceScatter,
+  allToAll,
+  broadcast,
+  reduce,
+  gather,
+  scatter
+};
+inline constexpr std::size_t kCollectives = 9;
+
+/// What a collective promises. A buffer consists of blocks of `count` elements, one or one per
+/// rank: block b of `out` comes from rank b, block b of `in` goes to rank b.
+struct Contract {
+  bool hasData = true;      ///< a barrier has none
+  bool reduces = false;     ///< what comes from several ranks becomes one by a Reduction
+  bool rooted = false;      ///< one rank, the root, gives or gets
+  bool inPerRank = false;   ///< `in` has a block per rank
+  bool outPerRank = false;  ///< `out` has
+  bool inAtRoot = false;    ///< only the root has an `in`
+  bool outAtRoot = false;   ///< only the root has an `out`
+};
 
 /// Payload is encrypted wherever it leaves a rank's memory.
 constexpr bool isSealed(Mode m) {
@@ -56,8 +78,20 @@ inline constexpr std::array<std::string_view, kReductions> kReductionNames{"sum"
                                                                            "max", "avg"};
 inline constexpr std::array<std::string_view, kModes> kModeNames{"p2p", "multicast", "cc",
                                                                  "cc-multicast"};
-inline constexpr std::array<std::string_view, kCollectives> kCollectiveNames{"allreduce",
-                                                                             "barrier"};
+inline constexpr std::array<std::string_view, kCollectives> kCollectiveNames{
+    "allreduce", "barrier", "allgather", "reducescatter", "alltoall",
+    "broadcast", "reduce",  "gather",    "scatter"};
+inline constexpr std::array<Contract, kCollectives> kContracts{{
+    {.reduces = true},
+    {.hasData = false},
+    {.outPerRank = true},
+    {.reduces = true, .inPerRank = true},
+    {.inPerRank = true, .outPerRank = true},
+    {.rooted = true, .inAtRoot = true},
+    {.reduces = true, .rooted = true, .outAtRoot = true},
+    {.rooted = true, .outPerRank = true, .outAtRoot = true},
+    {.rooted = true, .inPerRank = true, .inAtRoot = true},
+}};
 
 template <class Enum, std::size_t N>
 constexpr std::optional<Enum> parseName(const std::array<std::string_view, N>& names,
@@ -67,6 +101,10 @@ constexpr std::optional<Enum> parseName(const std::array<std::string_view, N>& n
   return std::nullopt;
 }
 }  // namespace detail
+
+constexpr const Contract& contractOf(Collective c) {
+  return detail::kContracts[static_cast<std::size_t>(c)];
+}
 
 /// Names as ccbench and error texts have them: "bf16", "sum", "cc-multicast", "allreduce".
 constexpr std::string_view name(DataType t) {

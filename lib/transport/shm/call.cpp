@@ -6,9 +6,12 @@ namespace lockstep::shm {
 
 namespace {
 
+constexpr std::uint64_t kMostRoots = 64;  // ranks of a host
+
 std::uint64_t pack(const CallDescription& call) {
   return static_cast<std::uint64_t>(call.collective) | static_cast<std::uint64_t>(call.type) << 8 |
-         static_cast<std::uint64_t>(call.reduction) << 16;
+         static_cast<std::uint64_t>(call.reduction) << 16 |
+         static_cast<std::uint64_t>(call.root) << 24;
 }
 
 /// The finaliser of MurmurHash3 (Appleby, public domain): a bijection that mixes all 64 bits.
@@ -30,8 +33,11 @@ std::uint64_t fingerprint(const CallDescription& call) {
 
 std::string toString(const CallDescription& call) {
   if (call.collective == Collective::barrier) return fmt::format("barrier #{}", call.sequence);
-  return fmt::format("{} #{} (count {}, {} {})", name(call.collective), call.sequence, call.count,
-                     name(call.type), name(call.reduction));
+  const Contract& contract = contractOf(call.collective);
+  return fmt::format("{} #{} (count {}, {}{}{})", name(call.collective), call.sequence, call.count,
+                     name(call.type),
+                     contract.reduces ? fmt::format(" {}", name(call.reduction)) : "",
+                     contract.rooted ? fmt::format(", root {}", call.root) : "");
 }
 
 // A sequence lock: one writer, readers retry by giving up.
@@ -55,13 +61,14 @@ std::optional<CallDescription> read(const CallLine& line) {
   if (before % 2 != 0 || line.version.load(std::memory_order_relaxed) != before)
     return std::nullopt;
   const std::uint64_t collective = what & 0xff, type = what >> 8 & 0xff,
-                      reduction = what >> 16 & 0xff;
+                      reduction = what >> 16 & 0xff, root = what >> 24;
   if (collective >= kCollectives || type >= kDataTypes || reduction >= kReductions ||
-      what >> 24 != 0)
+      root >= kMostRoots)
     return std::nullopt;
   call.collective = static_cast<Collective>(collective);
   call.type = static_cast<DataType>(type);
   call.reduction = static_cast<Reduction>(reduction);
+  call.root = static_cast<int>(root);
   return call;
 }
 

@@ -18,7 +18,8 @@ struct CallDescription {
   Collective collective = Collective::allReduce;
   DataType type = DataType::f32;
   Reduction reduction = Reduction::sum;
-  std::uint64_t count = 0;
+  std::uint64_t count = 0;  ///< elements of a block
+  int root = 0;
   friend bool operator==(const CallDescription&, const CallDescription&) = default;
 };
 

@@ -14,7 +14,8 @@ namespace lockstep::shm {
 /// Where a buffer is, in terms another rank understands.
 struct Location {
   static constexpr std::uint64_t kAddress = 0;  ///< `offset` is an address in the owner's process
-  std::uint64_t region = kAddress;              ///< id of a region otherwise
+  static constexpr std::uint64_t kNothing = ~std::uint64_t{0};  ///< there is no such buffer
+  std::uint64_t region = kAddress;                              ///< id of a region otherwise
   std::uint64_t offset = 0;
   friend bool operator==(const Location&, const Location&) = default;
 };

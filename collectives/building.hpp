@@ -1,4 +1,4 @@
-// What the all-reduce generators share: the shape of a description, and how they count ranks.
+// What generators share: the shape of a description, and how they count ranks.
 #pragma once
 
 #include <string>
@@ -7,10 +7,15 @@
 
 #include "collectives/registry.hpp"
 
-namespace lockstep::schedule::allreduce {
+namespace lockstep::schedule::building {
 
-/// Chunk `index` of the tile; the usual cut has one chunk per rank.
+/// Chunk `index` of the tile; the usual cut of a block has one chunk per rank.
 inline Range chunk(int index) {
+  return {static_cast<std::uint32_t>(index), 1};
+}
+
+/// Block `index` of a buffer, where a tile's part of a block is one chunk.
+inline Range block(int index) {
   return {static_cast<std::uint32_t>(index), 1};
 }
 
@@ -27,12 +32,13 @@ inline int around(int rank, int steps, int worldSize) {
   return (rank + steps + worldSize) % worldSize;
 }
 
-inline Schedule describe(std::string_view name, const Shape& shape, int chunks) {
+inline Schedule describe(Collective collective, std::string_view name, const Shape& shape,
+                         int chunks = 1, int scratchChunks = 0) {
   return {.name = std::string(name),
-          .collective = Collective::allReduce,
+          .collective = collective,
           .shape = shape,
           .chunks = static_cast<std::uint32_t>(chunks),
-          .scratchChunks = 0,
+          .scratchChunks = static_cast<std::uint32_t>(scratchChunks),
           .exposes = false,
           .programs = {}};
 }
@@ -46,6 +52,21 @@ inline Program alone() {
   return oneLane({move({out(kWhole)}, {in(kWhole)}, true)});
 }
 
+/// World size 1 of a collective that reduces nothing: a copy, if the buffers are two.
+inline Program aloneCopying(const Shape& shape) {
+  return shape.inPlace ? oneLane({}) : oneLane({move({out(kWhole)}, {in(kWhole)})});
+}
+
+/// A lane between exposing my memory and being done with that of others.
+inline Program exposed(Lane inside, Lane after = {}) {
+  Lane lane{sync(OpKind::expose), sync(OpKind::acquire)};
+  lane.insert(lane.end(), inside.begin(), inside.end());
+  lane.push_back(sync(OpKind::release));
+  lane.push_back(sync(OpKind::close));
+  lane.insert(lane.end(), after.begin(), after.end());
+  return oneLane(std::move(lane));
+}
+
 /// What ranks 0, 1, .., P-1 contribute, in that order: `mine` at my place, `theirs(q)` at others'.
 template <class Theirs>
 std::vector<Operand> inRankOrder(int worldSize, int rank, const Operand& mine, Theirs theirs) {
@@ -55,4 +76,4 @@ std::vector<Operand> inRankOrder(int worldSize, int rank, const Operand& mine, T
   return result;
 }
 
-}  // namespace lockstep::schedule::allreduce
+}  // namespace lockstep::schedule::building
