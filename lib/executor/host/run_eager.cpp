@@ -71,7 +71,9 @@ void Run::finishEager(std::size_t bytes, std::size_t onWire) {
     channel.consumed(inBase_[i]);
     env_.doorbell.ring(channel.credit(inBase_[i]), channel.writer());
   }
-  // Whoever sends in this call has finished the one before, and consumed all I sent until then.
+  // Whoever sends in this call has finished the one before, and consumed all I sent until then. Of
+  // readers that send nothing (a broadcast's) nothing is known.
+  if (!plan_->hearsAll) return;
   for (std::size_t i = 0; i < outBase_.size(); ++i)
     plan_->outs[i].channel->allConsumedBefore(outBase_[i]);
 }
