@@ -66,7 +66,10 @@ void requireMemory(const RunConfig& config, bool mpi) {
 /// starts.
 void requireOptionsAccepted(const CommandLine& line, const std::vector<std::byte>& psk) {
   for (const Mode mode : line.config.modes) try {
-      Communicator::createInProcess(1, communicatorOptions(line.config, mode, psk));
+      const auto alone =
+          Communicator::createInProcess(1, communicatorOptions(line.config, mode, psk));
+      for (const Collective op : line.config.ops)
+        alone.front().plan(op, 1, line.config.types.front(), line.config.registered);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::invalidArgument && error.code() != ErrorCode::unsupported)
         throw;
@@ -164,11 +167,24 @@ class Application {
 
   int show() {
     if (!line_.jsonFile.empty()) writeFile(line_.jsonFile, reportJson(report_).dump(1) + '\n');
-    const std::string tables = warningText(report_) + timesText(report_) + bytesText(report_) +
-                               regressionText(report_) + rivalText(report_);
-    print(line_.quiet ? tables : headerText(report_) + tables + storyText(report_));
+    const std::string header = line_.quiet ? "" : headerText(report_);
+    print(header + warningText(report_) +
+          (line_.config.checkOnly ? verdictText(report_) : tables()));
     for (const std::string& fault : report_.faults) complain("wrong result: " + fault);
     return report_.faults.empty() ? kSuccess : kWrongResults;
+  }
+
+  /// Operation after operation; the story where there is but one.
+  std::string tables() const {
+    const std::vector<Report> operations = byOperation(report_);
+    std::string text;
+    for (const Report& op : operations) {
+      if (operations.size() > 1) text += titleText(op);
+      if (!line_.quiet) text += planText(op);
+      text += timesText(op) + bytesText(op) + regressionText(op) + rivalText(op);
+      if (!line_.quiet && operations.size() == 1) text += storyText(op);
+    }
+    return text;
   }
 
   CommandLine line_;

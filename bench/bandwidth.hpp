@@ -13,9 +13,15 @@ constexpr double algorithmBandwidth(std::size_t bytes, double microseconds) {
 }
 
 /// What algorithm bandwidth is multiplied by to compare it with the speed of the links, whatever
-/// the number of ranks: an all-reduce moves 2(P-1)/P of the message in and out of each rank.
+/// the number of ranks: the share of the message that goes in or out of the busiest rank. Where
+/// every rank has a block of it, all but its own; an all-reduce does so twice; one message to or
+/// from a root goes whole.
 constexpr double busFactor(Collective collective, int worldSize) {
-  return collective == Collective::allReduce ? 2.0 * (worldSize - 1) / worldSize : 0;
+  const Contract& contract = contractOf(collective);
+  const double others = static_cast<double>(worldSize - 1) / worldSize;
+  if (!contract.hasData || worldSize == 1) return 0;
+  if (contract.inPerRank || contract.outPerRank) return others;
+  return contract.rooted ? 1 : 2 * others;
 }
 
 }  // namespace lockstep::bench

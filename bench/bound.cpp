@@ -7,16 +7,28 @@ double microseconds(double bytes, double bytesPerSecond) {
   return bytesPerSecond > 0 ? bytes / bytesPerSecond * 1e6 : 0;
 }
 
+/// Whether some rank reduces the whole messages of all, instead of everyone a part.
+bool reducesWhole(Collective op, const std::string& algorithm) {
+  return (op == Collective::allReduce && algorithm == "one_shot") ||
+         (op == Collective::reduce && algorithm == "direct");
+}
+
+double reducedBytes(const Row& row, const Series& series, int ranks) {
+  if (!contractOf(row.op).reduces) return 0;
+  return static_cast<double>(row.bytes) * (reducesWhole(row.op, series.plan.algorithm) ? ranks : 1);
+}
+
 }  // namespace
 
 Bound boundOf(const Row& row, const Series& series, const Rates& rates, int ranks, int cores) {
-  const CallBytes& b = series.bytes;
+  const double sealed = series.bytes.sealed, opened = series.bytes.opened;
+  const Bound sealing{microseconds(sealed, rates.seal), microseconds(sealed, rates.copy), 0};
+  const Bound opening{microseconds(opened, rates.open), microseconds(opened, rates.copy),
+                      microseconds(reducedBytes(row, series, ranks), rates.reduce)};
+  if (contractOf(row.op).rooted) return sealing.total() > opening.total() ? sealing : opening;
   const int turns = (ranks + cores - 1) / cores;
-  const double reduced =
-      static_cast<double>(row.bytes) * (series.plan.algorithm == "one_shot" ? ranks : 1);
-  return {turns * (microseconds(b.sealed, rates.seal) + microseconds(b.opened, rates.open)),
-          turns * microseconds(b.sealed + b.opened, rates.copy),
-          turns * microseconds(reduced, rates.reduce)};
+  return {turns * (sealing.crypto + opening.crypto), turns * (sealing.copies + opening.copies),
+          turns * opening.reduce};
 }
 
 }  // namespace lockstep::bench

@@ -17,12 +17,15 @@ void eachField(Config& c, Visit visit) {
   visit("rival", c.rival);
   visit("ranks", c.ranks);
   visit("cores", c.cores);
+  visit("ops", c.ops);
+  visit("root", c.root);
   visit("sizes", c.sizes);
   visit("types", c.types);
   visit("reductions", c.reductions);
   visit("iterations", c.iterations);
   visit("warmups", c.warmups);
   visit("check", c.check);
+  visit("checkOnly", c.checkOnly);
   visit("planOnly", c.planOnly);
   visit("budgetSeconds", c.budgetSeconds);
   visit("registered", c.registered);
@@ -48,12 +51,6 @@ Options communicatorOptions(const RunConfig& config, Mode mode, std::vector<std:
   options.insecureKeys = config.insecureKeys;
   if (!config.insecureKeys) options.psk = std::move(psk);
   return options;
-}
-
-std::vector<std::size_t> sizesFor(const RunConfig& config, DataType type) {
-  std::vector<std::size_t> sizes = listSizes(config.sizes);
-  std::erase_if(sizes, [&](std::size_t bytes) { return bytes < sizeOf(type); });
-  return sizes;
 }
 
 void to_json(nlohmann::json& json, const RunConfig& config) {

@@ -21,14 +21,17 @@ struct RunConfig {
   /// Physical cores that the run may use.
   int cores = 1;
 
-  SizeRange sizes;
+  std::vector<Collective> ops{Collective::allReduce};
+  int root = 0;     ///< of the operations that have one
+  SizeRange sizes;  ///< of the larger buffer
   std::vector<DataType> types{DataType::f32};
   std::vector<Reduction> reductions{Reduction::sum};
 
-  int iterations = 0;     ///< timed samples per size and contender; 0: as many as the budget allows
-  int warmups = 5;        ///< calls before the first sample
-  bool check = true;      ///< compare every element with what it should be, before timing
-  bool planOnly = false;  ///< say what would run, run nothing
+  int iterations = 0;  ///< timed samples per size and contender; 0: as many as the budget allows
+  int warmups = 5;     ///< calls before the first sample
+  bool check = true;   ///< compare every element with what it should be, before timing
+  bool checkOnly = false;  ///< verify everything, time nothing
+  bool planOnly = false;   ///< say what would run, run nothing
   double budgetSeconds = 50;
 
   bool registered = false;  ///< buffers by Communicator::alloc, read in place by peers
@@ -39,9 +42,6 @@ struct RunConfig {
 
 /// What a communicator of this run is made with; the key comes separately, as it is no setting.
 Options communicatorOptions(const RunConfig& config, Mode mode, std::vector<std::byte> psk);
-
-/// Messages of a table for one type: all sizes that hold a whole element.
-std::vector<std::size_t> sizesFor(const RunConfig& config, DataType type);
 
 void to_json(nlohmann::json& json, const RunConfig& config);
 void from_json(const nlohmann::json& json, RunConfig& config);

@@ -15,6 +15,9 @@ Enum fromName(const nlohmann::json& json, std::optional<Enum> (*parse)(std::stri
   fail(ErrorCode::invalidArgument, "'{}' is not a name this version knows", text);
 }
 
+inline void to_json(nlohmann::json& j, Collective v) {
+  j = name(v);
+}
 inline void to_json(nlohmann::json& j, DataType v) {
   j = name(v);
 }
@@ -23,6 +26,9 @@ inline void to_json(nlohmann::json& j, Reduction v) {
 }
 inline void to_json(nlohmann::json& j, Mode v) {
   j = name(v);
+}
+inline void from_json(const nlohmann::json& j, Collective& v) {
+  v = fromName(j, parseCollective);
 }
 inline void from_json(const nlohmann::json& j, DataType& v) {
   v = fromName(j, parseDataType);

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/clock.hpp"
+#include "bench/layout.hpp"
 #include "bench/statistics.hpp"
 
 namespace lockstep::bench {
@@ -23,6 +24,10 @@ bool guardIntact(const std::byte* end) {
   return std::all_of(end, end + kGuardBytes, [](std::byte b) { return b == std::byte{kPoison}; });
 }
 
+bool sameContents(const Task& a, const Task& b) {
+  return a.op == b.op && a.type == b.type && a.reduction == b.reduction;
+}
+
 }  // namespace
 
 Measurement::Measurement(const RunConfig& config, int rank, Agreement agreement,
@@ -31,22 +36,18 @@ Measurement::Measurement(const RunConfig& config, int rank, Agreement agreement,
       rank_(rank),
       agreement_(agreement),
       subjects_(subjects),
-      listener_(std::move(listener)) {
-  for (const DataType type : config_.types)
-    for (const Reduction reduction : config_.reductions)
-      for (const std::size_t bytes : sizesFor(config_, type))
-        tasks_.push_back({type, reduction, bytes / sizeOf(type) * sizeOf(type)});
-}
+      listener_(std::move(listener)),
+      tasks_(listTasks(config)) {}
 
 RunResult Measurement::emptyResult() const {
   RunResult result;
   for (const auto& subject : subjects_) result.contenders.push_back(subject->contender());
   for (const Task& task : tasks_) {
-    Row row{task.type, task.reduction, task.bytes, task.count(), {}, {}, {}};
+    Row row{task.op, task.type, task.reduction, task.bytes, task.count, {}, {}, {}};
     for (const auto& subject : subjects_) {
       Series series;
-      series.supported = subject->supports(task.type, task.reduction);
-      series.plan = subject->plan(task.count(), task.type);
+      series.supported = subject->supports(task);
+      series.plan = subject->plan(task);
       row.series.push_back(series);
     }
     result.rows.push_back(std::move(row));
@@ -62,22 +63,24 @@ RunResult Measurement::run() {
   RunResult result = emptyResult();
   const bool sealed = std::any_of(result.contenders.begin(), result.contenders.end(),
                                   [](const Contender& c) { return c.sealed; });
-  std::optional<Pattern> pattern;
+  std::optional<Contents> contents;
   for (std::size_t i = 0; i < tasks_.size(); ++i) {
     const Task& task = tasks_[i];
     Row& row = result.rows[i];
-    const bool changed =
-        i == 0 || task.type != tasks_[i - 1].type || task.reduction != tasks_[i - 1].reduction;
-    if (changed) {
-      pattern.emplace(task.type, task.reduction, config_.ranks, rank_);
+    const bool hasData = contractOf(task.op).hasData;
+    if (!hasData) {
+      contents.reset();
+    } else if (!contents || !sameContents(task, tasks_[i - 1])) {
+      contents.emplace(task, config_.ranks, rank_);
       for (const auto& subject : subjects_)
-        pattern->fill(subject->in(), config_.sizes.maxBytes / sizeOf(task.type));
+        contents->fill(subject->in(), config_.sizes.maxBytes / sizeOf(task.type));
     }
-    if (sealed && config_.ranks > 1) {  // one rank has nothing to seal
+    // One rank has nothing to seal.
+    if (sealed && hasData && config_.ranks > 1 && !config_.checkOnly) {
       row.streaming = ratesOn(kStreamBytes, task);
       row.cached = ratesOn(cachedWorkingSet(task.bytes), task);
     }
-    measureRow(i, *pattern, row);
+    measureRow(i, contents, row);
   }
   return result;
 }
@@ -95,6 +98,7 @@ Rates Measurement::ratesOn(std::size_t workingSet, const Task& task) {
     const auto all = agreement_.sum(std::vector{mine.seal, mine.open, mine.copy});
     transfer->second = {all[0] / busy, all[1] / busy, all[2] / busy, 0};
   }
+  if (!contractOf(task.op).reduces) return transfer->second;
   const auto [reduce, newReduce] =
       reduceRates_.try_emplace({workingSet, task.type, task.reduction});
   if (newReduce)
@@ -106,52 +110,74 @@ Rates Measurement::ratesOn(std::size_t workingSet, const Task& task) {
   return rates;
 }
 
-void Measurement::measureRow(std::size_t index, const Pattern& pattern, Row& row) {
+void Measurement::measureRow(std::size_t index, const std::optional<Contents>& contents, Row& row) {
   const Task& task = tasks_[index];
   const double rowStart = secondsSinceStart();
   tell(index, task, true);
   for (std::size_t s = 0; s < subjects_.size(); ++s) {
     Series& series = row.series[s];
     if (!series.supported) continue;
-    if (config_.check) series.wrong = verify(*subjects_[s], pattern, task);
+    if (config_.check && contents) series.wrong = verify(*subjects_[s], *contents, task);
+    if (config_.checkOnly) continue;
     series.bytes = bytesOfOneCall(*subjects_[s], task);
     for (int i = 0; i < config_.warmups; ++i) secondsPerCall(*subjects_[s], task, 1);
     series.batch = chooseBatch(*subjects_[s], task);
   }
-  takeSamples(task, index, rowStart, row);
+  if (!config_.checkOnly) takeSamples(task, index, rowStart, row);
 }
 
-std::uint64_t Measurement::verify(Subject& subject, const Pattern& pattern, const Task& task) {
-  const std::uint64_t mine =
-      verifyOnce(subject, pattern, task, false) + verifyOnce(subject, pattern, task, true);
+/// Out of place, or with both in the memory of the output.
+Measurement::Operands Measurement::operandsOf(Subject& subject, const Task& task,
+                                              bool inPlace) const {
+  const Layout layout = layoutOf(task.op, config_.ranks, rank_, task.root);
+  const std::size_t block = task.count * sizeOf(task.type);
+  std::byte* out = subject.out();
+  Operands o;
+  if (layout.inBlocks > 0) o.in = inPlace ? out + layout.inAt * block : subject.in();
+  if (layout.outBlocks > 0) o.out = inPlace ? out + layout.outAt * block : out;
+  o.end = out + (inPlace ? layout.blocks() : layout.outBlocks) * block;
+  return o;
+}
+
+/// Out of place where the subject does that.
+Measurement::Operands Measurement::timedOperands(Subject& subject, const Task& task) const {
+  return operandsOf(subject, task, !subject.takes(task.op, false));
+}
+
+std::uint64_t Measurement::verify(Subject& subject, const Contents& contents, const Task& task) {
+  std::uint64_t mine = 0;
+  for (const bool inPlace : {false, true})
+    if (subject.takes(task.op, inPlace)) mine += verifyOnce(subject, contents, task, inPlace);
   return static_cast<std::uint64_t>(agreement_.sum(static_cast<double>(mine)));
 }
 
-std::uint64_t Measurement::verifyOnce(Subject& subject, const Pattern& pattern, const Task& task,
+std::uint64_t Measurement::verifyOnce(Subject& subject, const Contents& contents, const Task& task,
                                       bool inPlace) {
-  std::byte* out = subject.out();
-  std::memset(out, kPoison, task.bytes + kGuardBytes);
-  if (inPlace) std::memcpy(out, subject.in(), task.bytes);
+  const Layout layout = layoutOf(task.op, config_.ranks, rank_, task.root);
+  const Operands o = operandsOf(subject, task, inPlace);
+  std::memset(subject.out(), kPoison, task.bytes + kGuardBytes);
+  if (inPlace && o.in != nullptr)
+    std::memcpy(o.in, subject.in(), layout.inBlocks * task.count * sizeOf(task.type));
   subject.barrier();
-  subject.allReduce(inPlace ? out : subject.in(), out, task.count(), task.type, task.reduction);
+  subject.run(task, o.in, o.out);
 
-  const CheckResult found = pattern.check(out, task.count());
+  const CheckResult found = contents.check(o.out, task.count);
   const auto report = [&](const std::string& what) {
-    listener_.fault(fmt::format("{}, {} {} of {}{}: {}", subject.contender().name, name(task.type),
-                                name(task.reduction), formatBytes(static_cast<double>(task.bytes)),
+    listener_.fault(fmt::format("{}, {}{}: {}", subject.contender().name, describe(task),
                                 inPlace ? " in place" : "", what));
   };
   if (found.first)
     report(
         fmt::format("{} wrong; first: {}", found.wrong, describe(*found.first, task.type, rank_)));
-  if (guardIntact(out + task.bytes)) return found.wrong;
+  if (guardIntact(o.end)) return found.wrong;
   report(fmt::format("rank {}: written past the end of the output", rank_));
   return found.wrong + 1;
 }
 
 CallBytes Measurement::bytesOfOneCall(Subject& subject, const Task& task) {
+  const Operands o = timedOperands(subject, task);
   const CallBytes before = subject.counters();
-  subject.allReduce(subject.in(), subject.out(), task.count(), task.type, task.reduction);
+  subject.run(task, o.in, o.out);
   const CallBytes after = subject.counters();
   const auto busiest =
       agreement_.max(std::vector{after.moved - before.moved, after.sealed - before.sealed,
@@ -160,10 +186,10 @@ CallBytes Measurement::bytesOfOneCall(Subject& subject, const Task& task) {
 }
 
 double Measurement::secondsPerCall(Subject& subject, const Task& task, std::int64_t calls) {
+  const Operands o = timedOperands(subject, task);
   subject.barrier();
   const auto start = Clock::now();
-  for (std::int64_t i = 0; i < calls; ++i)
-    subject.allReduce(subject.in(), subject.out(), task.count(), task.type, task.reduction);
+  for (std::int64_t i = 0; i < calls; ++i) subject.run(task, o.in, o.out);
   return std::chrono::duration<double>(Clock::now() - start).count() / static_cast<double>(calls);
 }
 
@@ -224,9 +250,7 @@ void Measurement::tell(std::size_t index, const Task& task, bool now) {
   if (time - lastTold_ < (now ? std::chrono::milliseconds(100) : std::chrono::milliseconds(1000)))
     return;
   lastTold_ = time;
-  listener_.progress(index, tasks_.size(),
-                     fmt::format("{} {} {}", name(task.type), name(task.reduction),
-                                 formatBytes(static_cast<double>(task.bytes))));
+  listener_.progress(index, tasks_.size(), describe(task));
 }
 
 }  // namespace lockstep::bench

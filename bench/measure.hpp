@@ -6,13 +6,14 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
 
 #include "base/clock.hpp"
 #include "bench/agreement.hpp"
-#include "bench/patterns.hpp"
+#include "bench/contents.hpp"
 #include "bench/rates.hpp"
 #include "bench/stopping.hpp"
 #include "bench/subject.hpp"
@@ -45,18 +46,20 @@ class Measurement {
   RunResult run();
 
  private:
-  struct Task {
-    DataType type;
-    Reduction reduction;
-    std::size_t bytes;
-    std::size_t count() const { return bytes / sizeOf(type); }
+  /// The buffers of one call on this rank; null: it has none.
+  struct Operands {
+    std::byte* in = nullptr;
+    std::byte* out = nullptr;
+    std::byte* end = nullptr;  ///< after the last byte that the call may write
   };
 
   RunResult emptyResult() const;
-  void measureRow(std::size_t index, const Pattern& pattern, Row& row);
-  std::uint64_t verify(Subject& subject, const Pattern& pattern, const Task& task);
-  std::uint64_t verifyOnce(Subject& subject, const Pattern& pattern, const Task& task,
+  void measureRow(std::size_t index, const std::optional<Contents>& contents, Row& row);
+  std::uint64_t verify(Subject& subject, const Contents& contents, const Task& task);
+  std::uint64_t verifyOnce(Subject& subject, const Contents& contents, const Task& task,
                            bool inPlace);
+  Operands operandsOf(Subject& subject, const Task& task, bool inPlace) const;
+  Operands timedOperands(Subject& subject, const Task& task) const;
   CallBytes bytesOfOneCall(Subject& subject, const Task& task);
   std::int64_t chooseBatch(Subject& subject, const Task& task);
   void takeSamples(const Task& task, std::size_t index, double rowStart, Row& row);

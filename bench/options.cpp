@@ -7,18 +7,20 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "bench/tasks.hpp"
+
 namespace lockstep::bench {
 namespace {
 
 constexpr int kMostRanks = 64;      // what Communicator::create takes
 constexpr int kRanksToCompare = 4;  // with two, pairwise and group keys cost the same
-constexpr const char* kCollectives[] = {"allreduce"};
 constexpr std::size_t kHelpColumn = 28;
 constexpr const char* kHelpFooter =
     "Examples:\n"
     "  ccbench --mode cc --op allreduce    what encryption costs, 8 B to 64 MiB\n"
     "  ccbench --mode all                  all four modes, four ranks\n"
     "  ccbench --mode cc --baseline mpi    Open MPI beside them\n"
+    "  ccbench --op all --check-only       verify every operation, time nothing\n"
     "\n"
     "Exit status: 0 all went well, 1 a run failed, 2 bad input, 3 wrong results, 128+n signal n.";
 
@@ -29,18 +31,23 @@ struct Raw {
   std::optional<int> ranks;
   std::optional<long> stepFactor;
   int check = 1, registered = 0;
-  bool explain = false, settings = false, version = false;
+  bool checkOnly = false, explain = false, settings = false, version = false;
 };
 
-void declareWhat(CLI::App& app, Raw& raw) {
+void declareWhat(CLI::App& app, Raw& raw, RunConfig& c) {
   const auto add = [&](const char* names, auto& value, const char* type, const char* text) {
     return app.add_option(names, value, text)->type_name(type)->group("What is measured");
   };
   add("--mode", raw.mode, "MODE", "p2p, multicast, cc, cc-multicast (each beside p2p), or all")
       ->capture_default_str();
-  add("--op", raw.op, "NAME", "collective: allreduce")->capture_default_str();
+  add("--op", raw.op, "LIST",
+      "allreduce,allgather,reducescatter,alltoall,broadcast,\n"
+      "reduce,gather,scatter,barrier, or all")
+      ->capture_default_str();
+  add("-r,--root", c.root, "RANK", "of the operations that have one")->capture_default_str();
   add("--ranks", raw.ranks, "N", "processes, 1 to 64 (default: one per core, at least 2; all: 4)");
-  add("-b,--minbytes", raw.minBytes, "SIZE", "smallest message: bytes, or with K, M, G")
+  add("-b,--minbytes", raw.minBytes, "SIZE",
+      "smallest message (the larger buffer): bytes, or with K, M, G")
       ->capture_default_str();
   add("-e,--maxbytes", raw.maxBytes, "SIZE", "largest message")->capture_default_str();
   add("-f,--stepfactor", raw.stepFactor, "N", "from one size to the next: times this (default 2)");
@@ -66,6 +73,8 @@ void declareHow(CLI::App& app, Raw& raw, RunConfig& c) {
   add("-w,--warmup_iters", c.warmups, "N", "calls before the first sample");
   add("-c,--check", raw.check, "0|1", "1: verify every element before timing");
   add("--timeout", c.timeoutSeconds, "SECONDS", "that any wait between ranks may take");
+  app.add_flag("--check-only", raw.checkOnly, "verify everything, time nothing")
+      ->group("How long and how carefully");
 }
 
 void declareForced(CLI::App& app, CommandLine& line) {
@@ -166,29 +175,32 @@ SizeRange parseSizes(const Raw& raw) {
   return sizes;
 }
 
-/// Every type must have a message to send.
+/// Every operation and type must have a message to send.
 void requireRoomForElements(const RunConfig& config) {
-  for (const DataType type : config.types)
-    if (sizesFor(config, type).empty())
-      throw UsageError(fmt::format("no size holds an element of {} ({} bytes); raise --maxbytes",
-                                   name(type), sizeOf(type)));
+  for (const Collective op : config.ops)
+    for (const DataType type : config.types)
+      if (countsFor(config, op, type).empty())
+        throw UsageError(fmt::format(
+            "no size holds an element of {} per block of {} ({} bytes); raise --maxbytes",
+            name(type), name(op), sizeOf(type) * blocksOf(op, config.ranks)));
 }
 
 void interpret(const Raw& raw, const Machine& machine, CommandLine& line) {
   RunConfig& c = line.config;
-  if (std::find(std::begin(kCollectives), std::end(kCollectives), raw.op) == std::end(kCollectives))
-    throw UsageError(
-        fmt::format("--op '{}' is unknown; there is {}", raw.op, fmt::join(kCollectives, ", ")));
+  c.ops = parseList(raw.op, "--op", kCollectives, parseCollective);
   c.modes = parseModes(raw.mode);
   c.cores = machine.cores;
   c.ranks = raw.ranks.value_or(raw.mode == "all" ? kRanksToCompare
                                                  : std::clamp(machine.cores, 2, kMostRanks));
   requireWithin(c.ranks, 1, kMostRanks, "--ranks");
+  requireWithin(c.root, 0, c.ranks - 1, "--root");
   c.sizes = parseSizes(raw);
   c.types = parseList(raw.types, "--datatype", kDataTypes, parseDataType);
   c.reductions = parseList(raw.reductions, "--redop", kReductions, parseReduction);
   requireRoomForElements(c);
   c.check = parseSwitch(raw.check, "--check");
+  c.checkOnly = raw.checkOnly;
+  if (c.checkOnly && !c.check) throw UsageError("--check-only and --check 0 exclude each other");
   c.registered = parseSwitch(raw.registered, "--registered");
   requireWithin(c.iterations, 0, 1e6, "--iters");
   requireWithin(c.warmups, 0, 1e6, "--warmup_iters");
@@ -211,7 +223,7 @@ CommandLine parseCommandLine(const std::vector<std::string>& arguments, const Ma
                "ccbench");
   Raw raw;
   CommandLine line;
-  declareWhat(app, raw);
+  declareWhat(app, raw, line.config);
   declareHow(app, raw, line.config);
   declareForced(app, line);
   declareOutput(app, raw, line);

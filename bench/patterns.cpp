@@ -93,45 +93,65 @@ std::uint64_t expectedBits(DataType type, Reduction reduction, int worldSize, st
   return finish(type, reduction, worldSize, result);
 }
 
-Pattern::Pattern(DataType type, Reduction reduction, int worldSize, int rank)
-    : type_(type), input_(kPatternPeriod * sizeOf(type)), expected_(kPatternPeriod * sizeOf(type)) {
+template <class BitsOf>
+Pattern::Pattern(DataType type, BitsOf bitsOf)
+    : type_(type), period_(kPatternPeriod * sizeOf(type)) {
   static_assert(std::endian::native == std::endian::little, "bits are copied from the low end");
   const std::size_t width = sizeOf(type);
   for (std::size_t i = 0; i < kPatternPeriod; ++i) {
-    const std::uint64_t mine = inputBits(type, reduction, worldSize, rank, i);
-    const std::uint64_t all = expectedBits(type, reduction, worldSize, i);
-    std::memcpy(input_.data() + i * width, &mine, width);
-    std::memcpy(expected_.data() + i * width, &all, width);
+    const std::uint64_t bits = bitsOf(i);
+    std::memcpy(period_.data() + i * width, &bits, width);
   }
 }
 
-void Pattern::fill(void* buffer, std::size_t count) const {
+Pattern Pattern::input(DataType type, Reduction reduction, int worldSize, int rank) {
+  return {type, [=](std::size_t i) { return inputBits(type, reduction, worldSize, rank, i); }};
+}
+
+Pattern Pattern::reduced(DataType type, Reduction reduction, int worldSize) {
+  return {type, [=](std::size_t i) { return expectedBits(type, reduction, worldSize, i); }};
+}
+
+namespace {
+
+/// Calls `visit(done, at, n)` for each stretch of n elements, `done` from the first, that lies
+/// whole in a period, from its element `at` on.
+template <class Visit>
+void eachStretch(std::size_t count, std::size_t start, Visit visit) {
+  for (std::size_t done = 0, n = 0; done < count; done += n) {
+    const std::size_t at = (start + done) % kPatternPeriod;
+    n = std::min(count - done, kPatternPeriod - at);
+    visit(done, at, n);
+  }
+}
+
+}  // namespace
+
+void Pattern::fill(void* buffer, std::size_t count, std::size_t start) const {
+  const std::size_t width = sizeOf(type_);
   auto* out = static_cast<std::byte*>(buffer);
-  for (std::size_t left = count * sizeOf(type_); left > 0;) {
-    const std::size_t n = std::min(left, input_.size());
-    std::memcpy(out, input_.data(), n);
-    out += n;
-    left -= n;
-  }
+  eachStretch(count, start, [&](std::size_t done, std::size_t at, std::size_t n) {
+    std::memcpy(out + done * width, period_.data() + at * width, n * width);
+  });
 }
 
-CheckResult Pattern::check(const void* result, std::size_t count) const {
+CheckResult Pattern::check(const void* result, std::size_t count, std::size_t start) const {
   CheckResult found;
   const std::size_t width = sizeOf(type_);
   const auto* bytes = static_cast<const std::byte*>(result);
-  for (std::size_t start = 0; start < count; start += kPatternPeriod) {
-    const std::size_t n = std::min(count - start, kPatternPeriod);
-    const std::byte* got = bytes + start * width;
-    if (std::memcmp(got, expected_.data(), n * width) == 0) continue;
+  eachStretch(count, start, [&](std::size_t done, std::size_t at, std::size_t n) {
+    const std::byte* got = bytes + done * width;
+    const std::byte* expected = period_.data() + at * width;
+    if (std::memcmp(got, expected, n * width) == 0) return;
     for (std::size_t i = 0; i < n; ++i) {
-      if (std::memcmp(got + i * width, expected_.data() + i * width, width) == 0) continue;
+      if (std::memcmp(got + i * width, expected + i * width, width) == 0) continue;
       if (found.wrong++ > 0) continue;
-      WrongElement first{start + i};
-      std::memcpy(&first.expected, expected_.data() + i * width, width);
+      WrongElement first{done + i};
+      std::memcpy(&first.expected, expected + i * width, width);
       std::memcpy(&first.got, got + i * width, width);
       found.first = first;
     }
-  }
+  });
   return found;
 }
 

@@ -38,18 +38,25 @@ struct CheckResult {
   std::optional<WrongElement> first;
 };
 
-/// One rank's input and everyone's output, for one type and reduction: a period of each, made once.
+/// A period of elements, made once, and buffers that hold it over and over.
 class Pattern {
  public:
-  Pattern(DataType type, Reduction reduction, int worldSize, int rank);
-  /// Writes this rank's input, `count` elements.
-  void fill(void* buffer, std::size_t count) const;
-  /// Compares `count` elements with the reduction.
-  CheckResult check(const void* result, std::size_t count) const;
+  /// What one rank contributes.
+  static Pattern input(DataType type, Reduction reduction, int worldSize, int rank);
+  /// What the contributions of all ranks reduce to.
+  static Pattern reduced(DataType type, Reduction reduction, int worldSize);
+
+  /// Writes `count` elements, from the pattern's element `start` on.
+  void fill(void* buffer, std::size_t count, std::size_t start = 0) const;
+  /// Compares `count` elements with the pattern's from `start` on.
+  CheckResult check(const void* result, std::size_t count, std::size_t start = 0) const;
 
  private:
+  template <class BitsOf>
+  Pattern(DataType type, BitsOf bitsOf);
+
   DataType type_;
-  std::vector<std::byte> input_, expected_;
+  std::vector<std::byte> period_;
 };
 
 /// "rank 1, element 17: expected 12 (0x41400000), got 13 (0x41500000), differing bits 0x00100000"

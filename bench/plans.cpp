@@ -16,12 +16,19 @@ struct Meaning {
   const char* name;
   const char* text;
 };
-constexpr std::array<Meaning, 8> kMeanings{
-    {{"one_shot", "every rank sends all it has to every other and reduces everything itself"},
+constexpr std::array<Meaning, 15> kMeanings{
+    {{"direct", "every rank sends what it has straight to whoever gets it"},
+     {"one_shot", "every rank sends all it has to every other and reduces everything itself"},
      {"two_shot", "every rank reduces its share of the message, then hands the result round"},
-     {"ring", "shares travel round a ring, first to be reduced, then as results"},
+     {"ring", "blocks travel round a ring, first to be reduced, then as results"},
      {"halving_doubling", "pairs exchange halves, quarters, ...; then results the other way"},
+     {"halving", "pairs exchange halves, quarters, ... of what is not reduced yet"},
+     {"recursive_doubling", "pairs exchange all they have, twice as much at each step"},
      {"tree", "reduced up a tree, handed down it"},
+     {"binomial", "along a binomial tree, from the root or to it"},
+     {"pairwise", "every rank exchanges blocks with one partner after the other"},
+     {"bruck", "blocks travel by way of others: fewer steps, more bytes"},
+     {"dissemination", "at each step every rank tells one twice as far away that it has come"},
      {"ll", "low latency: each cache line carries its own flag"},
      {"simple", "tile by tile through slots in shared memory, one flag per tile"},
      {"zero_copy", "peers read the buffer itself; nothing is staged"}}};
@@ -30,16 +37,18 @@ bool samePlan(const PlanText& a, const PlanText& b) {
   return a.algorithm == b.algorithm && a.protocol == b.protocol;
 }
 
-/// `bytes`: of the largest message that runs so.
-std::string describePlan(const PlanText& plan, std::size_t bytes) {
+/// `largest`: message that runs so.
+std::string describePlan(const PlanText& plan, const Row& largest) {
   std::string text = plan.algorithm + ' ' + plan.protocol;
-  if (plan.tileBytes > 0 && bytes > plan.tileBytes)
+  if (plan.tileBytes > 0 && largest.count * sizeOf(largest.type) > plan.tileBytes)
     text += fmt::format(" (tiles of {}, {} in flight)",
                         formatBytes(static_cast<double>(plan.tileBytes)), plan.depth);
   return text;
 }
 
+/// Empty without data.
 std::string rangeText(const Row& first, const Row& last) {
+  if (last.bytes == 0) return {};
   const std::string from = formatBytes(static_cast<double>(first.bytes));
   return &first == &last ? from : from + " to " + formatBytes(static_cast<double>(last.bytes));
 }
@@ -68,7 +77,8 @@ std::string plansOf(const RunResult& result, std::size_t contender) {
   eachRange(
       result.rows, [&](const Row& a, const Row& b) { return samePlan(plan(a), plan(b)); },
       [&](const Row& first, const Row& last) {
-        addOnce(phrases, rangeText(first, last) + ' ' + describePlan(plan(last), last.bytes));
+        const std::string range = rangeText(first, last);
+        addOnce(phrases, range + (range.empty() ? "" : " ") + describePlan(plan(last), last));
       });
   return fmt::format("{}", fmt::join(phrases, "; "));
 }
@@ -124,10 +134,11 @@ std::string planText(const Report& report) {
 }
 
 std::string explainText(const Report& report) {
-  return fmt::format("What would run for allreduce on {}, {} memory (nothing is run):\n\n",
-                     ranksText(report.config.ranks),
-                     report.config.registered ? "registered" : "ordinary") +
-         planText(report) + '\n' + meaningsOf(report.runs.front().result);
+  std::string text = fmt::format("What would run on {}, {} memory (nothing is run):\n",
+                                 ranksText(report.config.ranks),
+                                 report.config.registered ? "registered" : "ordinary");
+  for (const Report& op : byOperation(report)) text += titleText(op) + planText(op);
+  return text + '\n' + meaningsOf(report.runs.front().result);
 }
 
 }  // namespace lockstep::bench

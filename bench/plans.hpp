@@ -15,10 +15,10 @@ bool ranAlike(const Row& row, std::size_t a, std::size_t b);
 /// "128 KiB to 64 MiB", the sizes at which they ran alike; empty: none.
 std::string sizesAlike(const RunResult& result, std::size_t a, std::size_t b);
 
-/// The algorithm and protocol of each range of sizes, one line per mode.
+/// The algorithm and protocol of each range of sizes of one operation, one line per mode.
 std::string planText(const Report& report);
 
-/// The same with a heading and the meaning of the names: for a run that measures nothing.
+/// The same for every operation, and the meaning of the names: for a run that measures nothing.
 std::string explainText(const Report& report);
 
 }  // namespace lockstep::bench

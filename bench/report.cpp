@@ -12,8 +12,25 @@ Timing timingOf(const Row& row, const Series& series, int ranks) {
   timing.p50 = median(series.samples);
   timing.p99 = quantile(series.samples, 0.99);
   timing.algbw = algorithmBandwidth(row.bytes, timing.p50);
-  timing.busbw = timing.algbw * busFactor(Collective::allReduce, ranks);
+  timing.busbw = timing.algbw * busFactor(row.op, ranks);
   return timing;
+}
+
+std::vector<Report> byOperation(const Report& report) {
+  std::vector<Report> operations;
+  for (const Collective op : report.config.ops) {
+    Report& part = operations.emplace_back(report);
+    part.config.ops = {op};
+    if (!contractOf(op).hasData) part.config.types.clear();
+    if (!contractOf(op).reduces) part.config.reductions.clear();
+    for (NamedRun& run : part.runs)
+      std::erase_if(run.result.rows, [&](const Row& row) { return row.op != op; });
+  }
+  return operations;
+}
+
+const Contract& contractOf(const Report& report) {
+  return lockstep::contractOf(report.config.ops.front());
 }
 
 std::string ranksText(int ranks) {

@@ -42,15 +42,27 @@ std::string ranksText(int ranks);
 /// What whoever uses the numbers has to know, whatever else they read.
 std::vector<std::string> warnings(const Report& report);
 
+/// The report of each operation by itself, in the order they were asked for: its rows, and in the
+/// configuration the types and reductions that it has. The texts below are of one operation, but
+/// those of the warnings, the header and the verdict.
+std::vector<Report> byOperation(const Report& report);
+
+/// The contract of a report's one operation.
+const Contract& contractOf(const Report& report);
+
 /// The warnings as lines; empty without.
 std::string warningText(const Report& report);
 /// What ran and where, above the tables.
 std::string headerText(const Report& report);
+/// Which operation the tables below it are of.
+std::string titleText(const Report& report);
+/// What was verified and found wrong, of every operation and contender.
+std::string verdictText(const Report& report);
 /// Times and bandwidths of every contender.
 std::string timesText(const Report& report);
 /// Bytes of a call of every mode; empty when none cross.
 std::string bytesText(const Report& report);
-/// Every mode against p2p: percent, crypto, bound; empty when nothing crosses.
+/// Every mode against p2p: percent, crypto, bound (of data); empty when nothing crosses.
 std::string regressionText(const Report& report);
 /// Lockstep against the rival; empty without one.
 std::string rivalText(const Report& report);

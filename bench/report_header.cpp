@@ -12,6 +12,12 @@
 namespace lockstep::bench {
 namespace {
 
+std::string namesOf(const std::vector<Collective>& ops) {
+  std::vector<std::string_view> names;
+  for (const Collective op : ops) names.push_back(name(op));
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
 std::string whereText(const RunConfig& config) {
   std::string text =
       config.ranks == 1 ? "one process" : fmt::format("{} processes on this host", config.ranks);
@@ -40,6 +46,7 @@ std::string bufferText(const RunConfig& config, const RunResult& result) {
 }
 
 std::string measuredText(const RunConfig& config) {
+  if (config.checkOnly) return "nothing; every element verified, out of place and in place";
   return fmt::format(
       "time: median of samples, each the slowest rank's mean of a batch of calls out of place; "
       "modes in turn, in changing order{}",
@@ -54,12 +61,17 @@ std::string contenderLine(const Contender& c) {
                                 : "in the clear");
 }
 
-std::string ratesText(const Row& row) {
-  const Rates& r = row.streaming;
-  return fmt::format(
-      "one rank, all cores busy, streaming: seal {:.1f}, open {:.1f}, copy {:.1f}, reduce {:.1f} "
-      "GB/s",
-      r.seal / 1e9, r.open / 1e9, r.copy / 1e9, r.reduce / 1e9);
+/// Of the first row that has them; empty without.
+std::string ratesText(const RunResult& result) {
+  const auto row = std::find_if(result.rows.begin(), result.rows.end(),
+                                [](const Row& r) { return r.streaming.seal > 0; });
+  if (row == result.rows.end()) return {};
+  const Rates& r = row->streaming;
+  std::string text =
+      fmt::format("one rank, all cores busy, streaming: seal {:.1f}, open {:.1f}, copy {:.1f}",
+                  r.seal / 1e9, r.open / 1e9, r.copy / 1e9);
+  if (r.reduce > 0) text += fmt::format(", reduce {:.1f}", r.reduce / 1e9);
+  return labelled("rates", text + " GB/s");
 }
 
 bool anyEmulated(const RunResult& result) {
@@ -79,16 +91,15 @@ std::string warningText(const Report& report) {
 std::string headerText(const Report& report) {
   const RunConfig& config = report.config;
   const RunResult& first = report.runs.front().result;
-  std::string text = fmt::format("ccbench {}: allreduce, {}\n", version(), ranksText(config.ranks));
+  std::string text = wrap("", fmt::format("ccbench {}: {}, {}", version(), namesOf(config.ops),
+                                          ranksText(config.ranks)));
   text += labelled("machine", describe(report.machine));
   text += labelled("ranks", whereText(config));
   for (const Contender& c : first.contenders)
     text += labelled(c.rival ? "rival" : "mode", contenderLine(c));
   if (config.ranks > 1) text += labelled("transport", transportText(first));
   text += labelled("buffers", bufferText(config, first));
-  text += planText(report);
-  if (first.rows.front().streaming.seal > 0)
-    text += labelled("rates", ratesText(first.rows.front()));
+  text += ratesText(first);
   text += labelled("measured", measuredText(config));
   if (anyEmulated(first))
     text += labelled(

@@ -29,11 +29,11 @@ json derived(const Report& report, const RunResult& result, const Row& row, std:
   json j = {{"contender", result.contenders[c].name},
             {"timeUs", timing.p50},
             {"p50Us", timing.p50},
-            {"p99Us", timing.p99},
-            {"algbwGBs", timing.algbw},
-            {"busbwGBs", timing.busbw}};
+            {"p99Us", timing.p99}};
+  const bool hasData = contractOf(row.op).hasData;
+  if (hasData) j.update({{"algbwGBs", timing.algbw}, {"busbwGBs", timing.busbw}});
   if (c > 0) j["vsP2p"] = ratioJson(comparedWith(series, row.series.front()));
-  if (result.contenders[c].sealed && report.config.ranks > 1) {
+  if (result.contenders[c].sealed && hasData && report.config.ranks > 1) {
     const RunConfig& config = report.config;
     const Bound streaming = boundOf(row, series, row.streaming, config.ranks, config.cores);
     const Bound cached = boundOf(row, series, row.cached, config.ranks, config.cores);
@@ -60,10 +60,9 @@ json runJson(const Report& report, const NamedRun& run) {
 json reportJson(const Report& report) {
   json runs = json::array();
   for (const NamedRun& run : report.runs) runs.push_back(runJson(report, run));
-  return {{"schema", 1},
+  return {{"schema", 2},
           {"tool", "ccbench"},
           {"version", version()},
-          {"op", name(Collective::allReduce)},
           {"machine", report.machine},
           {"config", report.config},
           {"warnings", warnings(report)},

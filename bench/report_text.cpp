@@ -47,29 +47,34 @@ std::string sideBySide(std::size_t total, Table table) {
   return text;
 }
 
-/// What begins every row. Types and reductions are columns only where they differ.
+/// What begins every row: the size, if there is data. Types and reductions are columns only where
+/// they differ.
 struct RowHead {
   explicit RowHead(const RunConfig& c)
-      : types(c.types.size() > 1), reductions(c.reductions.size() > 1) {}
+      : sizes(contractOf(c.ops.front()).hasData),
+        types(c.types.size() > 1),
+        reductions(c.reductions.size() > 1) {}
   void addColumns(TextTable& table) const {
-    table.addColumn("", "size");
+    if (sizes) table.addColumn("", "size");
     if (types) table.addColumn("", "type");
     if (reductions) table.addColumn("", "redop");
   }
   std::vector<std::string> cells(const Row& row) const {
-    std::vector<std::string> cells{formatBytes(static_cast<double>(row.bytes))};
+    std::vector<std::string> cells;
+    if (sizes) cells.push_back(formatBytes(static_cast<double>(row.bytes)));
     if (types) cells.emplace_back(name(row.type));
     if (reductions) cells.emplace_back(name(row.reduction));
     return cells;
   }
-  bool types, reductions;
+  bool sizes, types, reductions;
 };
 
 /// "allreduce of f32, sum, 2 ranks"
 std::string subject(const RunConfig& c) {
-  std::string text = "allreduce";
+  std::string text(name(c.ops.front()));
   if (c.types.size() == 1) text += fmt::format(" of {}", name(c.types[0]));
   if (c.reductions.size() == 1) text += fmt::format(", {}", name(c.reductions[0]));
+  if (contractOf(c.ops.front()).rooted) text += fmt::format(", root {}", c.root);
   return text + ", " + ranksText(c.ranks);
 }
 
@@ -78,14 +83,26 @@ std::string besideWhat(const NamedRun& run) {
   return run.name.empty() ? "" : ", run beside " + run.name;
 }
 
+void addTimingColumns(TextTable& table, const std::string& group, bool hasData) {
+  table.addColumn(group, "p50", "us");
+  table.addColumn(group, "p99", "us");
+  if (!hasData) return;
+  table.addColumn(group, "algbw", "GB/s");
+  table.addColumn(group, "busbw", "GB/s");
+  table.addColumn(group, "#wrong");
+}
+
 void appendTiming(std::vector<std::string>& cells, const Row& row, const Series& series,
                   const RunConfig& config) {
+  const bool hasData = contractOf(row.op).hasData;
   if (!measured(series)) {
-    cells.insert(cells.end(), 5, "-");
+    cells.insert(cells.end(), hasData ? 5 : 2, "-");
     return;
   }
   const Timing timing = timingOf(row, series, config.ranks);
-  for (const double value : {timing.p50, timing.p99, timing.algbw}) cells.push_back(number(value));
+  cells.insert(cells.end(), {number(timing.p50), number(timing.p99)});
+  if (!hasData) return;
+  cells.push_back(number(timing.algbw));
   cells.push_back(config.ranks > 1 ? number(timing.busbw) : "-");
   cells.push_back(config.check ? fmt::to_string(series.wrong) : "N/A");
 }
@@ -93,18 +110,12 @@ void appendTiming(std::vector<std::string>& cells, const Row& row, const Series&
 TextTable timesOf(const RunConfig& config, const RunResult& result, std::size_t first,
                   std::size_t last) {
   const RowHead head(config);
-  const bool counts = !head.types;
+  const bool counts = head.sizes && !head.types;
   TextTable table;
   head.addColumns(table);
   if (counts) table.addColumn("", "count");
-  for (std::size_t c = first; c < last; ++c) {
-    const std::string& group = result.contenders[c].name;
-    table.addColumn(group, "p50", "us");
-    table.addColumn(group, "p99", "us");
-    table.addColumn(group, "algbw", "GB/s");
-    table.addColumn(group, "busbw", "GB/s");
-    table.addColumn(group, "#wrong");
-  }
+  for (std::size_t c = first; c < last; ++c)
+    addTimingColumns(table, result.contenders[c].name, head.sizes);
   for (const Row& row : result.rows) {
     std::vector<std::string> cells = head.cells(row);
     if (counts) cells.push_back(fmt::to_string(row.count));
@@ -148,11 +159,12 @@ void appendBound(std::vector<std::string>& cells, double bound, double time, boo
   cells.push_back(fmt::format("{:.0f}{}", 100 * bound / time, starred ? star : ""));
 }
 
-void addRegressionColumns(TextTable& table, const Contender& contender) {
+void addRegressionColumns(TextTable& table, const Contender& contender, bool hasData) {
   table.addColumn("time", "p2p", "us");
   table.addColumn("time", contender.name, "us");
   table.addColumn("time", "change", "%");
   table.addColumn("time", "95 %", "%");
+  if (!hasData) return;
   if (!contender.sealed) return table.addColumn("", "plan");
   const std::string streaming = "at streaming rates", cached = "in caches";
   table.addColumn(streaming, "AES-GCM", "us");
@@ -178,37 +190,43 @@ std::string boundLegend(bool starred) {
   return text;
 }
 
+/// The bounds of a sealed call beside its time. Whether it was faster than the streaming one.
+bool appendBounds(std::vector<std::string>& cells, const RunConfig& config, const Row& row,
+                  const Series& series) {
+  const double time = median(series.samples);
+  const Bound streaming = boundOf(row, series, row.streaming, config.ranks, config.cores);
+  const Bound cached = boundOf(row, series, row.cached, config.ranks, config.cores);
+  cells.insert(cells.end(), {number(streaming.crypto), number(time / streaming.crypto)});
+  appendBound(cells, streaming.total(), time, true);
+  appendBound(cells, cached.total(), time, false);
+  return time < streaming.total();
+}
+
 /// One mode against p2p.
 std::string regressionOf(const Report& report, const RunResult& result, std::size_t mode) {
-  const RunConfig& config = report.config;
-  const RowHead head(config);
+  const RowHead head(report.config);
   const bool sealed = result.contenders[mode].sealed;
   bool marked = false;
   TextTable table;
   head.addColumns(table);
-  addRegressionColumns(table, result.contenders[mode]);
+  addRegressionColumns(table, result.contenders[mode], head.sizes);
   for (const Row& row : result.rows) {
     const Series &series = row.series[mode], &base = row.series.front();
     const Ratio ratio = comparedWith(series, base);
-    const double time = median(series.samples);
     std::vector<std::string> cells = head.cells(row);
-    cells.insert(cells.end(), {number(median(base.samples)), number(time), percent(ratio.value),
-                               percentRange(ratio.interval)});
-    if (sealed) {
-      const Bound streaming = boundOf(row, series, row.streaming, config.ranks, config.cores);
-      const Bound cached = boundOf(row, series, row.cached, config.ranks, config.cores);
-      cells.insert(cells.end(), {number(streaming.crypto), number(time / streaming.crypto)});
-      appendBound(cells, streaming.total(), time, true);
-      appendBound(cells, cached.total(), time, false);
-      marked |= time < streaming.total();
-    } else {
+    cells.insert(cells.end(), {number(median(base.samples)), number(median(series.samples)),
+                               percent(ratio.value), percentRange(ratio.interval)});
+    if (head.sizes && sealed) {
+      marked |= appendBounds(cells, report.config, row, series);
+    } else if (head.sizes) {
       const bool alike = ranAlike(row, mode, 0);
       cells.emplace_back(alike ? "as p2p" : "its own");
       marked |= alike;
     }
     table.addRow(std::move(cells));
   }
-  return table.text() + (sealed ? wrap("", boundLegend(marked)) : marked ? wrap("", kAlike) : "");
+  if (sealed && head.sizes) return table.text() + wrap("", boundLegend(marked));
+  return table.text() + (marked ? wrap("", kAlike) : "");
 }
 
 /// Index of the run whose rival was faster at a row; the ratio is taken there, where both were
@@ -265,6 +283,10 @@ TextTable rivalOf(const Report& report, std::size_t first, std::size_t last) {
 
 }  // namespace
 
+std::string titleText(const Report& report) {
+  return fmt::format("\n---- {} ----\n", name(report.config.ops.front()));
+}
+
 std::string timesText(const Report& report) {
   std::string text;
   for (const NamedRun& run : report.runs)
@@ -276,9 +298,9 @@ std::string timesText(const Report& report) {
 }
 
 std::string bytesText(const Report& report) {
-  if (report.config.ranks == 1) return {};
+  if (report.config.ranks == 1 || !contractOf(report).hasData) return {};
   const RunResult& result = report.runs.front().result;
-  return "\nBytes of one call on the busiest rank (moved: between ranks; sealed, opened: "
+  return "\nBytes of one call, each of the rank with most (moved: between ranks; sealed, opened: "
          "payload):\n" +
          sideBySide(report.config.modes.size(), [&](std::size_t first, std::size_t last) {
            return bytesOf(report.config, result, first, last);

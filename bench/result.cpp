@@ -12,7 +12,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PlanText, algorithm, protocol, transport, til
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(CallBytes, moved, sealed, opened, records)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Series, supported, plan, bytes, wrong, batch, samples)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Rates, seal, open, copy, reduce)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Row, type, reduction, bytes, count, streaming, cached, series)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Row, op, type, reduction, bytes, count, streaming, cached,
+                                   series)
 
 void to_json(nlohmann::json& json, const RunResult& result) {
   json = {{"contenders", result.contenders}, {"rows", result.rows}};

@@ -11,7 +11,7 @@
 
 namespace lockstep::bench {
 
-/// Something that all-reduces and is measured: a mode of Lockstep, or a rival.
+/// Something whose collectives are measured: a mode of Lockstep, or a rival.
 struct Contender {
   std::string name;      ///< "cc-multicast", "mpi"
   std::string describe;  ///< "Lockstep 0.1.0", "Open MPI 4.1.4"
@@ -31,7 +31,7 @@ struct PlanText {
   int depth = 1;
 };
 
-/// Bytes of one call on the busiest rank.
+/// Bytes of one call, each of the rank that has most of them.
 struct CallBytes {
   double moved = 0, sealed = 0, opened = 0, records = 0;
 };
@@ -53,7 +53,9 @@ struct Rates {
   double seal = 0, open = 0, copy = 0, reduce = 0;
 };
 
+/// A call of one operation on one message (bench/tasks.hpp).
 struct Row {
+  Collective op = Collective::allReduce;
   DataType type = DataType::f32;
   Reduction reduction = Reduction::sum;
   std::size_t bytes = 0, count = 0;

@@ -7,11 +7,9 @@
 namespace lockstep::bench {
 namespace {
 
-std::uint8_t number(DataType type) {
-  return static_cast<std::uint8_t>(type);
-}
-std::uint8_t number(Reduction reduction) {
-  return static_cast<std::uint8_t>(reduction);
+template <class Enum>
+std::uint8_t number(Enum value) {
+  return static_cast<std::uint8_t>(value);
 }
 
 /// RTLD_NODELETE by never closing: MPI libraries do not survive being unloaded. RTLD_GLOBAL because
@@ -46,16 +44,15 @@ std::filesystem::path rivalModulePath(const std::string& name) {
 }
 
 Rival::Rival(const std::string& name) : name_(name), module_(openModule(rivalModulePath(name))) {
-  check(module_->init(), "start");
+  check(module_->init(), "its start");
 }
 
 void Rival::finish() {
-  check(module_->finalize(), "finish");
+  check(module_->finalize(), "its end");
 }
 
-void Rival::check(int status, const char* what) const {
-  if (status != 0)
-    fail(ErrorCode::system, "{} failed to {}: {}", name_, what, module_->lastError());
+void Rival::check(int status, std::string_view what) const {
+  if (status != 0) fail(ErrorCode::system, "{}: {} failed: {}", name_, what, module_->lastError());
 }
 
 RivalSubject::RivalSubject(const Rival& rival, std::size_t bytes)
@@ -77,18 +74,22 @@ RivalSubject::~RivalSubject() {
   rival_.module().deallocate(out_);
 }
 
-bool RivalSubject::supports(DataType type, Reduction reduction) const {
-  return rival_.module().supports(number(type), number(reduction)) != 0;
+bool RivalSubject::supports(const Task& task) const {
+  return rival_.module().supports(number(task.op), number(task.type), number(task.reduction)) != 0;
 }
 
-void RivalSubject::allReduce(const void* in, void* out, std::size_t count, DataType type,
-                             Reduction reduction) {
-  rival_.check(rival_.module().allReduce(in, out, count, number(type), number(reduction)),
-               "all-reduce");
+bool RivalSubject::takes(Collective op, bool inPlace) const {
+  return rival_.module().takes(number(op), inPlace ? 1 : 0) != 0;
+}
+
+void RivalSubject::run(const Task& task, const void* in, void* out) {
+  rival_.check(rival_.module().run(number(task.op), in, out, task.count, number(task.type),
+                                   number(task.reduction), task.root),
+               name(task.op));
 }
 
 void RivalSubject::barrier() {
-  rival_.check(rival_.module().barrier(), "pass a barrier");
+  run({.op = Collective::barrier}, nullptr, nullptr);
 }
 
 }  // namespace lockstep::bench

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "bench/baselines/baseline.hpp"
 #include "bench/subject.hpp"
@@ -24,7 +25,7 @@ class Rival {
   const std::string& name() const { return name_; }
   const BaselineModule& module() const { return *module_; }
   /// Throws system with the rival's own words when a call returned a failure.
-  void check(int status, const char* what) const;
+  void check(int status, std::string_view what) const;
 
  private:
   std::string name_;
@@ -48,11 +49,11 @@ class RivalSubject final : public Subject {
   const Contender& contender() const override { return contender_; }
   std::byte* in() override { return in_; }
   std::byte* out() override { return out_; }
-  bool supports(DataType type, Reduction reduction) const override;
-  void allReduce(const void* in, void* out, std::size_t count, DataType type,
-                 Reduction reduction) override;
+  bool supports(const Task& task) const override;
+  bool takes(Collective op, bool inPlace) const override;
+  void run(const Task& task, const void* in, void* out) override;
   void barrier() override;
-  PlanText plan(std::size_t, DataType) const override { return {}; }
+  PlanText plan(const Task&) const override { return {}; }
   CallBytes counters() const override { return {}; }
 
  private:

@@ -48,10 +48,10 @@ std::string why(const Bound& streaming, const Bound& cached, double time) {
         "outside the bound: fixed work per record and call, waiting for peers and for cores"}}};
   const auto largest = std::max_element(parts.begin(), parts.end(),
                                         [](auto& a, auto& b) { return a.first < b.first; });
-  std::string text =
-      fmt::format("AES-GCM by itself is {} of that, the copies {}, the reduction {}{}",
-                  share(bound.crypto, time), share(bound.copies, time), share(bound.reduce, time),
-                  inCache ? " (all in the caches)" : "");
+  std::string text = fmt::format("AES-GCM by itself is {} of that, the copies {}",
+                                 share(bound.crypto, time), share(bound.copies, time));
+  if (bound.reduce > 0) text += ", the reduction " + share(bound.reduce, time);
+  if (inCache) text += " (all in the caches)";
   if (rest >= 0) return text + fmt::format("; the largest part is {}", largest->second);
   return text +
          "; together more than the time: the machine was slower when the parts were measured";
@@ -62,10 +62,12 @@ std::string atSize(const Report& report, const Row& row, const Contender& conten
   const RunConfig& config = report.config;
   const Series &series = row.series[mode], &base = row.series.front();
   const double time = median(series.samples);
+  const bool hasData = contractOf(row.op).hasData;
   std::string text =
-      fmt::format(" At {} it takes {}, {}", formatBytes(static_cast<double>(row.bytes)),
-                  amount(time), beside(comparedWith(series, base), median(base.samples)));
-  if (contender.sealed)
+      (hasData ? fmt::format(" At {} it", formatBytes(static_cast<double>(row.bytes))) : " It") +
+      fmt::format(" takes {}, {}", amount(time),
+                  beside(comparedWith(series, base), median(base.samples)));
+  if (contender.sealed && hasData)
     text += ": " + why(boundOf(row, series, row.streaming, config.ranks, config.cores),
                        boundOf(row, series, row.cached, config.ranks, config.cores), time);
   return text + '.';

@@ -38,8 +38,8 @@ std::byte* LockstepSubject::out() {
   return ordinary_ ? ordinary_->out.data() : static_cast<std::byte*>(registeredOut_.data());
 }
 
-PlanText LockstepSubject::plan(std::size_t count, DataType type) const {
-  const Plan plan = communicator_.planAllReduce(count, type, ordinary_ == nullptr);
+PlanText LockstepSubject::plan(const Task& task) const {
+  const Plan plan = communicator_.plan(task.op, task.count, task.type, ordinary_ == nullptr);
   return {plan.algorithm, plan.protocol, plan.transport, plan.tileBytes, plan.depth};
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/mapping.hpp"
 #include "bench/result.hpp"
+#include "bench/tasks.hpp"
 #include <lockstep/communicator.hpp>
 
 namespace lockstep::bench {
@@ -19,11 +20,13 @@ class Subject {
   /// Input and output, each of the largest message and kGuardBytes.
   virtual std::byte* in() = 0;
   virtual std::byte* out() = 0;
-  virtual bool supports(DataType type, Reduction reduction) const = 0;
-  virtual void allReduce(const void* in, void* out, std::size_t count, DataType type,
-                         Reduction reduction) = 0;
+  virtual bool supports(const Task& task) const = 0;
+  /// Whether it does a collective in place as Lockstep does, or out of place.
+  virtual bool takes(Collective op, bool inPlace) const = 0;
+  /// A buffer that this rank does not have is null.
+  virtual void run(const Task& task, const void* in, void* out) = 0;
   virtual void barrier() = 0;
-  virtual PlanText plan(std::size_t count, DataType type) const = 0;
+  virtual PlanText plan(const Task& task) const = 0;
   /// Totals since creation; zeros for a rival.
   virtual CallBytes counters() const = 0;
 };
@@ -45,13 +48,13 @@ class LockstepSubject final : public Subject {
   const Contender& contender() const override { return contender_; }
   std::byte* in() override;
   std::byte* out() override;
-  bool supports(DataType, Reduction) const override { return true; }
-  void allReduce(const void* in, void* out, std::size_t count, DataType type,
-                 Reduction reduction) override {
-    communicator_.allReduce(in, out, count, type, reduction);
+  bool supports(const Task&) const override { return true; }
+  bool takes(Collective, bool) const override { return true; }
+  void run(const Task& task, const void* in, void* out) override {
+    communicator_.run(task.op, in, out, task.count, task.type, task.reduction, task.root);
   }
   void barrier() override { communicator_.barrier(); }
-  PlanText plan(std::size_t count, DataType type) const override;
+  PlanText plan(const Task& task) const override;
   CallBytes counters() const override;
 
  private:

@@ -8,7 +8,7 @@
 namespace lockstep::bench {
 
 /// Changes whenever BaselineModule does; ccbench refuses a module that says another number.
-inline constexpr std::uint32_t kBaselineAbi = 1;
+inline constexpr std::uint32_t kBaselineAbi = 2;
 /// A module exports one function of this name and of type BaselineEntry, with C linkage and default
 /// visibility: `extern "C" const lockstep::bench::BaselineModule* lockstepBaseline()`.
 inline constexpr const char* kBaselineEntry = "lockstepBaseline";
@@ -18,8 +18,8 @@ inline constexpr const char* kBaselinePrefix = "lockstep_baseline_";
 
 /// The functions of a module. All are called by one thread, `init` first and `finalize` last.
 /// Those that return int return 0 when they succeeded; otherwise `lastError` says why. No exception
-/// leaves a module. `type` and `reduction` are the numbers of lockstep::DataType and
-/// lockstep::Reduction.
+/// leaves a module. `collective`, `type` and `reduction` are the numbers of lockstep::Collective,
+/// lockstep::DataType and lockstep::Reduction.
 struct BaselineModule {
   std::uint32_t abi;  ///< kBaselineAbi
 
@@ -31,16 +31,19 @@ struct BaselineModule {
   const char* (*describe)();
   /// The text of the last failure in this process; never null.
   const char* (*lastError)();
-  /// 1 when the rival has this combination (MPI has no half-precision floats and no avg), else 0.
-  int (*supports)(std::uint8_t type, std::uint8_t reduction);
+  /// 1 when the rival has this combination (MPI has no half-precision floats to reduce and no avg),
+  /// else 0. A collective that does not reduce takes any reduction.
+  int (*supports)(std::uint8_t collective, std::uint8_t type, std::uint8_t reduction);
+  /// 1 when the rival does it in place (`inPlace` 1) as Lockstep does, or out of place (0), else 0;
+  /// at least one of both. What it does out of place is timed so, as Lockstep's is.
+  int (*takes)(std::uint8_t collective, int inPlace);
   /// Memory for the benchmark's buffers when the rival has a kind of its own that it moves faster;
   /// ordinary memory otherwise, zeroed. Null when there is none left. Freed by `deallocate`.
   void* (*allocate)(std::size_t bytes);
   void (*deallocate)(void* memory);
-  int (*barrier)();
-  /// out[i] = reduction over all ranks of in[i]. `in == out` is in place.
-  int (*allReduce)(const void* in, void* out, std::size_t count, std::uint8_t type,
-                   std::uint8_t reduction);
+  /// As lockstep::Communicator::run; a barrier takes nothing.
+  int (*run)(std::uint8_t collective, const void* in, void* out, std::size_t count,
+             std::uint8_t type, std::uint8_t reduction, int root);
   /// Leaves the group. Nothing else of the module is called afterwards.
   int (*finalize)();
 };

@@ -33,6 +33,9 @@ TEST(Options, DefaultsShowCcBesideP2pOnAllCores) {
   EXPECT_EQ(line.config.iterations, 0);
   EXPECT_TRUE(line.config.check);
   EXPECT_FALSE(line.config.registered);
+  EXPECT_FALSE(line.config.checkOnly);
+  EXPECT_THAT(line.config.ops, ElementsAre(Collective::allReduce));
+  EXPECT_EQ(line.config.root, 0);
 }
 
 TEST(Options, RanksFollowTheMachineAndTheMode) {
@@ -64,6 +67,14 @@ TEST(Options, MeanWhatNcclTestsMean) {
   EXPECT_EQ(parse({"-d", "all", "-o", "all"}).config.types.size(), kDataTypes);
 }
 
+TEST(Options, OperationsAreAListOrAll) {
+  EXPECT_THAT(parse({"--op", "scatter,barrier,scatter"}).config.ops,
+              ElementsAre(Collective::scatter, Collective::barrier));
+  EXPECT_EQ(parse({"--op", "all"}).config.ops.size(), kCollectives);
+  EXPECT_EQ(parse({"--op", "reduce", "-r", "2", "--ranks", "3"}).config.root, 2);
+  EXPECT_TRUE(parse({"--check-only"}).config.checkOnly);
+}
+
 TEST(Options, HelpFitsATerminal) {
   std::istringstream lines(parse({"--help"}).help);
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
@@ -86,7 +97,11 @@ TEST(Options, BadValuesSayWhatIsAccepted) {
   };
   const Case cases[] = {
       {{"--mode", "fast"}, "p2p, multicast, cc, cc-multicast"},
-      {{"--op", "allgather"}, "there is allreduce"},
+      {{"--op", "sendrecv"}, "there are allreduce, barrier, allgather"},
+      {{"--op", "allgather", "--ranks", "4", "-e", "8"}, "per block of allgather (16 bytes)"},
+      {{"--root", "8"}, "--root is from 0 to 7"},
+      {{"-r", "-1"}, "--root"},
+      {{"--check-only", "-c", "0"}, "exclude"},
       {{"-d", "f8"}, "f16, bf16, f32"},
       {{"-d", "f32,f8"}, "f16, bf16, f32"},
       {{"-o", "xor"}, "sum, prod, min, max, avg"},
@@ -131,9 +146,10 @@ TEST(Options, BadValuesSayWhatIsAccepted) {
 }
 
 TEST(Options, ConfigSurvivesTheWayToTheRanks) {
-  const RunConfig sent = parse({"--mode", "all", "-d", "f16,u64", "-o", "avg", "--algo", "ring",
-                                "--registered", "1", "--timeout", "2.5", "-n", "7"})
-                             .config;
+  const RunConfig sent =
+      parse({"--mode", "all", "-d", "f16,u64", "-o", "avg", "--algo", "ring", "--registered", "1",
+             "--timeout", "2.5", "-n", "7", "--op", "reduce,barrier", "-r", "3", "--check-only"})
+          .config;
   const auto received = nlohmann::json::parse(nlohmann::json(sent).dump()).get<RunConfig>();
   EXPECT_EQ(nlohmann::json(received), nlohmann::json(sent));
   EXPECT_EQ(received.algorithm, "ring");

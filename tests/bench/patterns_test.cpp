@@ -62,7 +62,7 @@ TEST(Patterns, MissingRankIsSeen) {
 TEST(Patterns, FillAndCheckAgreeForOneRank) {
   for (const std::size_t count :
        {std::size_t{0}, std::size_t{1}, std::size_t{65521}, std::size_t{200000}}) {
-    const Pattern pattern(DataType::f32, Reduction::sum, 1, 0);
+    const Pattern pattern = Pattern::input(DataType::f32, Reduction::sum, 1, 0);
     std::vector<float> buffer(count + 1, 0.5f);
     pattern.fill(buffer.data(), count);
     EXPECT_EQ(pattern.check(buffer.data(), count).wrong, 0u);
@@ -71,7 +71,7 @@ TEST(Patterns, FillAndCheckAgreeForOneRank) {
 }
 
 TEST(Patterns, CheckFindsEachWrongElementAndTheFirst) {
-  const Pattern pattern(DataType::i32, Reduction::max, 1, 0);
+  const Pattern pattern = Pattern::input(DataType::i32, Reduction::max, 1, 0);
   std::vector<std::int32_t> buffer(150000);
   pattern.fill(buffer.data(), buffer.size());
   const std::int32_t right = buffer[70001];
@@ -86,13 +86,26 @@ TEST(Patterns, CheckFindsEachWrongElementAndTheFirst) {
 }
 
 TEST(Patterns, ShiftedDataIsSeen) {
-  const Pattern pattern(DataType::u8, Reduction::sum, 1, 0);
+  const Pattern pattern = Pattern::input(DataType::u8, Reduction::sum, 1, 0);
   std::vector<std::uint8_t> buffer(1 << 20);
   pattern.fill(buffer.data(), buffer.size());
   for (const std::size_t shift : {1, 64, 4096, 65536}) {
     SCOPED_TRACE(shift);
     const std::size_t count = buffer.size() - shift;
     EXPECT_GT(pattern.check(buffer.data() + shift, count).wrong, count / 2);
+  }
+}
+
+TEST(Patterns, BeginAnywhere) {
+  const Pattern pattern = Pattern::input(DataType::u8, Reduction::max, 1, 0);
+  std::vector<std::uint8_t> whole(300000), part(100000);
+  pattern.fill(whole.data(), whole.size());
+  for (const std::size_t start : {1, 1021, 65520, 65521, 131042, 200000}) {
+    SCOPED_TRACE(start);
+    pattern.fill(part.data(), part.size(), start);
+    EXPECT_EQ(std::memcmp(part.data(), whole.data() + start, part.size()), 0);
+    EXPECT_EQ(pattern.check(whole.data() + start, part.size(), start).wrong, 0u);
+    EXPECT_GT(pattern.check(part.data(), part.size(), start + 1).wrong, part.size() / 2);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/bandwidth.hpp"
+#include "bench/plans.hpp"
 #include "bench/wrap.hpp"
 
 namespace lockstep::bench {
@@ -37,7 +38,8 @@ Report sampleReport() {
   result.contenders = {
       {"p2p", "Lockstep", "host", "none", "none", "slots", false, false},
       {"cc", "Lockstep", "host, emulated", "AES", "pre-shared key", "slots", true, false}};
-  Row row{DataType::f32,
+  Row row{Collective::allReduce,
+          DataType::f32,
           Reduction::sum,
           1000000,
           250000,
@@ -81,8 +83,8 @@ std::string flatStory(const Report& report) {
 }
 
 std::string allText(const Report& report) {
-  return headerText(report) + warningText(report) + timesText(report) + bytesText(report) +
-         regressionText(report) + rivalText(report) + storyText(report);
+  return headerText(report) + warningText(report) + planText(report) + timesText(report) +
+         bytesText(report) + regressionText(report) + rivalText(report) + storyText(report);
 }
 
 TEST(Bandwidth, FollowsNcclTests) {
@@ -90,6 +92,11 @@ TEST(Bandwidth, FollowsNcclTests) {
   EXPECT_DOUBLE_EQ(busFactor(Collective::allReduce, 2), 1);
   EXPECT_DOUBLE_EQ(busFactor(Collective::allReduce, 4), 1.5);
   EXPECT_DOUBLE_EQ(busFactor(Collective::allReduce, 1), 0);
+  for (const Collective op : {Collective::allGather, Collective::reduceScatter,
+                              Collective::allToAll, Collective::gather, Collective::scatter})
+    EXPECT_DOUBLE_EQ(busFactor(op, 4), 0.75) << name(op);
+  EXPECT_DOUBLE_EQ(busFactor(Collective::broadcast, 4), 1);
+  EXPECT_DOUBLE_EQ(busFactor(Collective::reduce, 4), 1);
 }
 
 TEST(Bound, IsTheSumOfItsPartsTimesTheTurns) {
@@ -104,6 +111,33 @@ TEST(Bound, IsTheSumOfItsPartsTimesTheTurns) {
   EXPECT_DOUBLE_EQ(boundOf(row, row.series[1], row.streaming, 3, 2).crypto, 400);
 }
 
+TEST(Bound, ReducesOnlyWhereTheOperationDoes) {
+  Report report = sampleReport();
+  Row& row = report.runs[0].result.rows[0];
+  const auto reduced = [&](Collective op, const char* algorithm) {
+    row.op = op;
+    row.series[1].plan.algorithm = algorithm;
+    return boundOf(row, row.series[1], row.streaming, 4, 4).reduce;
+  };
+  EXPECT_DOUBLE_EQ(reduced(Collective::allReduce, "two_shot"), 20);
+  EXPECT_DOUBLE_EQ(reduced(Collective::allReduce, "one_shot"), 80);
+  EXPECT_DOUBLE_EQ(reduced(Collective::reduceScatter, "direct"), 20);
+  EXPECT_DOUBLE_EQ(reduced(Collective::reduce, "direct"), 80);
+  EXPECT_DOUBLE_EQ(reduced(Collective::allGather, "direct"), 0);
+}
+
+/// While one rank seals 1 MB, another opens 3: 300 us at 10 GB/s, and as much again for no turns.
+TEST(Bound, CountsTheBusierSideOfARoot) {
+  Report report = sampleReport();
+  Row& row = report.runs[0].result.rows[0];
+  row.op = Collective::gather;
+  row.series[1].bytes = {1e6, 1e6, 3e6, 100};
+  const Bound bound = boundOf(row, row.series[1], row.streaming, 4, 2);
+  EXPECT_DOUBLE_EQ(bound.crypto, 300);
+  EXPECT_DOUBLE_EQ(bound.copies, 150);
+  EXPECT_DOUBLE_EQ(bound.reduce, 0);
+}
+
 TEST(ReportText, ShowsTimesBytesRegressionAndReason) {
   const Report report = sampleReport();
   EXPECT_THAT(timesText(report), HasSubstr("#wrong"));
@@ -114,7 +148,7 @@ TEST(ReportText, ShowsTimesBytesRegressionAndReason) {
   EXPECT_THAT(flatStory(report), HasSubstr("200% more"));
   EXPECT_THAT(flatStory(report), HasSubstr("medians of one run"));
   EXPECT_THAT(headerText(report), HasSubstr("host, emulated"));
-  EXPECT_THAT(headerText(report), HasSubstr("two_shot simple"));
+  EXPECT_THAT(planText(report), HasSubstr("two_shot simple"));
 }
 
 /// 300 us are less than the 320 that streaming would take: no bound, and said to be none.
@@ -135,11 +169,54 @@ TEST(ReportText, SaysWhereTwoModesRanTheSamePlan) {
   rows[1].series[0].plan.protocol = rows[1].series[1].plan.protocol = "zero_copy";
   EXPECT_THAT(regressionText(report), HasSubstr("as p2p: the same plan"));
   EXPECT_THAT(regressionText(report), HasSubstr("its own"));
-  EXPECT_THAT(headerText(report), HasSubstr("64 MiB: the very plan of p2p"));
+  EXPECT_THAT(planText(report), HasSubstr("64 MiB: the very plan of p2p"));
   const std::string story = flatStory(report).substr(0, flatStory(report).find("What cc costs"));
   EXPECT_THAT(story, HasSubstr("At 512 KiB it takes"));
   EXPECT_THAT(story, Not(HasSubstr("At 64 MiB it takes")));
   EXPECT_THAT(story, HasSubstr("very plan of p2p"));
+}
+
+/// A barrier's row behind the all-reduce of the sample, and a rooted operation's.
+Report reportOfThree() {
+  Report report = sampleReport();
+  report.config.ops = {Collective::allReduce, Collective::barrier, Collective::broadcast};
+  auto& rows = report.runs[0].result.rows;
+  Row barrier = rows[0], broadcast = rows[0];
+  barrier.op = Collective::barrier;
+  barrier.bytes = barrier.count = 0;
+  barrier.series[1].bytes = {};
+  broadcast.op = Collective::broadcast;
+  broadcast.series[1].wrong = 3;
+  rows.insert(rows.end(), {barrier, broadcast});
+  return report;
+}
+
+TEST(ReportText, IsOneOperationAtATime) {
+  const std::vector<Report> parts = byOperation(reportOfThree());
+  ASSERT_EQ(parts.size(), 3u);
+  EXPECT_THAT(titleText(parts[2]), HasSubstr("broadcast"));
+  EXPECT_THAT(timesText(parts[2]), HasSubstr("broadcast of f32, root 0, 2 ranks"));
+  EXPECT_EQ(timesText(parts[0]), timesText(sampleReport()));
+  for (const Report& part : parts) EXPECT_EQ(part.runs[0].result.rows.size(), 1u);
+}
+
+TEST(ReportText, BarriersHaveTimesOnly) {
+  const Report barrier = byOperation(reportOfThree())[1];
+  EXPECT_THAT(timesText(barrier), HasSubstr("barrier, 2 ranks"));
+  for (const char* absent : {"size", "count", "busbw", "#wrong"})
+    EXPECT_THAT(timesText(barrier), Not(HasSubstr(absent)));
+  EXPECT_EQ(bytesText(barrier), "");
+  EXPECT_THAT(regressionText(barrier), HasSubstr("+200"));
+  EXPECT_THAT(regressionText(barrier), Not(HasSubstr("bound")));
+  EXPECT_THAT(planText(barrier), Not(HasSubstr("0 B")));
+  EXPECT_THAT(flatStory(barrier), HasSubstr("It takes 300 us, 200% more"));
+}
+
+TEST(ReportText, VerdictCountsWrongElementsByOperation) {
+  const std::string text = verdictText(reportOfThree());
+  EXPECT_THAT(text, ContainsRegex("allreduce .* 1 [|] +0 +0"));
+  EXPECT_THAT(text, ContainsRegex("barrier +- +1 [|] +- +-"));
+  EXPECT_THAT(text, ContainsRegex("broadcast .* 1 [|] +0 +3"));
 }
 
 TEST(ReportText, OneRankHasNothingToCompare) {
@@ -148,7 +225,7 @@ TEST(ReportText, OneRankHasNothingToCompare) {
   EXPECT_EQ(bytesText(report) + regressionText(report), "");
   EXPECT_THAT(flatStory(report), HasSubstr("nothing crosses"));
   EXPECT_THAT(headerText(report), HasSubstr("1 rank\n"));
-  EXPECT_THAT(headerText(report), Not(HasSubstr("two_shot")));
+  EXPECT_THAT(planText(report), Not(HasSubstr("two_shot")));
 }
 
 TEST(ReportText, NoDifferenceIsNotCalledOne) {
@@ -225,7 +302,8 @@ TEST(ReportText, RivalIsComparedInTheRunWhereItWasFaster) {
 TEST(ReportJson, HasWhatItsReadersNeedAndReadsBack) {
   const Report report = sampleReport();
   const json j = json::parse(reportJson(report).dump());
-  EXPECT_EQ(j.at("schema"), 1);
+  EXPECT_EQ(j.at("schema"), 2);
+  EXPECT_EQ(j.at("runs")[0].at("rows")[0].at("op"), "allreduce");
   EXPECT_EQ(j.at("runs").size(), 1u);
   const json& derived = j.at("runs")[0].at("rows")[0].at("series")[1].at("derived");
   EXPECT_DOUBLE_EQ(derived.at("timeUs"), 300);

@@ -6,6 +6,7 @@
 #include <exception>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include <mpi.h>
 
@@ -42,9 +43,9 @@ int refuse(const char* why) {
   return 1;
 }
 
-/// MPI 3 has no half-precision floats.
-std::optional<MPI_Datatype> typeOf(std::uint8_t type) {
-  switch (static_cast<DataType>(type)) {
+/// MPI 3 has no half-precision floats; what is only moved may be any 16 bits.
+std::optional<MPI_Datatype> typeOf(DataType type, bool reduces) {
+  switch (type) {
     case DataType::f32:
       return MPI_FLOAT;
     case DataType::f64:
@@ -63,14 +64,15 @@ std::optional<MPI_Datatype> typeOf(std::uint8_t type) {
       return MPI_UINT64_T;
     case DataType::f16:
     case DataType::bf16:
-      return std::nullopt;
+      if (reduces) return std::nullopt;
+      return MPI_UINT16_T;
   }
   return std::nullopt;
 }
 
 /// MPI has no average, and dividing afterwards would be our code, not the rival's.
-std::optional<MPI_Op> operationOf(std::uint8_t reduction) {
-  switch (static_cast<Reduction>(reduction)) {
+std::optional<MPI_Op> operationOf(Reduction reduction) {
+  switch (reduction) {
     case Reduction::sum:
       return MPI_SUM;
     case Reduction::prod:
@@ -119,8 +121,25 @@ const char* lastError() {
   return state().error.c_str();
 }
 
-int supports(std::uint8_t type, std::uint8_t reduction) {
-  return typeOf(type) && operationOf(reduction) ? 1 : 0;
+int supports(std::uint8_t collective, std::uint8_t type, std::uint8_t reduction) {
+  const bool reduces = contractOf(static_cast<Collective>(collective)).reduces;
+  return typeOf(static_cast<DataType>(type), reduces) &&
+                 (!reduces || operationOf(static_cast<Reduction>(reduction)))
+             ? 1
+             : 0;
+}
+
+/// A broadcast has one buffer; a reduce-scatter in place leaves its result at the beginning of the
+/// input instead of in this rank's block.
+int takes(std::uint8_t collective, int inPlace) {
+  switch (static_cast<Collective>(collective)) {
+    case Collective::broadcast:
+      return inPlace;
+    case Collective::reduceScatter:
+      return 1 - inPlace;
+    default:
+      return 1;
+  }
 }
 
 /// Aligned like Lockstep's own buffers, so that neither side gains by its pages.
@@ -136,28 +155,83 @@ void deallocate(void* memory) {
   std::free(memory);
 }
 
-int barrier() {
-  return check(MPI_Barrier(MPI_COMM_WORLD), "MPI_Barrier");
+/// What Lockstep is called with, as MPI wants it.
+struct Call {
+  const void* in;
+  void* out;
+  int count;
+  MPI_Datatype type;
+  MPI_Op operation;
+  int root;
+  bool inPlace;  ///< then MPI is told so instead of where this rank's own block is
+};
+
+int runCall(Collective collective, const Call& c) {
+  const MPI_Comm world = MPI_COMM_WORLD;
+  const void* in = c.inPlace ? MPI_IN_PLACE : c.in;
+  switch (collective) {
+    case Collective::allReduce:
+      return check(MPI_Allreduce(in, c.out, c.count, c.type, c.operation, world), "MPI_Allreduce");
+    case Collective::barrier:
+      return check(MPI_Barrier(world), "MPI_Barrier");
+    case Collective::allGather:
+      return check(MPI_Allgather(in, c.count, c.type, c.out, c.count, c.type, world),
+                   "MPI_Allgather");
+    case Collective::reduceScatter:
+      return check(MPI_Reduce_scatter_block(c.in, c.out, c.count, c.type, c.operation, world),
+                   "MPI_Reduce_scatter_block");
+    case Collective::allToAll:
+      return check(MPI_Alltoall(in, c.count, c.type, c.out, c.count, c.type, world),
+                   "MPI_Alltoall");
+    case Collective::broadcast:
+      return check(MPI_Bcast(c.out, c.count, c.type, c.root, world), "MPI_Bcast");
+    case Collective::reduce:
+      return check(MPI_Reduce(in, c.out, c.count, c.type, c.operation, c.root, world),
+                   "MPI_Reduce");
+    case Collective::gather:
+      return check(MPI_Gather(in, c.count, c.type, c.out, c.count, c.type, c.root, world),
+                   "MPI_Gather");
+    case Collective::scatter:
+      return check(MPI_Scatter(c.in, c.count, c.type, c.inPlace ? MPI_IN_PLACE : c.out, c.count,
+                               c.type, c.root, world),
+                   "MPI_Scatter");
+  }
+  return refuse("MPI has no such collective");
 }
 
-int allReduce(const void* in, void* out, std::size_t count, std::uint8_t type,
-              std::uint8_t reduction) {
-  const auto mpiType = typeOf(type);
-  const auto operation = operationOf(reduction);
+/// Whether the smaller buffer is this rank's block of the larger, or both are the same.
+bool isInPlace(const Contract& contract, const void* in, const void* out, std::size_t block) {
+  if (in == nullptr || out == nullptr) return false;
+  if (contract.inPerRank == contract.outPerRank) return in == out;
+  const auto [larger, smaller] = contract.outPerRank ? std::pair(out, in) : std::pair(in, out);
+  return smaller == static_cast<const char*>(larger) + static_cast<std::size_t>(rank()) * block;
+}
+
+int run(std::uint8_t number, const void* in, void* out, std::size_t count, std::uint8_t type,
+        std::uint8_t reduction, int root) {
+  const auto collective = static_cast<Collective>(number);
+  const Contract& contract = contractOf(collective);
+  const auto mpiType = typeOf(static_cast<DataType>(type), contract.reduces);
+  const auto operation =
+      contract.reduces ? operationOf(static_cast<Reduction>(reduction)) : MPI_OP_NULL;
   if (!mpiType || !operation) return refuse("MPI has no such element type or reduction");
   if (count > INT_MAX) return refuse("MPI counts at most 2^31 - 1 elements; ask for a smaller -e");
-  return check(MPI_Allreduce(in == out ? MPI_IN_PLACE : in, out, static_cast<int>(count), *mpiType,
-                             *operation, MPI_COMM_WORLD),
-               "MPI_Allreduce");
+  const std::size_t block = count * sizeOf(static_cast<DataType>(type));
+  return runCall(collective, {.in = in,
+                              .out = out,
+                              .count = static_cast<int>(count),
+                              .type = *mpiType,
+                              .operation = *operation,
+                              .root = root,
+                              .inPlace = isInPlace(contract, in, out, block)});
 }
 
 int finalize() {
   return check(MPI_Finalize(), "MPI_Finalize");
 }
 
-constexpr BaselineModule kModule{kBaselineAbi, init,      rank,      worldSize,
-                                 describe,     lastError, supports,  allocate,
-                                 deallocate,   barrier,   allReduce, finalize};
+constexpr BaselineModule kModule{kBaselineAbi, init,  rank,     worldSize,  describe, lastError,
+                                 supports,     takes, allocate, deallocate, run,      finalize};
 
 }  // namespace
 }  // namespace lockstep::bench

@@ -1,0 +1,55 @@
+#include "bench/tasks.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace lockstep::bench {
+namespace {
+
+using testing::ElementsAre;
+
+RunConfig configOf(int ranks, std::size_t minBytes, std::size_t maxBytes) {
+  RunConfig config;
+  config.ranks = ranks;
+  config.sizes = {minBytes, maxBytes, 0, 2};
+  return config;
+}
+
+TEST(Tasks, SizesAreOfTheLargerBufferAndCountsOfABlock) {
+  const RunConfig config = configOf(4, 64, 256);
+  for (const Collective op : {Collective::allReduce, Collective::broadcast, Collective::reduce})
+    EXPECT_THAT(countsFor(config, op, DataType::f32), ElementsAre(16, 32, 64)) << name(op);
+  for (const Collective op : {Collective::allGather, Collective::reduceScatter,
+                              Collective::allToAll, Collective::gather, Collective::scatter})
+    EXPECT_THAT(countsFor(config, op, DataType::f32), ElementsAre(4, 8, 16)) << name(op);
+}
+
+/// 1 to 128 bytes, 7 ranks of 4 bytes: 28 bytes are the least, and what 1 to 32 come down to.
+TEST(Tasks, EveryBlockHasAnElementAndEveryCountIsOne) {
+  EXPECT_THAT(countsFor(configOf(7, 1, 128), Collective::allToAll, DataType::f32),
+              ElementsAre(1, 2, 4));
+  EXPECT_THAT(countsFor(configOf(7, 1, 27), Collective::allToAll, DataType::f32), ElementsAre());
+  EXPECT_THAT(countsFor(configOf(7, 1, 16), Collective::allReduce, DataType::f32),
+              ElementsAre(1, 2, 4));
+}
+
+TEST(Tasks, TypesAndReductionsAreOfThoseThatHaveThem) {
+  RunConfig config = configOf(3, 96, 96);
+  config.ops = {Collective::barrier, Collective::scatter, Collective::reduce};
+  config.types = {DataType::f16, DataType::f64};
+  config.reductions = {Reduction::min, Reduction::max, Reduction::avg};
+  config.root = 2;
+  const std::vector<Task> tasks = listTasks(config);
+  ASSERT_EQ(tasks.size(), 1u + 2u + 2u * 3u);
+  EXPECT_EQ(tasks[0].op, Collective::barrier);
+  EXPECT_EQ(tasks[0].bytes, 0u);
+  EXPECT_EQ(describe(tasks[0]), "barrier");
+  EXPECT_EQ(tasks[1].count, 16u);
+  EXPECT_EQ(describe(tasks[1]), "scatter f16 of 96 B");
+  EXPECT_EQ(tasks[8].root, 2);
+  EXPECT_EQ(tasks[8].count, 12u);
+  EXPECT_EQ(describe(tasks[8]), "reduce f64 avg of 96 B");
+}
+
+}  // namespace
+}  // namespace lockstep::bench
