@@ -1,5 +1,6 @@
 // ccbench's tables and JSON, from tiny runs.
 #include <filesystem>
+#include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -54,7 +55,7 @@ TEST(CcbenchTable, JsonHasEveryModeTypeAndSize) {
                         "3", "-d", "bf16,i32", "-o", "sum,max", "--json", file.path()});
   ASSERT_EQ(run.status, 0) << run.err;
   const json report = json::parse(std::ifstream(file.path()));
-  EXPECT_EQ(report.at("schema"), 1);
+  EXPECT_EQ(report.at("schema"), 2);
   EXPECT_EQ(report.at("faults").size(), 0u);
   const json& result = report.at("runs")[0];
   ASSERT_EQ(result.at("contenders").size(), 4u);
@@ -70,6 +71,41 @@ TEST(CcbenchTable, JsonHasEveryModeTypeAndSize) {
       EXPECT_EQ(series.at("bytes").at("sealed") > 0.0, sealed);
       EXPECT_EQ(series.at("bytes").at("opened") > 0.0, sealed);
     }
+}
+
+TEST(CcbenchTable, EveryOperationIsVerifiedInEveryMode) {
+  SKIP_WITHOUT_CCBENCH();
+  const TemporaryFile file("verified.json");
+  for (const char* ranks : {"2", "3", "4"}) {
+    SCOPED_TRACE(ranks);
+    const CcbenchRun run({"--op", "all", "--check-only", "--mode", "all", "-b", "8", "-e", "64K",
+                          "-r", "1", "--ranks", ranks, "--json", file.path()});
+    ASSERT_EQ(run.status, 0) << run.err;
+    EXPECT_THAT(run.out, HasSubstr("wrong elements"));
+    const json report = json::parse(std::ifstream(file.path()));
+    std::set<std::string> ops;
+    for (const json& row : report.at("runs")[0].at("rows")) {
+      ops.insert(row.at("op"));
+      for (const json& series : row.at("series")) {
+        EXPECT_EQ(series.at("wrong"), 0);
+        EXPECT_TRUE(series.at("samples").empty());
+      }
+    }
+    EXPECT_EQ(ops.size(), 9u);
+  }
+}
+
+TEST(CcbenchTable, OperationsFollowEachOther) {
+  SKIP_WITHOUT_CCBENCH();
+  const CcbenchRun run({"--op", "allgather,reduce,barrier", "--mode", "cc", "-b", "64", "-e", "1K",
+                        "-f", "16", "--ranks", "3", "-n", "3"});
+  ASSERT_EQ(run.status, 0) << run.err;
+  const std::size_t first = run.out.find("---- allgather ----"),
+                    second = run.out.find("---- reduce ----"),
+                    third = run.out.find("---- barrier ----");
+  EXPECT_LT(first, second);
+  EXPECT_LT(second, third);
+  EXPECT_NE(third, std::string::npos);
 }
 
 TEST(CcbenchTable, RegisteredBuffersAndForcedChoices) {
@@ -120,6 +156,9 @@ TEST(CcbenchTable, BesideMpi) {
   EXPECT_THAT(run.out, HasSubstr("mpi default"));
   EXPECT_THAT(run.out, HasSubstr("mpi ucx-sysv"));
   EXPECT_THAT(run.out, HasSubstr("Open MPI"));
+  const CcbenchRun all({"--op", "all", "--check-only", "--mode", "p2p", "--baseline", "mpi", "-b",
+                        "8", "-e", "1024", "-r", "2", "-d", "f16,f32", "--ranks", "3"});
+  EXPECT_EQ(all.status, 0) << all.err;
 }
 
 }  // namespace
