@@ -1,5 +1,7 @@
 #include "cc_mode/secure_pass.hpp"
 
+#include <set>
+
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -45,24 +47,34 @@ std::uint32_t sum(const std::map<KeyName, std::uint32_t>& nonces, int sender) {
   return n;
 }
 
+/// The first, one between and the last, where there is a root.
+std::set<int> rootsOf(const Algorithm& a, int world) {
+  if (!contractOf(a.collective).rooted) return {0};
+  return {0, world / 2, world - 1};
+}
+
+void expectProvenSealed(const Algorithm& a, const Shape& shape, bool groupKeys) {
+  SCOPED_TRACE(fmt::format("{} {} of {} ranks, root {}, in place {}, multicast {}, group keys {}",
+                           name(a.collective), a.name, shape.worldSize, shape.root, shape.inPlace,
+                           shape.multicast, groupKeys));
+  const Schedule s = clear(a, shape);
+  const Verdict verdict = verify(secure(s, groupKeys), {.sealed = true});
+  EXPECT_THAT(verdict.faults, testing::IsEmpty());
+  EXPECT_EQ(verdict.expressions, verify(s, {}).expressions) << "sealing changes no result";
+  if (a.rankOrder) {
+    EXPECT_TRUE(verdict.rankOrder);
+  }
+}
+
 TEST(SecurePass, EveryAlgorithmIsProvenSealed) {
   for (const Algorithm* a : algorithms()) {
     if (a->edges != Edges::channels) continue;
     for (int world = 1; world <= 17; ++world)
       for (const bool inPlace : {false, true})
         for (const bool multicast : {false, true})
-          for (const bool groupKeys : {false, true}) {
-            SCOPED_TRACE(fmt::format("{} of {} ranks, in place {}, multicast {}, group keys {}",
-                                     a->name, world, inPlace, multicast, groupKeys));
-            const Schedule s = clear(*a, {world, inPlace, multicast});
-            const Verdict verdict = verify(secure(s, groupKeys), {.sealed = true});
-            EXPECT_THAT(verdict.faults, testing::IsEmpty());
-            EXPECT_EQ(verdict.expressions, verify(s, {}).expressions)
-                << "sealing changes no result";
-            if (a->rankOrder) {
-              EXPECT_TRUE(verdict.rankOrder);
-            }
-          }
+          for (const bool groupKeys : {false, true})
+            for (const int root : rootsOf(*a, world))
+              expectProvenSealed(*a, {world, inPlace, multicast, root}, groupKeys);
   }
 }
 
@@ -70,8 +82,9 @@ TEST(SecurePass, TheLargestWorldToo) {
   for (const Algorithm* a : algorithms())
     if (a->edges == Edges::channels)
       for (const bool groupKeys : {false, true}) {
-        SCOPED_TRACE(a->name);
-        const Schedule s = clear(*a, {kMaxWorld, true, groupKeys});
+        SCOPED_TRACE(fmt::format("{} {}", name(a->collective), a->name));
+        const int root = contractOf(a->collective).rooted ? kMaxWorld / 2 : 0;
+        const Schedule s = clear(*a, {kMaxWorld, true, groupKeys, root});
         EXPECT_THAT(verify(secure(s, groupKeys), {.sealed = true}).faults, testing::IsEmpty());
       }
 }

@@ -1,59 +1,15 @@
 // Each mutant is a right schedule with one thing broken: the verifier must say which.
-#include <functional>
-#include <string>
-#include <vector>
+#include "mutants.hpp"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include "collectives/verify/verify.hpp"
 #include "verify_examples.hpp"
 
 namespace lockstep::schedule {
 namespace {
 
 using namespace examples;
-
-struct Mutant {
-  std::string name;
-  Schedule good;
-  std::function<void(Schedule&)> breakIt;
-  std::string fault;  ///< part of what the verifier must say
-};
+using namespace mutants;
 
 constexpr Range kWhole{0, 1};
-
-Lane& lane(Schedule& s, int rank) {
-  return s.programs[rank].lanes[0];
-}
-Op& op(Schedule& s, int rank, int index) {
-  return lane(s, rank)[index];
-}
-void drop(Schedule& s, int rank, int index) {
-  lane(s, rank).erase(lane(s, rank).begin() + index);
-}
-void swapOps(Schedule& s, int rank, int a, int b) {
-  std::swap(op(s, rank, a), op(s, rank, b));
-}
-
-std::string all(const std::vector<std::string>& faults) {
-  std::string text;
-  for (const std::string& fault : faults) text += fault + "\n";
-  return text;
-}
-
-void expectCaught(const std::vector<Mutant>& mutants, const Policy& policy) {
-  for (const Mutant& mutant : mutants) {
-    SCOPED_TRACE(mutant.name);
-    EXPECT_THAT(verify(mutant.good, policy).faults, testing::IsEmpty()) << "before it was broken";
-    Schedule broken = mutant.good;
-    mutant.breakIt(broken);
-    const Verdict verdict = verify(broken, policy);
-    EXPECT_FALSE(verdict.ok());
-    EXPECT_FALSE(verdict.rankOrder);
-    EXPECT_THAT(all(verdict.faults), testing::HasSubstr(mutant.fault));
-  }
-}
 
 TEST(Mutants, IllFormedOperations) {
   expectCaught(

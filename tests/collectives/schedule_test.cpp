@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <set>
-#include <string>
+#include <string_view>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -101,7 +103,6 @@ TEST(DeliverUnicast, RefusesWhatIsSealed) {
 }
 
 TEST(Registry, FindsEveryAlgorithmByWhatItSaysItIs) {
-  std::set<std::string> seen;
   for (const Algorithm* algorithm : algorithms()) {
     EXPECT_EQ(findAlgorithm(algorithm->collective, algorithm->name, algorithm->edges), algorithm);
     const Schedule schedule = generate(*algorithm, {.worldSize = 3});
@@ -109,10 +110,38 @@ TEST(Registry, FindsEveryAlgorithmByWhatItSaysItIs) {
     EXPECT_EQ(schedule.collective, algorithm->collective);
     EXPECT_EQ(schedule.exposes, algorithm->edges == Edges::exposure);
     EXPECT_EQ(schedule.programs.size(), 3u);
-    seen.insert(std::string(algorithm->name));
   }
-  EXPECT_EQ(seen,
-            (std::set<std::string>{"one_shot", "two_shot", "ring", "halving_doubling", "tree"}));
+}
+
+TEST(Registry, HasTheAlgorithmsOfEveryCollective) {
+  using Names = std::set<std::string_view>;
+  std::map<Collective, Names> byChannels, byExposure;
+  for (const Algorithm* algorithm : algorithms())
+    (algorithm->edges == Edges::channels ? byChannels : byExposure)[algorithm->collective].insert(
+        algorithm->name);
+  EXPECT_EQ(
+      byChannels,
+      (std::map<Collective, Names>{
+          {Collective::allReduce, {"one_shot", "two_shot", "ring", "halving_doubling", "tree"}},
+          {Collective::barrier, {"direct", "dissemination"}},
+          {Collective::allGather, {"direct", "ring", "bruck", "recursive_doubling"}},
+          {Collective::reduceScatter, {"direct", "ring", "halving"}},
+          {Collective::allToAll, {"direct", "pairwise", "bruck"}},
+          {Collective::broadcast, {"direct", "binomial", "ring"}},
+          {Collective::reduce, {"direct", "binomial"}},
+          {Collective::gather, {"direct"}},
+          {Collective::scatter, {"direct"}},
+      }));
+  EXPECT_EQ(byExposure, (std::map<Collective, Names>{
+                            {Collective::allReduce, {"one_shot", "two_shot"}},
+                            {Collective::allGather, {"direct"}},
+                            {Collective::reduceScatter, {"direct"}},
+                            {Collective::allToAll, {"direct"}},
+                            {Collective::broadcast, {"direct"}},
+                            {Collective::reduce, {"direct"}},
+                            {Collective::gather, {"direct"}},
+                            {Collective::scatter, {"direct"}},
+                        }));
 }
 
 TEST(Registry, DoesNotFindWhatThereIsNot) {
@@ -121,18 +150,73 @@ TEST(Registry, DoesNotFindWhatThereIsNot) {
   EXPECT_EQ(findAlgorithm(Collective::barrier, "ring", Edges::channels), nullptr);
 }
 
-TEST(Registry, ChecksTheWorldSize) {
-  const Algorithm& any = *algorithms().front();
-  for (const int worldSize : {-1, 0, kMaxWorld + 1}) {
-    SCOPED_TRACE(worldSize);
-    try {
-      generate(any, {.worldSize = worldSize});
-      FAIL() << "accepted";
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::invalidArgument);
-    }
+void expectRefused(const Shape& shape) {
+  SCOPED_TRACE(testing::Message() << "world size " << shape.worldSize << ", root " << shape.root);
+  try {
+    generate(*algorithms().front(), shape);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::invalidArgument);
   }
-  EXPECT_EQ(generate(any, {.worldSize = kMaxWorld}).programs.size(), std::size_t{kMaxWorld});
+}
+
+TEST(Registry, ChecksTheWorldSizeAndTheRoot) {
+  for (const int worldSize : {-1, 0, kMaxWorld + 1}) expectRefused({.worldSize = worldSize});
+  for (const int root : {-1, 3, kMaxWorld}) expectRefused({.worldSize = 3, .root = root});
+  EXPECT_EQ(generate(*algorithms().front(), {.worldSize = kMaxWorld, .root = kMaxWorld - 1})
+                .programs.size(),
+            std::size_t{kMaxWorld});
+}
+
+// ---- blocks ----
+
+Schedule ofCollective(Collective collective, bool inPlace, int root = 0) {
+  Schedule schedule = emptySchedule(3);
+  schedule.collective = collective;
+  schedule.chunks = 2;
+  schedule.shape.inPlace = inPlace;
+  schedule.shape.root = root;
+  return schedule;
+}
+
+TEST(BlocksAndCells, AreAsManyAsTheContractSays) {
+  const auto blocks = [](Collective collective, int rank) {
+    const Schedule s = ofCollective(collective, false, 1);
+    return std::pair(blocksOf(s, BufferName::in, rank), blocksOf(s, BufferName::out, rank));
+  };
+  using Pair = std::pair<std::uint32_t, std::uint32_t>;  // in, out
+  for (const int rank : {0, 1, 2}) {
+    const bool root = rank == 1;
+    EXPECT_EQ(blocks(Collective::allReduce, rank), (Pair{1, 1}));
+    EXPECT_EQ(blocks(Collective::barrier, rank), (Pair{0, 0}));
+    EXPECT_EQ(blocks(Collective::allGather, rank), (Pair{1, 3}));
+    EXPECT_EQ(blocks(Collective::reduceScatter, rank), (Pair{3, 1}));
+    EXPECT_EQ(blocks(Collective::allToAll, rank), (Pair{3, 3}));
+    EXPECT_EQ(blocks(Collective::broadcast, rank), (root ? Pair{1, 1} : Pair{0, 1}));
+    EXPECT_EQ(blocks(Collective::reduce, rank), (root ? Pair{1, 1} : Pair{1, 0}));
+    EXPECT_EQ(blocks(Collective::gather, rank), (root ? Pair{1, 3} : Pair{1, 0}));
+    EXPECT_EQ(blocks(Collective::scatter, rank), (root ? Pair{3, 1} : Pair{0, 1}));
+  }
+}
+
+TEST(BlocksAndCells, InPlaceTheSmallerBufferIsTheRanksOwnBlockOfTheLarger) {
+  const Schedule gather = ofCollective(Collective::allGather, true);
+  EXPECT_EQ(cellOf(gather, 2, BufferName::in, 1), (Cell{BufferName::out, 5}));
+  EXPECT_EQ(cellOf(gather, 2, BufferName::out, 1), (Cell{BufferName::out, 1}));
+  const Schedule scatter = ofCollective(Collective::reduceScatter, true);
+  EXPECT_EQ(cellOf(scatter, 1, BufferName::out, 0), (Cell{BufferName::in, 2}));
+  EXPECT_EQ(cellOf(scatter, 1, BufferName::in, 0), (Cell{BufferName::in, 0}));
+  const Schedule all = ofCollective(Collective::allToAll, true);
+  EXPECT_EQ(cellOf(all, 1, BufferName::in, 3), cellOf(all, 1, BufferName::out, 3));
+  EXPECT_EQ(cellOf(all, 1, BufferName::scratch, 3), (Cell{BufferName::scratch, 3}));
+}
+
+TEST(BlocksAndCells, ARankWithOneBufferHasNothingToShare) {
+  const Schedule broadcast = ofCollective(Collective::broadcast, true, 1);
+  EXPECT_EQ(cellOf(broadcast, 1, BufferName::in, 0), cellOf(broadcast, 1, BufferName::out, 0));
+  EXPECT_EQ(cellOf(broadcast, 0, BufferName::out, 0), (Cell{BufferName::out, 0}));
+  const Schedule gather = ofCollective(Collective::allGather, false);
+  EXPECT_EQ(cellOf(gather, 2, BufferName::in, 1), (Cell{BufferName::in, 1})) << "not in place";
 }
 
 }  // namespace

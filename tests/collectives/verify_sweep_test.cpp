@@ -12,9 +12,9 @@ namespace lockstep::schedule {
 namespace {
 
 std::string title(const Algorithm& a, const Shape& shape) {
-  return fmt::format("{} {}{} of {} ranks, root {}{}{}", name(a.collective), a.name, a.edges == Edges::exposure ? " exposed" : "",
-                     shape.worldSize, shape.root, shape.inPlace ? " in place" : "",
-                     shape.multicast ? " multicast" : "");
+  return fmt::format("{} {}{} of {} ranks, root {}{}{}", name(a.collective), a.name,
+                     a.edges == Edges::exposure ? " exposed" : "", shape.worldSize, shape.root,
+                     shape.inPlace ? " in place" : "", shape.multicast ? " multicast" : "");
 }
 
 /// The first, the last and one between, where there is a root.

@@ -1,6 +1,7 @@
 // Plans: what all ranks must agree on is the same on all, and everything fits where it goes.
 #include "executor/host/plan.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <set>
 #include <thread>
@@ -43,8 +44,9 @@ void asRanks(int worldSize, Mode mode,
   for (std::thread& thread : threads) thread.join();
 }
 
-/// Requests of every algorithm with channels, both protocols, small and absurd tiles.
-std::vector<PlanRequest> requests(Mode mode) {
+/// Requests of every algorithm with channels, both protocols, small and absurd tiles; from the last
+/// root, where there is one, in a world of `worldSize`.
+std::vector<PlanRequest> requests(Mode mode, int worldSize) {
   std::vector<PlanRequest> all;
   for (const schedule::Algorithm* algorithm : schedule::algorithms())
     for (const shm::Protocol protocol : {shm::Protocol::simple, shm::Protocol::ll})
@@ -53,6 +55,7 @@ std::vector<PlanRequest> requests(Mode mode) {
         PlanRequest request;
         request.algorithm = algorithm;
         request.mode = mode;
+        request.root = contractOf(algorithm->collective).rooted ? worldSize - 1 : 0;
         request.protocol = protocol;
         request.tileBytes = tileBytes;
         request.depth = 2;
@@ -64,7 +67,7 @@ std::vector<PlanRequest> requests(Mode mode) {
 TEST(Plan, RanksAgreeOnTilesRecordsAndDigest) {
   for (const Mode mode : {Mode::p2p, Mode::multicast, Mode::cc, Mode::ccMulticast})
     for (const int worldSize : {1, 2, 3, 5, 6}) {
-      const auto all = requests(mode);
+      const auto all = requests(mode, worldSize);
       // [request][rank]
       std::vector<std::vector<Plan>> plans(all.size(),
                                            std::vector<Plan>(static_cast<std::size_t>(worldSize)));
@@ -77,8 +80,9 @@ TEST(Plan, RanksAgreeOnTilesRecordsAndDigest) {
       });
       for (const auto& ranks : plans)
         for (const Plan& plan : ranks) {
-          SCOPED_TRACE(fmt::format("{} ranks, {}, {}, tile of {} bytes", worldSize, name(mode),
-                                   plan.algorithm, plan.request.tileBytes));
+          SCOPED_TRACE(fmt::format("{} ranks, {}, {} {}, tile of {} bytes", worldSize, name(mode),
+                                   name(plan.request.algorithm->collective), plan.algorithm,
+                                   plan.request.tileBytes));
           EXPECT_EQ(plan.tileElements, ranks[0].tileElements);
           EXPECT_EQ(plan.recordsPerMessage, ranks[0].recordsPerMessage);
           EXPECT_EQ(plan.digest, ranks[0].digest);
@@ -87,27 +91,42 @@ TEST(Plan, RanksAgreeOnTilesRecordsAndDigest) {
     }
 }
 
+bool hasMessage(const Plan& plan, const PlanOp& op) {
+  const auto among = [&](std::uint32_t first, std::uint32_t terms) {
+    return std::any_of(plan.terms.begin() + first, plan.terms.begin() + first + terms,
+                       [](const Term& t) { return t.kind == Term::Kind::message; });
+  };
+  return among(op.dst, op.dsts) || among(op.src, op.srcs);
+}
+
+/// Of an operand, in a full tile.
+std::size_t bytesOf(const Plan& plan, const PlanOp& op) {
+  return schedule::elementsOf(op.range, plan.chunks, plan.tileElements, plan.elementBytes).size() *
+         op.blocks * plan.elementBytes;
+}
+
+void expectFits(const Plan& plan, std::size_t bytes) {
+  EXPECT_LE(recordsOf(bytes), plan.recordsPerMessage);  // or nonces would be used twice
+  const std::size_t tags = plan.sealed ? recordsOf(bytes) * cc::kTagBytes : 0;
+  if (plan.request.protocol == shm::Protocol::ll) {
+    EXPECT_LE(bytes + tags, shm::kLlBytes);
+  } else {
+    EXPECT_LE(bytes, shm::kSlotBytes);
+    EXPECT_LE(tags, shm::kSlotTagBytes);
+  }
+}
+
 TEST(Plan, MessagesFitTheirSlots) {
   for (const Mode mode : {Mode::p2p, Mode::cc})
     for (const int worldSize : {2, 3, 5})
       asRanks(worldSize, mode, [&](int, shm::Fabric& fabric, cc::KeyRing* keys) {
-        for (const PlanRequest& request : requests(mode)) {
+        for (const PlanRequest& request : requests(mode, worldSize)) {
           const Plan plan = lower(request, fabric, keys);
-          for (const Term& term : plan.terms) {
-            if (term.kind != Term::Kind::message) continue;
-            const std::size_t bytes =
-                schedule::elementsOf(term.range, plan.chunks, plan.tileElements, plan.elementBytes)
-                    .size() *
-                plan.elementBytes;
-            EXPECT_LE(recordsOf(bytes), plan.recordsPerMessage);  // or nonces would be used twice
-            const std::size_t tags = plan.sealed ? recordsOf(bytes) * cc::kTagBytes : 0;
-            if (request.protocol == shm::Protocol::ll) {
-              EXPECT_LE(bytes + tags, shm::kLlBytes);
-            } else {
-              EXPECT_LE(bytes, shm::kSlotBytes);
-              EXPECT_LE(tags, shm::kSlotTagBytes);
-            }
-          }
+          SCOPED_TRACE(fmt::format("{} ranks, {} {}, tile of {} bytes", worldSize,
+                                   name(request.algorithm->collective), plan.algorithm,
+                                   request.tileBytes));
+          for (const PlanOp& op : plan.ops)
+            if (hasMessage(plan, op)) expectFits(plan, bytesOf(plan, op));
         }
       });
 }
@@ -121,17 +140,20 @@ TEST(Plan, TheDigestTellsPlansApart) {
       for (const DataType type : {DataType::f32, DataType::i32})
         for (const Reduction reduction : {Reduction::sum, Reduction::avg})
           for (const shm::Protocol protocol : {shm::Protocol::simple, shm::Protocol::ll})
-            for (const std::size_t tileBytes : {64, 4096}) {
-              PlanRequest request;
-              request.algorithm = algorithm;
-              request.type = type;
-              request.reduction = reduction;
-              request.mode = Mode::cc;
-              request.protocol = protocol;
-              request.tileBytes = tileBytes;
-              digests.insert(lower(request, fabric, keys).digest);
-              ++made;
-            }
+            for (const std::size_t tileBytes : {64, 4096})
+              for (const int root : {0, 1}) {
+                if (root != 0 && !contractOf(algorithm->collective).rooted) continue;
+                PlanRequest request;
+                request.algorithm = algorithm;
+                request.type = type;
+                request.reduction = reduction;
+                request.mode = Mode::cc;
+                request.root = root;
+                request.protocol = protocol;
+                request.tileBytes = tileBytes;
+                digests.insert(lower(request, fabric, keys).digest);
+                ++made;
+              }
     }
     EXPECT_EQ(digests.size(), made);
   });
@@ -140,7 +162,7 @@ TEST(Plan, TheDigestTellsPlansApart) {
 TEST(Plan, OnlyAveragesDivide) {
   asRanks(3, Mode::p2p, [&](int, shm::Fabric& fabric, cc::KeyRing*) {
     for (std::size_t reduction = 0; reduction < kReductions; ++reduction) {
-      PlanRequest request = requests(Mode::p2p).front();
+      PlanRequest request = requests(Mode::p2p, 3).front();
       request.reduction = static_cast<Reduction>(reduction);
       EXPECT_EQ(lower(request, fabric, nullptr).divisor,
                 request.reduction == Reduction::avg ? 3 : 1);

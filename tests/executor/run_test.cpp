@@ -56,31 +56,42 @@ class OneThread : public ::testing::Test {
     sequence_ = 0;
   }
 
+  int world() const { return static_cast<int>(ranks_.size()); }
+
   /// `last`: what the last rank says that it reduces by.
   void begin(const schedule::Algorithm& algorithm, shm::Protocol protocol, std::size_t tileBytes,
              std::size_t count, Reduction last = Reduction::sum) {
     ++sequence_;
+    collective_ = algorithm.collective;
+    const Contract& contract = contractOf(collective_);
+    root_ = contract.rooted ? static_cast<int>(sequence_) % world() : 0;
+    if (!contract.hasData) count = 0;
     for (std::size_t r = 0; r < ranks_.size(); ++r) {
       Rank& rank = *ranks_[r];
       PlanRequest request;
       request.algorithm = &algorithm;
       request.type = DataType::i32;
+      request.root = root_;
       request.protocol = protocol;
       request.tileBytes = tileBytes;
       request.depth = 3;
       rank.plans.push_back(std::make_unique<const Plan>(lower(request, rank.fabric, nullptr)));
-      rank.in.assign(count, static_cast<std::int32_t>(r + 1 + sequence_));
-      rank.out.assign(count, -1);
+      rank.in.clear();
+      for (int block = 0; block < blocks(BufferName::in, static_cast<int>(r)); ++block)
+        rank.in.insert(rank.in.end(), count, valueOf(static_cast<int>(r), block));
+      const auto outBlocks = static_cast<std::size_t>(blocks(BufferName::out, static_cast<int>(r)));
+      rank.out.assign(outBlocks * count, -1);
       rank.call.in = rank.in.data();
       rank.call.out = rank.out.data();
       rank.call.count = count;
-      rank.call.inAt = rank.regions.locate(rank.call.in, count * sizeof(std::int32_t));
-      rank.call.outAt = rank.regions.locate(rank.call.out, count * sizeof(std::int32_t));
+      rank.call.inAt = locationOf(rank, rank.in);
+      rank.call.outAt = locationOf(rank, rank.out);
       rank.call.what = {.sequence = sequence_,
-                        .collective = Collective::allReduce,
+                        .collective = collective_,
                         .type = DataType::i32,
                         .reduction = r + 1 == ranks_.size() ? last : Reduction::sum,
-                        .count = count};
+                        .count = count,
+                        .root = root_};
       rank.call.fingerprint = shm::fingerprint(rank.call.what);
       shm::announce(rank.fabric.mine().call, rank.call.what);
       rank.run.begin(*rank.plans.back(), rank.call, false);
@@ -102,14 +113,54 @@ class OneThread : public ::testing::Test {
     return left.empty();
   }
 
-  void expectSums() {
-    const auto world = static_cast<std::int32_t>(ranks_.size());
-    const std::int32_t sum = world * (world + 1) / 2 + world * static_cast<std::int32_t>(sequence_);
-    for (const auto& rank : ranks_)
-      EXPECT_TRUE(std::all_of(rank->out.begin(), rank->out.end(),
-                              [sum](std::int32_t v) { return v == sum; }));
+  void expectResults() {
+    const Contract& contract = contractOf(collective_);
+    for (int r = 0; r < world(); ++r) {
+      const std::vector<std::int32_t>& out = ranks_[static_cast<std::size_t>(r)]->out;
+      const int outBlocks = blocks(BufferName::out, r);
+      for (int block = 0; block < outBlocks; ++block) {
+        const std::size_t count = out.size() / static_cast<std::size_t>(outBlocks);
+        const auto first = out.begin() + static_cast<std::ptrdiff_t>(block * count);
+        const int home = contract.inPerRank ? r : 0;
+        const std::int32_t wanted =
+            contract.reduces ? sumOf(home) : valueOf(contract.outPerRank ? block : root_, home);
+        EXPECT_TRUE(std::all_of(first, first + static_cast<std::ptrdiff_t>(count),
+                                [wanted](std::int32_t v) { return v == wanted; }))
+            << "rank " << r << ", block " << block;
+      }
+    }
   }
 
+ private:
+  using BufferName = schedule::BufferName;
+
+  /// Blocks of a rank's buffer.
+  int blocks(BufferName buffer, int rank) const {
+    schedule::Schedule schedule;
+    schedule.collective = collective_;
+    schedule.shape = {.worldSize = world(), .root = root_};
+    return static_cast<int>(schedule::blocksOf(schedule, buffer, rank));
+  }
+
+  /// Every element of a rank's block of `in`, in this call.
+  std::int32_t valueOf(int rank, int block) const {
+    return rank + 1 + 100 * block + static_cast<std::int32_t>(sequence_);
+  }
+  std::int32_t sumOf(int block) const {
+    std::int32_t sum = 0;
+    for (int r = 0; r < world(); ++r) sum += valueOf(r, block);
+    return sum;
+  }
+
+  static shm::Location locationOf(const Rank& rank, const std::vector<std::int32_t>& buffer) {
+    if (buffer.empty()) return {shm::Location::kNothing, 0};
+    return rank.regions.locate(buffer.data(), buffer.size() * sizeof(std::int32_t));
+  }
+
+  Collective collective_ = Collective::allReduce;
+  int root_ = 0;
+
+ protected:
   std::vector<std::unique_ptr<Peers>> ends_;
   std::vector<std::unique_ptr<Rank>> ranks_;
   std::uint64_t sequence_ = 0;
@@ -123,12 +174,13 @@ TEST_F(OneThread, DrivesAllRanksOfEveryAlgorithmInAnyOrder) {
       for (const schedule::Algorithm* algorithm : schedule::algorithms())
         for (const shm::Protocol protocol : {shm::Protocol::simple, shm::Protocol::ll})
           for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{9000}}) {
-            SCOPED_TRACE(fmt::format("{} ranks, {}, protocol {}, count {}", worldSize,
-                                     algorithm->name, static_cast<int>(protocol), count));
+            SCOPED_TRACE(fmt::format("{} ranks, {} {}, protocol {}, count {}", worldSize,
+                                     name(algorithm->collective), algorithm->name,
+                                     static_cast<int>(protocol), count));
             // Many tiles, so that slots come around.
             begin(*algorithm, protocol, 1024, count);
             ASSERT_TRUE(drive(random)) << "deadlock";
-            expectSums();
+            expectResults();
           }
   }
 }
@@ -146,7 +198,7 @@ TEST_F(OneThread, ARankAloneSaysForWhomItWaits) {
   EXPECT_TRUE(first.awaited().rank == 1 || first.awaited().rank == 2);
   std::mt19937 random(1);
   EXPECT_TRUE(drive(random));
-  expectSums();
+  expectResults();
 }
 
 TEST_F(OneThread, AMessageOfAnotherCallIsAMismatch) {

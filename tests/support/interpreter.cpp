@@ -1,11 +1,13 @@
 #include "support/interpreter.hpp"
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <span>
 #include <stdexcept>
@@ -36,21 +38,21 @@ class Interpreter {
       : schedule_(schedule),
         options_(options),
         world_(schedule.shape.worldSize),
-        count_(inputs.at(0).size()),
+        chunks_(std::max(schedule.chunks, 1U)),  // a barrier has none, of nothing
+        count_(countOf(schedule, inputs)),
         tiles_(schedule.exposes ? 1 : options.tiles),
         tileElements_((count_ + tiles_ - 1) / tiles_),
         exposed_(inputs.size()),
         released_(inputs.size()) {
     result_.sent.resize(inputs.size());
     result_.received.resize(inputs.size());
+    const std::size_t scratchElements = schedule.scratchChunks * chunkElements(tileElements_);
     for (int rank = 0; rank < world_; ++rank) {
+      memory_.push_back({std::vector<T>(sizeOf(BufferName::in, rank), kStale),
+                         std::vector<T>(sizeOf(BufferName::out, rank), kStale),
+                         std::vector<T>(scratchElements, kStale)});
       const auto& input = inputs.at(static_cast<std::size_t>(rank));
-      if (input.size() != count_) throw std::logic_error("inputs differ in length");
-      in_.push_back(input);
-      out_.push_back(input);
-      const auto scratch =
-          elementsOf({0, schedule.scratchChunks}, schedule.chunks, count_, sizeof(T));
-      scratch_.emplace_back(scratch.size());
+      if (!input.empty()) std::ranges::copy(input, callers(rank, BufferName::in));
       const Program& program = schedule.programs.at(static_cast<std::size_t>(rank));
       for (std::size_t lane = 0; lane < program.lanes.size(); ++lane)
         if (!program.lanes[lane].empty()) cursors_.push_back({.rank = rank, .lane = lane});
@@ -71,12 +73,109 @@ class Interpreter {
         result_.deadlock += fmt::format("rank {}, tile {}: {}\n", cursor.rank, cursor.tile,
                                         toString(operation(cursor)));
     for (const auto& [channel, queue] : queues_) result_.undelivered += queue.size();
-    result_.out = std::move(schedule_.shape.inPlace ? in_ : out_);
+    for (int rank = 0; rank < world_; ++rank) {
+      const std::size_t size = sizeOf(BufferName::out, rank);
+      if (size == 0)
+        result_.out.emplace_back();
+      else
+        result_.out.emplace_back(callers(rank, BufferName::out),
+                                 callers(rank, BufferName::out) + std::ptrdiff_t(size));
+    }
     return std::move(result_);
   }
 
  private:
   using Message = std::vector<T>;
+  using Memory = std::array<std::vector<T>, 3>;  ///< by BufferName
+
+  /// What nobody has written yet holds this.
+  static constexpr T kStale = -77;
+
+  /// Elements of a block: every rank that has an input says the same.
+  static std::size_t countOf(const Schedule& schedule, const std::vector<std::vector<T>>& inputs) {
+    std::optional<std::size_t> count;
+    for (int rank = 0; rank < schedule.shape.worldSize; ++rank) {
+      const std::size_t blocks = blocksOf(schedule, BufferName::in, rank);
+      const std::size_t size = inputs.at(static_cast<std::size_t>(rank)).size();
+      if (blocks == 0 ? size != 0
+                      : size % blocks != 0 || count.value_or(size / blocks) != size / blocks)
+        throw std::logic_error(fmt::format("the input of rank {} has {} elements", rank, size));
+      if (blocks != 0) count = size / blocks;
+    }
+    return count.value_or(0);
+  }
+
+  // ---- where things lie ----
+
+  /// Elements of a whole buffer, of all tiles.
+  std::size_t sizeOf(BufferName buffer, int rank) const {
+    return blocksOf(schedule_, buffer, rank) * count_;
+  }
+
+  /// Where a rank's buffer begins: in place, that may be within the other one.
+  auto callers(int rank, BufferName buffer) {
+    const Cell cell = cellOf(schedule_, rank, buffer, 0);
+    std::vector<T>& whole = memory_[static_cast<std::size_t>(rank)][std::size_t(cell.buffer)];
+    return whole.begin() + std::ptrdiff_t(cell.chunk / chunks_ * count_);
+  }
+
+  std::size_t chunkElements(std::size_t tile) const {
+    return elementsOf({0, 1}, chunks_, tile, sizeof(T)).size();
+  }
+
+  /// The cursor's tile, within every block.
+  Span tileOf(const Cursor& cursor) const {
+    const std::size_t begin = std::min(count_, cursor.tile * tileElements_);
+    return {begin, begin + std::min(tileElements_, count_ - begin)};
+  }
+
+  /// Elements of an operation's operands. Chunks of scratch are never short, so another operand
+  /// says; where a block is one chunk, all chunks are equal.
+  std::size_t elementsIn(const Cursor& cursor, const Op& op) const {
+    const std::size_t tile = tileOf(cursor).size();
+    if (chunks_ == 1) return op.src[0].range.chunks * tile;
+    for (const auto* operands : {&op.src, &op.dst})
+      for (const Operand& o : *operands)
+        if (o.kind == Operand::Kind::channel || o.buffer != BufferName::scratch)
+          return elementsOf(inBlock(o.range), chunks_, tile, sizeof(T)).size();
+    require(false, op, cursor.rank, "nothing says how many elements its chunks have");
+    return 0;
+  }
+
+  Range inBlock(const Range& range) const { return {range.chunk % chunks_, range.chunks}; }
+
+  /// An operand in memory.
+  std::span<T> memoryOf(const Cursor& cursor, const Op& op, const Operand& o, std::size_t size) {
+    const int owner = o.rank == kSelf ? cursor.rank : o.rank;
+    const auto at = static_cast<std::size_t>(owner);
+    require(owner == cursor.rank || lent(at, cursor), op, cursor.rank,
+            "touches a peer's memory that is not lent to it");
+    const Span tile = tileOf(cursor);
+    if (o.buffer == BufferName::scratch) {
+      auto& scratch = memory_.at(at)[std::size_t(BufferName::scratch)];
+      const std::size_t begin = o.range.chunk * chunkElements(tile.size());
+      require(begin + size <= scratch.size(), op, cursor.rank, "has no such scratch");
+      return std::span(scratch).subspan(begin, size);
+    }
+    const std::uint32_t blocks = blocksOf(schedule_, o.buffer, owner);
+    require(o.range.chunk + o.range.chunks <= blocks * chunks_, op, cursor.rank,
+            "there is no such block");
+    require(inBlock(o.range).chunk + o.range.chunks <= chunks_, op, cursor.rank,
+            "crosses from one block into the next");
+    if (size == 0) return {};
+    const Cell cell = cellOf(schedule_, owner, o.buffer, o.range.chunk);
+    const Span part =
+        elementsOf({cell.chunk % chunks_, o.range.chunks}, chunks_, tile.size(), sizeof(T));
+    const std::size_t begin = cell.chunk / chunks_ * count_ + tile.begin + part.begin;
+    return std::span(memory_.at(at)[std::size_t(cell.buffer)]).subspan(begin, part.size());
+  }
+
+  bool lent(std::size_t owner, const Cursor& borrower) const {
+    return exposed_.at(owner) > borrower.tile &&
+           released_[static_cast<std::size_t>(borrower.rank)] <= borrower.tile;
+  }
+
+  // ---- steps ----
 
   const Op& operation(const Cursor& cursor) const {
     return schedule_.programs[static_cast<std::size_t>(cursor.rank)].lanes[cursor.lane][cursor.op];
@@ -146,15 +245,15 @@ class Interpreter {
         break;
     }
     require(!op.src.empty() && !op.dst.empty(), op, cursor.rank, "has no source or no destination");
+    const std::size_t size = elementsIn(cursor, op);
     Message value;
     for (const Operand& src : op.src) {
-      const Taken next = take(cursor, op, src);
-      if (&src == &op.src.front()) {
+      const Taken next = take(cursor, op, src, size);
+      require(next.elements.size() == size, op, cursor.rank, "a source has another length");
+      if (&src == &op.src.front())
         value.assign(next.elements.begin(), next.elements.end());
-        continue;
-      }
-      require(next.elements.size() == value.size(), op, cursor.rank, "sources differ in length");
-      std::ranges::transform(value, next.elements, value.begin(), std::plus<>{});
+      else
+        std::ranges::transform(value, next.elements, value.begin(), std::plus<>{});
     }
     if (op.finish)
       for (T& element : value) element /= static_cast<T>(options_.divisor);
@@ -167,14 +266,11 @@ class Interpreter {
     std::span<const T> elements;
   };
 
-  Taken take(const Cursor& cursor, const Op& op, const Operand& src) {
-    const Span span = spanOf(cursor, src);
-    if (src.kind == Operand::Kind::memory)
-      return {nullptr, std::span(memoryOf(cursor, op, src)).subspan(span.begin, span.size())};
+  Taken take(const Cursor& cursor, const Op& op, const Operand& src, std::size_t size) {
+    if (src.kind == Operand::Kind::memory) return {nullptr, memoryOf(cursor, op, src, size)};
     auto& waiting = queue(src.channel, cursor.rank);
     const std::shared_ptr<const Message> message = std::move(waiting.front());
     waiting.pop_front();
-    require(message->size() == span.size(), op, cursor.rank, "the message has another length");
     count(result_.received[static_cast<std::size_t>(cursor.rank)], *message);
     return {message, *message};
   }
@@ -182,10 +278,11 @@ class Interpreter {
   void put(const Cursor& cursor, const Op& op, Message value) {
     const auto shared = std::make_shared<const Message>(std::move(value));
     for (const Operand& dst : op.dst) {
-      const Span span = spanOf(cursor, dst);
-      require(span.size() == shared->size(), op, cursor.rank, "the destination has another length");
       if (dst.kind == Operand::Kind::memory) {
-        std::ranges::copy(*shared, memoryOf(cursor, op, dst).begin() + std::ptrdiff_t(span.begin));
+        const std::span<T> memory = memoryOf(cursor, op, dst, shared->size());
+        require(memory.size() == shared->size(), op, cursor.rank,
+                "the destination has another length");
+        std::ranges::copy(*shared, memory.begin());
         continue;
       }
       for (const int reader : readersOf(dst.channel)) queue(dst.channel, reader).push_back(shared);
@@ -196,31 +293,6 @@ class Interpreter {
   static void count(Traffic& traffic, const Message& message) {
     ++traffic.messages;
     traffic.elements += message.size();
-  }
-
-  /// Where the operand's chunks lie in its buffer. Scratch is of one tile, the others of all.
-  Span spanOf(const Cursor& cursor, const Operand& operand) const {
-    const std::size_t begin = std::min(count_, cursor.tile * tileElements_);
-    const std::size_t size = std::min(tileElements_, count_ - begin);
-    const Span chunk = elementsOf(operand.range, schedule_.chunks, size, sizeof(T));
-    const bool inTile =
-        operand.kind == Operand::Kind::memory && operand.buffer == BufferName::scratch;
-    const std::size_t offset = inTile ? 0 : begin;
-    return {offset + chunk.begin, offset + chunk.end};
-  }
-
-  std::vector<T>& memoryOf(const Cursor& cursor, const Op& op, const Operand& operand) {
-    const auto owner = static_cast<std::size_t>(operand.rank == kSelf ? cursor.rank : operand.rank);
-    require(operand.rank == kSelf || lent(owner, cursor), op, cursor.rank,
-            "touches a peer's memory that is not lent to it");
-    if (operand.buffer == BufferName::scratch) return scratch_.at(owner);
-    if (operand.buffer == BufferName::in || schedule_.shape.inPlace) return in_.at(owner);
-    return out_.at(owner);
-  }
-
-  bool lent(std::size_t owner, const Cursor& borrower) const {
-    return exposed_.at(owner) > borrower.tile &&
-           released_[static_cast<std::size_t>(borrower.rank)] <= borrower.tile;
   }
 
   std::vector<int> readersOf(const Channel& channel) const {
@@ -239,8 +311,9 @@ class Interpreter {
   const Schedule& schedule_;
   const InterpretOptions options_;
   const int world_;
+  const std::uint32_t chunks_;
   const std::size_t count_, tiles_, tileElements_;
-  std::vector<std::vector<T>> in_, out_, scratch_;
+  std::vector<Memory> memory_;  ///< by rank; in place, one of `in` and `out` is used
   std::vector<Cursor> cursors_;
   std::map<std::pair<Channel, int>, std::deque<std::shared_ptr<const Message>>> queues_;
   std::vector<std::size_t> exposed_, released_;  ///< tiles, by rank

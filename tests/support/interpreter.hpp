@@ -12,7 +12,7 @@
 namespace lockstep::test {
 
 struct InterpretOptions {
-  /// The message is cut into so many tiles, the last ones short or empty. Ignored where memory is
+  /// Every block is cut into so many tiles, the last ones short or empty. Ignored where memory is
   /// exposed: there one tile is the whole message.
   std::size_t tiles = 1;
   /// Messages that a channel holds before its writer waits for its slowest reader; 0: any number.
@@ -32,15 +32,16 @@ struct Traffic {
 
 template <class T>
 struct Interpreted {
-  std::vector<std::vector<T>> out;  ///< by rank
+  std::vector<std::vector<T>> out;  ///< by rank; empty where it has none
   std::vector<Traffic> sent, received;
   std::string deadlock;         ///< empty, or the operations that wait for ever, a line each
   std::size_t undelivered = 0;  ///< messages left in channels at the end
 };
 
-/// Sums `inputs` (by rank, of equal lengths) as the schedule says. T: double or std::int64_t.
-/// Throws std::logic_error for an operation that makes no sense: ends of different lengths, a
-/// channel that is not this rank's, memory of a peer that is not exposed.
+/// Runs the schedule on `inputs`: by rank, as many blocks as blocksOf says, all of one length. What
+/// it reduces, it sums. T: double or std::int64_t. Throws std::logic_error for an operation that
+/// makes no sense: ends of different lengths, a channel that is not this rank's, memory of a peer
+/// that is not exposed, a block that a rank does not have.
 template <class T>
 Interpreted<T> interpret(const schedule::Schedule& schedule,
                          const std::vector<std::vector<T>>& inputs,
