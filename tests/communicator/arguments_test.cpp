@@ -1,11 +1,15 @@
 // What a caller can get wrong: an error that says what, and a communicator that lives on.
+#include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "support/world.hpp"
@@ -68,6 +72,197 @@ TEST(Arguments, BadCallsLeaveTheCommunicatorUsable) {
       });
       EXPECT_EQ(failures(outcomes), "") << name(kind) << ", " << name(mode);
     }
+}
+
+// ---- blocks and roots ----
+
+/// A call of any collective, on memory for blocks of `count` floats.
+auto callOf(Communicator& communicator, Collective collective, const void* in, void* out,
+            std::size_t count, int root = 0) {
+  return [=, &communicator] {
+    communicator.run(collective, in, out, count, DataType::f32, Reduction::sum, root);
+  };
+}
+
+constexpr Collective kRooted[] = {Collective::broadcast, Collective::reduce, Collective::gather,
+                                  Collective::scatter};
+
+void refuseRoots(Communicator& communicator) {
+  std::vector<float> a(64), b(64);
+  for (const Collective collective : kRooted)
+    for (const int root : {-1, communicator.worldSize(), std::numeric_limits<int>::max()})
+      requireError(ErrorCode::invalidArgument,
+                   fmt::format("{}: root {} is not in a world of 2", name(collective), root),
+                   callOf(communicator, collective, a.data(), b.data(), 8, root));
+}
+
+/// Of every buffer that this rank has.
+void refuseNull(Communicator& communicator) {
+  std::vector<float> data(64);
+  for (std::size_t c = 0; c < kCollectives; ++c) {
+    const auto collective = static_cast<Collective>(c);
+    const Contract& contract = contractOf(collective);
+    const bool atRoot = communicator.rank() == 0;
+    const auto refuse = [&](const char* which, const void* in, void* out) {
+      requireError(ErrorCode::invalidArgument,
+                   fmt::format("{}: {} is null, but count is 8", name(collective), which),
+                   callOf(communicator, collective, in, out, 8));
+    };
+    if (contract.hasData && (atRoot || !contract.inAtRoot)) refuse("in", nullptr, data.data());
+    if (contract.hasData && (atRoot || !contract.outAtRoot)) refuse("out", data.data(), nullptr);
+  }
+}
+
+/// In place is one place only.
+void refuseOverlap(Communicator& communicator) {
+  constexpr std::size_t n = 8;
+  std::vector<float> data(8 * n);
+  float* const at = data.data() + 4 * n;
+  const int rank = communicator.rank();
+  const auto refuse = [&](Collective collective, const float* in, float* out) {
+    requireError(ErrorCode::invalidArgument,
+                 fmt::format("{}: in and out overlap without being", name(collective)),
+                 callOf(communicator, collective, in, out, n, rank));
+  };
+  const std::size_t mine = static_cast<std::size_t>(rank) * n, other = n - mine;
+  for (const Collective c : {Collective::allGather, Collective::gather}) {
+    refuse(c, at + other, at);
+    refuse(c, at + mine + 1, at);
+    refuse(c, at - 1, at);
+  }
+  for (const Collective c : {Collective::reduceScatter, Collective::scatter}) {
+    refuse(c, at, at + other);
+    refuse(c, at, at + mine + 1);
+    refuse(c, at, at - 1);
+  }
+  refuse(Collective::allToAll, at, at + n);
+  refuse(Collective::allToAll, at, at - 2 * n + 1);
+  for (const Collective c : {Collective::broadcast, Collective::reduce}) {
+    refuse(c, at, at + n - 1);
+    refuse(c, at, at - 1);
+  }
+}
+
+/// A block fits, one per rank does not. Refused by those as well who have one block only, or none:
+/// otherwise they would wait.
+void refuseTooMuch(Communicator& communicator) {
+  constexpr std::size_t most = std::numeric_limits<std::ptrdiff_t>::max();
+  std::vector<float> a(64), b(64);
+  const auto refuse = [&](Collective collective, std::size_t count) {
+    requireError(ErrorCode::invalidArgument,
+                 fmt::format("{}: count {} is more than memory can hold", name(collective), count),
+                 callOf(communicator, collective, a.data(), b.data(), count));
+  };
+  for (const Collective c : {Collective::allGather, Collective::reduceScatter, Collective::allToAll,
+                             Collective::gather, Collective::scatter}) {
+    refuse(c, most / sizeof(float) / 2 + 1);
+    refuse(c, std::numeric_limits<std::size_t>::max() / sizeof(float) / 2 + 1);
+  }
+  for (std::size_t c = 0; c < kCollectives; ++c)
+    if (contractOf(static_cast<Collective>(c)).hasData)
+      refuse(static_cast<Collective>(c), std::numeric_limits<std::size_t>::max() / 2);
+}
+
+TEST(Arguments, BadCallsWithBlocksOrRootsLeaveTheCommunicatorUsable) {
+  for (const Kind kind : {Kind::threads, Kind::processes})
+    for (const Mode mode : {Mode::p2p, Mode::cc}) {
+      const auto outcomes = runRanks(kind, 2, optionsOf(mode), [](Communicator& communicator, int) {
+        refuseRoots(communicator);
+        refuseNull(communicator);
+        refuseOverlap(communicator);
+        refuseTooMuch(communicator);
+        requireWorks(communicator);
+      });
+      EXPECT_EQ(failures(outcomes), "") << name(kind) << ", " << name(mode);
+    }
+}
+
+TEST(Arguments, ABufferThatARankDoesNotHaveMayBeNullOrAnything) {
+  constexpr int kRoot = 1;
+  for (const Mode mode : {Mode::p2p, Mode::cc})
+    for (const std::size_t count : {std::size_t{8}, std::size_t{5000}})
+      for (const bool null : {false, true}) {
+        const auto outcomes = runRanks(
+            Kind::processes, 3, optionsOf(mode), [&](Communicator& communicator, int rank) {
+              const std::vector<float> mine(3 * count, static_cast<float>(rank + 1));
+              std::vector<float> result(3 * count, -1.0F);
+              // What nobody may touch: no memory, or memory that would overlap.
+              for (const Collective collective : kRooted) {
+                const Contract& contract = contractOf(collective);
+                const bool hasIn = rank == kRoot || !contract.inAtRoot;
+                const bool hasOut = rank == kRoot || !contract.outAtRoot;
+                const float* in = hasIn ? mine.data() : null ? nullptr : result.data() + 1;
+                std::vector<float> spare(3 * count, -1.0F);
+                float* out = hasOut ? result.data() : null ? nullptr : spare.data();
+                callOf(communicator, collective, in, out, count, kRoot)();
+                const float wanted = contract.reduces ? 6.0F : contract.inAtRoot ? 2.0F : 1.0F;
+                require(!hasOut || result[0] == wanted,
+                        fmt::format("{} gave {}", name(collective), result[0]));
+                require(spare[0] == -1.0F, "wrote to a buffer that this rank does not have");
+              }
+            });
+        EXPECT_EQ(failures(outcomes), "") << name(mode) << ", count " << count;
+      }
+}
+
+/// Ranks 0 and 1 call `usual`, rank 2 calls `other`, so that somebody waits for what never comes.
+struct Disagreement {
+  Collective usual, other;
+  int usualRoot = 0, otherRoot = 0;
+};
+
+std::string textOf(Collective collective, int root) {
+  const Contract& contract = contractOf(collective);
+  if (!contract.hasData) return "barrier #2";
+  return fmt::format("{} #2 (count 300, f32{}{})", name(collective), contract.reduces ? " sum" : "",
+                     contract.rooted ? fmt::format(", root {}", root) : "");
+}
+
+TEST(Arguments, AnotherCollectiveOrRootIsNamedWithBothCalls) {
+  const Disagreement disagreements[] = {
+      {Collective::allGather, Collective::allToAll},
+      {Collective::reduceScatter, Collective::allReduce},
+      {Collective::allToAll, Collective::barrier},
+      {Collective::broadcast, Collective::allGather},
+      {Collective::gather, Collective::reduce, 0, 0},
+      {Collective::scatter, Collective::broadcast, 1, 1},
+      {Collective::broadcast, Collective::broadcast, 0, 1},
+      {Collective::reduce, Collective::reduce, 0, 2},
+      {Collective::gather, Collective::gather, 0, 2},
+      {Collective::scatter, Collective::scatter, 0, 1},
+  };
+  for (const Kind kind : {Kind::threads, Kind::processes})
+    for (const Mode mode : {Mode::p2p, Mode::cc})
+      for (const Disagreement& d : disagreements) {
+        SCOPED_TRACE(fmt::format("{}, {}: {} and {}", name(kind), name(mode),
+                                 textOf(d.usual, d.usualRoot), textOf(d.other, d.otherRoot)));
+        const Shared<std::atomic<int>> heard;
+        const auto outcomes =
+            runRanks(kind, 3, optionsOf(mode), [&](Communicator& communicator, int rank) {
+              std::vector<float> in(900), out(900);
+              communicator.barrier();
+              try {
+                const bool usual = rank != 2;
+                callOf(communicator, usual ? d.usual : d.other, in.data(), out.data(), 300,
+                       usual ? d.usualRoot : d.otherRoot)();
+              } catch (const Error&) {
+                ++*heard;
+                throw;
+              }
+              // Whoever only sent is done. Somebody else waits, and hears of it.
+              for (int i = 0; i < 20000 && heard->load() == 0; ++i)
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+              communicator.barrier();  // never
+            });
+        std::string texts;
+        for (const Outcome& outcome : outcomes) {
+          EXPECT_TRUE(outcome.code == ErrorCode::mismatch || outcome.code == ErrorCode::aborted)
+              << describe(outcomes);
+          if (outcome.code == ErrorCode::mismatch) texts += outcome.text;
+        }
+        EXPECT_THAT(texts, ::testing::HasSubstr("called " + textOf(d.usual, d.usualRoot)));
+        EXPECT_THAT(texts, ::testing::HasSubstr("called " + textOf(d.other, d.otherRoot)));
+      }
 }
 
 TEST(Arguments, BuffersThatTouchDoNotOverlap) {

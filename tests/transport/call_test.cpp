@@ -12,6 +12,7 @@ namespace lockstep::shm {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 CallDescription call(std::uint64_t sequence, std::uint64_t count) {
   return {.sequence = sequence,
@@ -40,7 +41,7 @@ TEST(CallLine, IsNotReadWhileWritten) {
 TEST(CallLine, NonsenseIsNoCall) {
   for (const std::uint64_t what :
        {~std::uint64_t{0}, std::uint64_t{kCollectives}, std::uint64_t{kDataTypes} << 8,
-        std::uint64_t{kReductions} << 16, std::uint64_t{1} << 24}) {
+        std::uint64_t{kReductions} << 16, std::uint64_t{64} << 24}) {
     CallLine line{};
     announce(line, call(1, 2));
     line.what.store(what);
@@ -65,6 +66,19 @@ TEST(CallLine, IsReadWholeWhileItsWriterIsBusy) {
   writer.join();
 }
 
+TEST(CallLine, TheRootIsToldWhereThereIsOne) {
+  CallLine line{};
+  CallDescription mine = call(3, 5);
+  mine.root = 63;
+  announce(line, mine);
+  EXPECT_EQ(read(line), mine);
+  EXPECT_THAT(toString(mine), Not(HasSubstr("root")));
+  mine.collective = Collective::reduce;
+  EXPECT_EQ(toString(mine), "reduce #3 (count 5, bf16 max, root 63)");
+  mine.collective = Collective::gather;
+  EXPECT_EQ(toString(mine), "gather #3 (count 5, bf16, root 63)");
+}
+
 TEST(CallLine, AMismatchNamesBothCallsAndRanks) {
   CallLine line{};
   announce(line, call(17, 7));
@@ -76,15 +90,27 @@ TEST(CallLine, AMismatchNamesBothCallsAndRanks) {
 TEST(Fingerprint, TellsCallsApart) {
   std::set<std::uint64_t> seen;
   std::size_t calls = 0;
+  const auto add = [&](const CallDescription& call) {
+    seen.insert(fingerprint(call));
+    ++calls;
+  };
   for (std::uint64_t sequence = 1; sequence < 20; ++sequence)
     for (std::uint64_t count = 0; count < 40; ++count)
-      for (std::size_t type = 0; type < kDataTypes; ++type)
-        for (std::size_t reduction = 0; reduction < kReductions; ++reduction, ++calls)
-          seen.insert(fingerprint({.sequence = sequence,
-                                   .collective = Collective::allReduce,
-                                   .type = static_cast<DataType>(type),
-                                   .reduction = static_cast<Reduction>(reduction),
-                                   .count = count}));
+      for (std::size_t type = 0; type < kDataTypes; ++type) {
+        for (std::size_t reduction = 0; reduction < kReductions; ++reduction)
+          add({.sequence = sequence,
+               .collective = Collective::allReduce,
+               .type = static_cast<DataType>(type),
+               .reduction = static_cast<Reduction>(reduction),
+               .count = count});
+        for (std::size_t collective = 1; collective < kCollectives; ++collective)
+          for (const int root : {0, 1, 63})
+            add({.sequence = sequence,
+                 .collective = static_cast<Collective>(collective),
+                 .type = static_cast<DataType>(type),
+                 .count = count,
+                 .root = root});
+      }
   EXPECT_EQ(seen.size(), calls);
 }
 
