@@ -39,39 +39,6 @@ std::vector<std::vector<std::int64_t>> addressed(int world) {
   return inputs;
 }
 
-/// Bruck's all-to-all: what must go d ranks on goes in steps of the powers of two in d.
-Program bruck(int world, int rank) {
-  Lane lane;
-  const auto on = [&](int steps) { return (rank + steps + world) % world; };
-  for (int d = 0; d < world; ++d) lane.push_back(move({scratch(chunk(d))}, {in(chunk(on(d)))}));
-  for (int step = 1; step < world; step *= 2)
-    for (int d = 0; d < world; ++d) {
-      if ((d & step) == 0) continue;
-      lane.push_back(move({via({rank, on(step)}, chunk(d))}, {scratch(chunk(d))}));
-      lane.push_back(move({scratch(chunk(d))}, {via({on(-step), rank}, chunk(d))}));
-    }
-  for (int d = 0; d < world; ++d) lane.push_back(move({out(chunk(on(-d)))}, {scratch(chunk(d))}));
-  return {.lanes = {lane}};
-}
-
-TEST(Programs, BruckAllToAll) {
-  for (const int world : {1, 2, 3, 4, 7, 8, 13, 16}) {
-    SCOPED_TRACE(world);
-    Schedule schedule = ofWorld(world);
-    schedule.scratchChunks = schedule.chunks;
-    for (int rank = 0; rank < world; ++rank) schedule.programs.push_back(bruck(world, rank));
-    const auto result = test::interpret(schedule, addressed(world), {.slots = 1});
-    EXPECT_EQ(result.deadlock, "");
-    EXPECT_EQ(result.undelivered, 0u);
-    for (int to = 0; to < world; ++to)
-      for (int from = 0; from < world; ++from)
-        for (std::size_t i = 0; i < kChunk; ++i)
-          ASSERT_EQ(
-              result.out[static_cast<std::size_t>(to)][static_cast<std::size_t>(from) * kChunk + i],
-              element(from, to, i));
-  }
-}
-
 // Grouped: every call is a lane of its own, so no order in which ranks write their sends and recvs
 // down can block another. One thread (the interpreter's) drives all lanes of all ranks.
 TEST(Programs, GroupedSendsAndRecvs) {

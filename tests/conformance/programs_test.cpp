@@ -1,4 +1,4 @@
-// The programs of the specification that all-reduce covers, each as it is written there.
+// The programs of the specification that an algorithm makes, each as it is written there.
 #include <algorithm>
 #include <cstddef>
 #include <stdexcept>
@@ -89,6 +89,36 @@ TEST(Programs, OneShotOfEightBytesByLines) {
     }
   });
   EXPECT_EQ(failures(outcomes), "");
+}
+
+// (4) Blocks travel by way of others, and are opened and sealed again at each hop. A rank sends
+// log2(P) messages a tile, and for each bit of d the block that must go d ranks on.
+TEST(Programs, BruckAllToAllSealed) {
+  constexpr int kWorld = 5;
+  constexpr std::size_t kCount = 20000, kHops = 5;  // of d = 1, 2, 3, 4: 1 + 1 + 2 + 1 bits
+  for (const Mode mode : {Mode::cc, Mode::ccMulticast}) {
+    Options options;
+    options.mode = mode;
+    options.insecureKeys = true;
+    options.algorithm = "bruck";
+    const auto outcomes =
+        runRanks(Kind::processes, kWorld, options, [](Communicator& comm, int rank) {
+          std::vector<float> in(kWorld * kCount), out(kWorld * kCount);
+          for (int to = 0; to < kWorld; ++to)  // 10 r + b, then what tells elements apart
+            for (std::size_t i = 0; i < kCount; ++i)
+              in[static_cast<std::size_t>(to) * kCount + i] =
+                  static_cast<float>(10 * rank + to) + static_cast<float>(i % 512) / 512;
+          comm.allToAll(in.data(), out.data(), kCount, DataType::f32);
+          for (int from = 0; from < kWorld; ++from)
+            for (std::size_t i = 0; i < kCount; ++i)
+              if (out[static_cast<std::size_t>(from) * kCount + i] !=
+                  static_cast<float>(10 * from + rank) + static_cast<float>(i % 512) / 512)
+                throw std::runtime_error("block " + std::to_string(from) + " is wrong");
+          if (comm.counters().sealed != kHops * kCount * sizeof(float))
+            throw std::runtime_error("sealed " + std::to_string(comm.counters().sealed));
+        });
+    EXPECT_EQ(failures(outcomes), "") << name(mode);
+  }
 }
 
 // (8) Different collectives and algorithms back to back, each rank late in its turn. A barrier
