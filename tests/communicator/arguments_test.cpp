@@ -205,6 +205,31 @@ TEST(Arguments, ABufferThatARankDoesNotHaveMayBeNullOrAnything) {
       }
 }
 
+/// Not even looked at: ranks may give different ones.
+TEST(Arguments, WhatACollectiveDoesNotTakeIsIgnored) {
+  for (const Kind kind : {Kind::threads, Kind::processes}) {
+    const auto outcomes =
+        runRanks(kind, 2, optionsOf(Mode::p2p), [](Communicator& communicator, int rank) {
+          std::vector<float> in(16, static_cast<float>(rank + 1)), out(16);
+          for (std::size_t c = 0; c < kCollectives; ++c) {
+            const auto collective = static_cast<Collective>(c);
+            const Contract& contract = contractOf(collective);
+            const auto reduction =
+                contract.reduces ? Reduction::sum : static_cast<Reduction>(rank + 4);
+            const int root = contract.rooted ? 0 : rank * 7;
+            if (contract.hasData)
+              communicator.run(collective, in.data(), out.data(), 8, DataType::f32, reduction,
+                               root);
+            else
+              communicator.run(collective, nullptr, nullptr, 8 + static_cast<std::size_t>(rank),
+                               static_cast<DataType>(rank + 9), reduction, root);
+          }
+          requireWorks(communicator);
+        });
+    EXPECT_EQ(failures(outcomes), "") << name(kind);
+  }
+}
+
 /// Ranks 0 and 1 call `usual`, rank 2 calls `other`, so that somebody waits for what never comes.
 struct Disagreement {
   Collective usual, other;
