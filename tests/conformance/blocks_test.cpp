@@ -5,8 +5,11 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <map>
+#include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -38,52 +41,54 @@ std::vector<BlockTrial> trialsOf(Collective collective, int worldSize,
   return trials;
 }
 
+/// What is forced, if anything, and the collectives that have it.
 struct Way {
   std::string algorithm, protocol;
+  std::set<Collective> collectives;
 };
-std::vector<Way> waysOf(Collective collective, Mode mode) {
-  std::vector<Way> ways{{}};
+
+/// Every algorithm with every protocol it exists for in `mode`, and what is selected unforced.
+std::vector<Way> waysOf(Mode mode) {
+  std::map<std::pair<std::string, std::string>, std::set<Collective>> ways;
   for (const schedule::Algorithm* a : schedule::algorithms()) {
-    if (a->collective != collective) continue;
+    if (a->collective == Collective::allReduce || a->collective == Collective::barrier) continue;
+    const std::string algorithm(a->name);
+    ways[{"", ""}].insert(a->collective);
     if (a->edges == schedule::Edges::channels) {
-      ways.push_back({std::string(a->name), "ll"});
-      ways.push_back({std::string(a->name), "simple"});
+      ways[{algorithm, "ll"}].insert(a->collective);
+      ways[{algorithm, "simple"}].insert(a->collective);
     } else if (!isSealed(mode)) {
-      ways.push_back({std::string(a->name), "zero_copy"});
+      ways[{algorithm, "zero_copy"}].insert(a->collective);
     }
   }
-  return ways;
+  std::vector<Way> result;
+  for (auto& [way, collectives] : ways) result.push_back({way.first, way.second, collectives});
+  return result;
 }
 
 void sweep(Kind kind, int worldSize, const std::vector<std::size_t>& counts) {
   const std::size_t most = *std::max_element(counts.begin(), counts.end());
-  for (std::size_t number = 0; number < kCollectives; ++number) {
-    const auto collective = static_cast<Collective>(number);
-    if (collective == Collective::allReduce || collective == Collective::barrier) continue;
-    const std::vector<BlockTrial> trials = trialsOf(collective, worldSize, counts);
-    for (std::size_t m = 0; m < kModes; ++m) {
-      const auto mode = static_cast<Mode>(m);
-      int turn = 0;
-      for (const Way& way : waysOf(collective, mode)) {
-        Options options = optionsOf(mode);
-        options.algorithm = way.algorithm;
-        options.protocol = way.protocol;
-        options.crossMemoryAttach = ++turn % 2 == 0 || way.protocol == "zero_copy";
-        const auto outcomes =
-            runRanks(kind, worldSize, options, [&](Communicator& communicator, int) {
-              BlockRunner runner(communicator, most * 8);
-              for (const BlockTrial& trial : trials) try {
+  int turn = 0;
+  for (std::size_t m = 0; m < kModes; ++m)
+    for (const Way& way : waysOf(static_cast<Mode>(m))) {
+      Options options = optionsOf(static_cast<Mode>(m));
+      options.algorithm = way.algorithm;
+      options.protocol = way.protocol;
+      options.crossMemoryAttach = ++turn % 2 == 0 || way.protocol == "zero_copy";
+      const auto outcomes =
+          runRanks(kind, worldSize, options, [&](Communicator& communicator, int) {
+            BlockRunner runner(communicator, most * sizeof(double));
+            for (const Collective collective : way.collectives)
+              for (const BlockTrial& trial : trialsOf(collective, worldSize, counts)) try {
                   runner.run(trial);
                 } catch (const std::exception& error) {
                   throw std::runtime_error(trial.name() + ": " + error.what());
                 }
-            });
-        EXPECT_EQ(failures(outcomes), "")
-            << fmt::format("{} ranks as {}, mode {}, {} '{}', protocol '{}'", worldSize, name(kind),
-                           name(mode), name(collective), way.algorithm, way.protocol);
-      }
+          });
+      EXPECT_EQ(failures(outcomes), "")
+          << fmt::format("{} ranks as {}, mode {}, algorithm '{}', protocol '{}'", worldSize,
+                         name(kind), name(options.mode), way.algorithm, way.protocol);
     }
-  }
 }
 
 TEST(Blocks, AsThreads) {
