@@ -64,7 +64,7 @@ TEST(Tuning, WhatIsWrongIsNamedWithFileAndRule) {
       {with("\"version\": 1", "\"version\": 2"), "expected {\"version\": 1"},
       {with("\"op\": \"allreduce\"", "\"op\": \"allreduced\""), "'op' must be"},
       {with("\"op\": \"allreduce\"", "\"op\": \"alltoall\""),
-       "there is no 'ring' with protocol simple for alltoall; algorithms: bruck, direct, pairwise"},
+       "'ring' with protocol simple for alltoall; algorithms: bruck, direct, pairwise"},
       {with("\"cc-multicast\"", "\"tls\""), "'modes' may hold"},
       {with("[\"cc\", \"cc-multicast\"]", "\"cc\""), "'modes' must be a list"},
       {with("\"any\"", "\"fast\""), "'buffers' must be"},
