@@ -38,10 +38,19 @@ TuningTable loadTuning(const Options& options) {
                                     : TuningTable::read(options.tuningFile);
 }
 
-void checkRequest(const CommunicatorImpl::Request& request, int worldSize) {
+/// Without what the collective does not take, so that ranks cannot differ in it.
+CommunicatorImpl::Request relevant(CommunicatorImpl::Request request) {
   if (static_cast<std::size_t>(request.collective) >= kCollectives)
     fail(ErrorCode::invalidArgument, "no such collective ({})",
          static_cast<int>(request.collective));
+  const Contract& contract = contractOf(request.collective);
+  if (!contract.hasData) return {.collective = request.collective};
+  if (!contract.reduces) request.reduction = Reduction::sum;
+  if (!contract.rooted) request.root = 0;
+  return request;
+}
+
+void checkRequest(const CommunicatorImpl::Request& request, int worldSize) {
   if (static_cast<std::size_t>(request.type) >= kDataTypes ||
       static_cast<std::size_t>(request.reduction) >= kReductions)
     fail(ErrorCode::invalidArgument, "{}: no such data type ({}) or reduction ({})",
@@ -95,11 +104,8 @@ CommunicatorImpl::~CommunicatorImpl() {
 }
 
 host::Surroundings CommunicatorImpl::surroundings() {
-  host::Surroundings s{.fabric = fabric_,
-                       .regions = regions_,
-                       .doorbell = doorbell_,
-                       .pids = {},
-                       .pidfds = {}};
+  host::Surroundings s{
+      .fabric = fabric_, .regions = regions_, .doorbell = doorbell_, .pids = {}, .pidfds = {}};
   for (int r = 0; r < worldSize(); ++r) {
     s.pids.push_back(peers_->pidOf(r));
     s.pidfds.push_back(peers_->pidfdOf(r));
@@ -137,7 +143,8 @@ void CommunicatorImpl::checkUsable() const {
                 "this communicator has failed or was aborted before; create a new one");
 }
 
-void CommunicatorImpl::run(const Request& request, const void* in, void* out) {
+void CommunicatorImpl::run(const Request& asked, const void* in, void* out) {
+  const Request request = relevant(asked);
   checkRequest(request, worldSize());
   call(request, buffersOf(request, in, out));
 }
@@ -380,7 +387,8 @@ void CommunicatorImpl::throwAllocFailed(const Error& error) {
 
 // ---- telling ----
 
-lockstep::Plan CommunicatorImpl::explain(const Request& request, bool registered) const {
+lockstep::Plan CommunicatorImpl::explain(const Request& asked, bool registered) const {
+  const Request request = relevant(asked);
   checkRequest(request, worldSize());
   const bool direct = registered || peers_->sameProcess();
   const Choice choice =

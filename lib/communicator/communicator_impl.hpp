@@ -44,11 +44,11 @@ class CommunicatorImpl {
     Reduction reduction = Reduction::sum;
     int root = 0;
   };
-  void run(const Request& request, const void* in, void* out);
+  void run(const Request& asked, const void* in, void* out);
   void abort() noexcept;
   Buffer alloc(std::size_t bytes);
 
-  lockstep::Plan explain(const Request& request, bool registered) const;
+  lockstep::Plan explain(const Request& asked, bool registered) const;
   Counters counters() const { return run_.counters(); }
   std::string cipher() const;
   std::string keySource() const;

@@ -74,9 +74,13 @@ std::optional<CallDescription> read(const CallLine& line) {
 
 std::string mismatchText(int rank, const CallLine& line, int me, const CallDescription& mine) {
   const std::optional<CallDescription> theirs = read(line);
+  // Who only sends is gone before its mistake shows, in the call after it.
+  const bool before = theirs && *theirs == mine;
   return fmt::format(
-      "rank {} called {}, rank {} called {}; all ranks must make the same calls in the same order",
-      rank, theirs ? toString(*theirs) : "something else", me, toString(mine));
+      "rank {} called {}, rank {} called {}; all ranks must make the same calls in the same "
+      "order{}",
+      rank, theirs ? toString(*theirs) : "something else", me, toString(mine),
+      before ? ", so an earlier call must have differed (another root?)" : "");
 }
 
 }  // namespace lockstep::shm
