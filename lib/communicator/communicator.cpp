@@ -122,15 +122,13 @@ void Communicator::scatter(const void* in, void* out, std::size_t count, DataTyp
 }
 void Communicator::run(Collective collective, const void* in, void* out, std::size_t count,
                        DataType type, Reduction reduction, int root) {
-  impl_->run({.collective = collective,
-              .count = count,
-              .type = type,
-              .reduction = reduction,
-              .root = root},
-             in, out);
+  CommunicatorImpl::Request request{
+      .collective = collective, .count = count, .type = type, .reduction = reduction, .root = root};
+  impl_->run(request, in, out);
 }
 void Communicator::barrier() {
-  impl_->run({.collective = Collective::barrier}, nullptr, nullptr);
+  CommunicatorImpl::Request request{.collective = Collective::barrier};
+  impl_->run(request, nullptr, nullptr);
 }
 void Communicator::abort() noexcept {
   impl_->abort();

@@ -38,19 +38,21 @@ TuningTable loadTuning(const Options& options) {
                                     : TuningTable::read(options.tuningFile);
 }
 
-/// Without what the collective does not take, so that ranks cannot differ in it.
-CommunicatorImpl::Request relevant(CommunicatorImpl::Request request) {
+/// Checks a request, and takes out of it what the collective does not take, so that ranks cannot
+/// differ in it. In place, like everything on the way of a call: a structure that was just written
+/// member by member and is then copied in wider pieces waits for the stores before it, and those
+/// before them, which may be waiting for another core.
+void settle(CommunicatorImpl::Request& request, int worldSize) {
   if (static_cast<std::size_t>(request.collective) >= kCollectives)
     fail(ErrorCode::invalidArgument, "no such collective ({})",
          static_cast<int>(request.collective));
   const Contract& contract = contractOf(request.collective);
-  if (!contract.hasData) return {.collective = request.collective};
+  if (!contract.hasData) {
+    request.count = 0;
+    request.type = DataType::u8;
+  }
   if (!contract.reduces) request.reduction = Reduction::sum;
   if (!contract.rooted) request.root = 0;
-  return request;
-}
-
-void checkRequest(const CommunicatorImpl::Request& request, int worldSize) {
   if (static_cast<std::size_t>(request.type) >= kDataTypes ||
       static_cast<std::size_t>(request.reduction) >= kReductions)
     fail(ErrorCode::invalidArgument, "{}: no such data type ({}) or reduction ({})",
@@ -143,53 +145,48 @@ void CommunicatorImpl::checkUsable() const {
                 "this communicator has failed or was aborted before; create a new one");
 }
 
-void CommunicatorImpl::run(const Request& asked, const void* in, void* out) {
-  const Request request = relevant(asked);
-  checkRequest(request, worldSize());
-  call(request, buffersOf(request, in, out));
+void CommunicatorImpl::run(Request& request, const void* in, void* out) {
+  settle(request, worldSize());
+  const Extent extent = extentOf(request, in, out);
+  call(request, extent.inBytes == 0 ? nullptr : in, extent.outBytes == 0 ? nullptr : out, extent);
 }
 
 /// Throws invalidArgument for buffers that this call cannot work on.
-CommunicatorImpl::Buffers CommunicatorImpl::buffersOf(const Request& request, const void* in,
-                                                      void* out) const {
+CommunicatorImpl::Extent CommunicatorImpl::extentOf(const Request& request, const void* in,
+                                                    void* out) const {
   const Contract& contract = contractOf(request.collective);
   if (!contract.hasData) return {};
   const auto what = name(request.collective);
-  const auto world = static_cast<std::size_t>(worldSize());
-  const auto bytesOf = [&](bool perRank, bool atRoot) {
-    std::size_t block = 0, bytes = 0;
-    if (__builtin_mul_overflow(request.count, sizeOf(request.type), &block) ||
-        __builtin_mul_overflow(block, perRank ? world : 1, &bytes) || bytes > kMostBytes)
-      fail(ErrorCode::invalidArgument, "{}: count {} is more than memory can hold", what,
-           request.count);
-    return atRoot && rank() != request.root ? 0 : bytes;
-  };
-  Buffers b{.in = in,
-            .out = out,
-            .inBytes = bytesOf(contract.inPerRank, contract.inAtRoot),
-            .outBytes = bytesOf(contract.outPerRank, contract.outAtRoot)};
-  if ((b.inBytes != 0 && in == nullptr) || (b.outBytes != 0 && out == nullptr))
+  std::size_t block = 0, blocks = 0;
+  if (__builtin_mul_overflow(request.count, sizeOf(request.type), &block) ||
+      __builtin_mul_overflow(block, static_cast<std::size_t>(worldSize()), &blocks) ||
+      blocks > kMostBytes)
+    fail(ErrorCode::invalidArgument, "{}: count {} is more than memory can hold", what,
+         request.count);
+  const bool root = rank() == request.root;
+  const std::size_t inBytes = contract.inAtRoot && !root ? 0 : contract.inPerRank ? blocks : block;
+  const std::size_t outBytes = contract.outAtRoot && !root ? 0
+                               : contract.outPerRank       ? blocks
+                                                           : block;
+  if ((inBytes != 0 && in == nullptr) || (outBytes != 0 && out == nullptr))
     fail(ErrorCode::invalidArgument, "{}: {} is null, but count is {}", what,
-         b.inBytes != 0 && in == nullptr ? "in" : "out", request.count);
-  if (b.inBytes == 0) b.in = nullptr;
-  if (b.outBytes == 0) b.out = nullptr;
-  if (b.in == nullptr || b.out == nullptr) return b;
+         inBytes != 0 && in == nullptr ? "in" : "out", request.count);
+  if (inBytes == 0 || outBytes == 0) return {inBytes, outBytes, false};
   // In place, the smaller buffer is this rank's own block of the larger one.
   const auto i = reinterpret_cast<std::uintptr_t>(in), o = reinterpret_cast<std::uintptr_t>(out);
-  const std::size_t own = static_cast<std::size_t>(rank()) * std::min(b.inBytes, b.outBytes);
-  b.inPlace = b.inBytes == b.outBytes  ? i == o
-              : b.inBytes < b.outBytes ? i == o + own
-                                       : o == i + own;
-  if (!b.inPlace && i < o + b.outBytes && o < i + b.inBytes)
+  const std::size_t own = static_cast<std::size_t>(rank()) * block;
+  const bool inPlace = i + (inBytes > outBytes ? own : 0) == o + (outBytes > inBytes ? own : 0);
+  if (!inPlace && i < o + outBytes && o < i + inBytes)
     fail(ErrorCode::invalidArgument, "{}: in and out overlap without being {}", what,
-         b.inBytes == b.outBytes ? "the same" : "one this rank's block of the other");
-  return b;
+         inBytes == outBytes ? "the same" : "one this rank's block of the other");
+  return {inBytes, outBytes, inPlace};
 }
 
-void CommunicatorImpl::call(const Request& request, const Buffers& buffers) {
+void CommunicatorImpl::call(const Request& request, const void* in, void* out,
+                            const Extent& extent) {
   checkUsable();
-  call_.in = buffers.in;
-  call_.out = buffers.out;
+  call_.in = in;
+  call_.out = out;
   call_.count = request.count;
   call_.inAt = call_.outAt = {};
   ++call_.what.sequence;
@@ -203,12 +200,12 @@ void CommunicatorImpl::call(const Request& request, const Buffers& buffers) {
     const Remembered& known = remember({.collective = request.collective,
                                         .type = request.type,
                                         .reduction = request.reduction,
-                                        .inPlace = buffers.inPlace,
+                                        .inPlace = extent.inPlace,
                                         .root = request.root,
                                         .bytes = request.count * sizeOf(request.type)});
     call_.fingerprint = shm::fingerprint(known.hash, call_.what.sequence);
     watch_.begin(call_.what, options_.timeout);
-    execute(known.plans, buffers);
+    execute(known.plans, extent);
   } catch (const Error& error) {
     poison(error.code(), error.rank());
     throw;
@@ -222,12 +219,11 @@ void CommunicatorImpl::call(const Request& request, const Buffers& buffers) {
 /// plans, a large message starts by exposing them, which tells everyone, and falls back if they are
 /// not. A small one cannot afford this: it goes by what the last such call told, and its messages
 /// tell for the next.
-void CommunicatorImpl::execute(const Plans& plans, const Buffers& buffers) {
+void CommunicatorImpl::execute(const Plans& plans, const Extent& extent) {
   const bool matters = plans.direct != plans.ordinary;
   if (plans.direct->exposes) {
-    call_.inAt = locationOf(buffers.in, buffers.inBytes);
-    call_.outAt =
-        buffers.in == buffers.out ? call_.inAt : locationOf(buffers.out, buffers.outBytes);
+    call_.inAt = locationOf(call_.in, extent.inBytes);
+    call_.outAt = call_.in == call_.out ? call_.inAt : locationOf(call_.out, extent.outBytes);
   }
   const std::size_t bytes = call_.count * sizeOf(call_.what.type);
   if (matters && !expectDirect_ && bytes < kAskBytes) {
@@ -387,9 +383,8 @@ void CommunicatorImpl::throwAllocFailed(const Error& error) {
 
 // ---- telling ----
 
-lockstep::Plan CommunicatorImpl::explain(const Request& asked, bool registered) const {
-  const Request request = relevant(asked);
-  checkRequest(request, worldSize());
+lockstep::Plan CommunicatorImpl::explain(Request request, bool registered) const {
+  settle(request, worldSize());
   const bool direct = registered || peers_->sameProcess();
   const Choice choice =
       tuning_.select(situation(request.collective, request.count * sizeOf(request.type), direct),

@@ -44,11 +44,12 @@ class CommunicatorImpl {
     Reduction reduction = Reduction::sum;
     int root = 0;
   };
-  void run(const Request& asked, const void* in, void* out);
+  /// Takes out of `request` what its collective does not take.
+  void run(Request& request, const void* in, void* out);
   void abort() noexcept;
   Buffer alloc(std::size_t bytes);
 
-  lockstep::Plan explain(const Request& asked, bool registered) const;
+  lockstep::Plan explain(Request request, bool registered) const;
   Counters counters() const { return run_.counters(); }
   std::string cipher() const;
   std::string keySource() const;
@@ -77,10 +78,8 @@ class CommunicatorImpl {
     std::uint64_t hash = 0;  ///< shm::shapeHash of such calls
   };
 
-  /// What a call's arguments come to on this rank.
-  struct Buffers {
-    const void* in = nullptr;
-    void* out = nullptr;
+  /// What a call's buffers come to on this rank.
+  struct Extent {
     std::size_t inBytes = 0, outBytes = 0;  ///< 0: this rank has no such buffer
     bool inPlace = false;
   };
@@ -90,10 +89,10 @@ class CommunicatorImpl {
   double timeOnce(const host::Plan& plan, void* in, void* out, std::size_t bytes);
 
   void checkUsable() const;
-  Buffers buffersOf(const Request& request, const void* in, void* out) const;
-  void call(const Request& request, const Buffers& buffers);
+  Extent extentOf(const Request& request, const void* in, void* out) const;
+  void call(const Request& request, const void* in, void* out, const Extent& extent);
   shm::Location locationOf(const void* data, std::size_t bytes) const;
-  void execute(const Plans& plans, const Buffers& buffers);
+  void execute(const Plans& plans, const Extent& extent);
   void drive();
   void poison(ErrorCode code, int blamed) noexcept;
   Buffer allocPrivate(std::size_t bytes, Deadline deadline);

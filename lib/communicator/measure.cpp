@@ -16,7 +16,7 @@ namespace lockstep {
 namespace {
 
 constexpr std::size_t KiB = 1024;
-constexpr int kRounds = 6;      // the fastest counts, so the first may warm up
+constexpr int kRounds = 12;     // the fastest counts, so the first may warm up
 constexpr int kMostRanks = 16;  // more of them take too long to measure for what it brings
 /// Slots are streamed from here, if at all: below, fences cost more than misses.
 constexpr std::size_t kStreamFrom = 1 * KiB;

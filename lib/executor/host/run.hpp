@@ -98,6 +98,7 @@ class Run {
   void startTile();
   void giveScratch(Context& context);
   Progress stepEager();
+  std::byte* wholeBlock(const Term& term, std::size_t bytes) const;
   bool sendEager(std::size_t bytes, std::size_t onWire);
   bool eagerArrived(std::size_t onWire);
   void finishEager(std::size_t bytes, std::size_t onWire);

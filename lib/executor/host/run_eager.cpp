@@ -14,6 +14,13 @@ Progress Run::stepEager() {
   return Progress::done;
 }
 
+/// As local, where the operands are blocks.
+std::byte* Run::wholeBlock(const Term& term, std::size_t bytes) const {
+  void* base = term.buffer == schedule::BufferName::in ? const_cast<void*>(call_->in)  // NOLINT
+                                                       : call_->out;
+  return static_cast<std::byte*>(base) + term.block * bytes;
+}
+
 bool Run::sendEager(std::size_t bytes, std::size_t onWire) {
   for (std::size_t i = 0; i < outBase_.size(); ++i)
     if (!plan_->outs[i].channel->hasCredit(outBase_[i])) {
@@ -21,7 +28,7 @@ bool Run::sendEager(std::size_t bytes, std::size_t onWire) {
       return false;
     }
   const PlanOp& op = plan_->ops[0];
-  const std::byte* in = local(contexts_[0], plan_->terms[op.src]);
+  const std::byte* in = wholeBlock(plan_->terms[op.src], bytes);
   for (std::uint32_t k = 0; k < op.dsts; ++k) {
     const Term& term = plan_->terms[op.dst + k];
     shm::OutChannel& channel = *plan_->outs[term.port].channel;
@@ -54,7 +61,7 @@ void Run::finishEager(std::size_t bytes, std::size_t onWire) {
   for (std::uint32_t k = 0; k < op.srcs; ++k) {
     const Term& term = plan_->terms[op.src + k];
     if (term.kind == Term::Kind::local) {
-      src[k] = local(contexts_[0], term);
+      src[k] = wholeBlock(term, bytes);
     } else if (!plan_->sealed) {
       checkStamp(*plan_->ins[term.port].channel, inBase_[term.port]);
       src[k] = arrived(contexts_[0], term, bytes, k);
@@ -64,7 +71,7 @@ void Run::finishEager(std::size_t bytes, std::size_t onWire) {
       src[k] = sealer_.plain(k);
     }
   }
-  void* out = local(contexts_[0], plan_->terms[op.dst]);
+  void* out = wholeBlock(plan_->terms[op.dst], bytes);
   reduceInto(op, &out, 1, src.data(), bytes, false);
   for (std::size_t i = 0; i < inBase_.size(); ++i) {
     shm::InChannel& channel = *plan_->ins[i].channel;
