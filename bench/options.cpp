@@ -82,7 +82,7 @@ void declareForced(CLI::App& app, CommandLine& line) {
     app.add_option(names, value, text)->type_name(type)->group("Choices and keys");
   };
   RunConfig& c = line.config;
-  add("--algo", c.algorithm, "NAME", "one_shot, two_shot, ring, halving_doubling, tree");
+  add("--algo", c.algorithm, "NAME", "force it where an operation has it; a wrong one lists them");
   add("--protocol", c.protocol, "NAME", "ll, simple, zero_copy (--explain says what they are)");
   add("--tuning", c.tuningFile, "FILE", "JSON table that selects both (default: built in)");
   add("--cipher", c.cipher, "NAME", "AES-256-GCM of ipsec-mb or openssl");

@@ -91,6 +91,9 @@ class RuleReader {
       rule.maxBytes = kAnySize;
     const auto protocol = parseProtocol(text("protocol"));
     if (!protocol) bad("'protocol' must be ll, simple or zero_copy");
+    if (*protocol == HostProtocol::zeroCopy && (rule.modes & kSealed) != 0)
+      bad("zero_copy is for p2p and multicast only: in sealed modes plaintext would leave the "
+          "rank");
     rule.protocol = *protocol;
     rule.algorithm = text("algorithm");
     if (schedule::findAlgorithm(rule.collective, rule.algorithm, edgesOf(rule.protocol)) == nullptr)

@@ -86,6 +86,7 @@ void Watch::checkAll(const shm::Awaited& awaited) {
   if (now >= nextCalls_) {
     nextCalls_ = now + kCallsInterval;
     checkCalls();
+    checkAhead(awaited);
   }
   if (now >= nextPresence_) {
     nextPresence_ = now + kPresenceInterval;
@@ -103,6 +104,22 @@ void Watch::checkCalls() const {
       throw Error(ErrorCode::mismatch, r, shm::toString(*call_),
                   shm::mismatchText(r, fabric_.of(r).call, fabric_.rank(), *call_));
   }
+}
+
+/// Who is in a later call has done all it had to do in this one: what is still missing then will
+/// never come. Its last word may have arrived after we looked for it, so only the second time in a
+/// row counts.
+void Watch::checkAhead(const shm::Awaited& awaited) {
+  const auto theirs = awaited.rank < 0 ? std::nullopt : shm::read(fabric_.of(awaited.rank).call);
+  const bool ahead = theirs && theirs->sequence > call_->sequence;
+  if (ahead && aheadOf_ == awaited.word)
+    throw Error(
+        ErrorCode::mismatch, awaited.rank, shm::toString(*call_),
+        fmt::format("{}: rank {} waits for rank {}, which is in {} already: this call "
+                    "differed between them (count, type, root?); all ranks must make the "
+                    "same calls in the same order",
+                    shm::toString(*call_), fabric_.rank(), awaited.rank, shm::toString(*theirs)));
+  aheadOf_ = ahead ? awaited.word : nullptr;
 }
 
 void Watch::checkPresence(const shm::Awaited& awaited) {

@@ -22,6 +22,7 @@ class Watch final : public host::Guard {
     call_ = &call;
     timeout_ = timeout;
     started_ = false;
+    aheadOf_ = nullptr;
   }
   void checkAbort() override;
   void checkAll(const shm::Awaited& awaited) override;
@@ -30,6 +31,7 @@ class Watch final : public host::Guard {
 
  private:
   void checkCalls() const;
+  void checkAhead(const shm::Awaited& awaited);
   void checkPresence(const shm::Awaited& awaited);
   int lateRank(int awaited) const;
   [[noreturn]] void throwTimeout(const shm::Awaited& awaited) const;
@@ -43,6 +45,7 @@ class Watch final : public host::Guard {
   Clock::duration timeout_{};
   bool started_ = false;  ///< the clock has been read in this call
   Clock::time_point start_, nextCalls_, nextPresence_;
+  const shm::Word* aheadOf_ = nullptr;  ///< awaited from a rank that was in a later call
   std::uint64_t seenLeft_ = 0;  ///< bit per rank that had destroyed its communicator when we looked
 };
 

@@ -314,6 +314,22 @@ TEST(Arguments, NothingNeedsNoMemory) {
   EXPECT_EQ(failures(outcomes), "");
 }
 
+// The root only sends: it is in the next call when its reader still waits for the rest of a longer
+// message, and nothing that arrives will tell.
+TEST(Arguments, ACallThatDiffersFromOneThatIsOverIsNamed) {
+  for (const Mode mode : {Mode::p2p, Mode::cc}) {
+    const auto outcomes =
+        runRanks(Kind::processes, 2, optionsOf(mode), [](Communicator& comm, int rank) {
+          std::vector<float> data(100);
+          comm.broadcast(data.data(), data.data(), rank == 0 ? 8 : 100, DataType::f32, 0);
+          comm.barrier();
+        });
+    EXPECT_EQ(outcomes[1].code, ErrorCode::mismatch) << outcomes[1].text;
+    EXPECT_EQ(outcomes[1].blamed, 0);
+    EXPECT_THAT(outcomes[1].text, ::testing::HasSubstr("broadcast #1 (count 100"));
+  }
+}
+
 TEST(Arguments, AllocationsOfDifferentSizesAreNamedAndDoNoHarm) {
   for (const Kind kind : {Kind::threads, Kind::sockets, Kind::processes})
     for (const Mode mode : {Mode::p2p, Mode::cc}) {

@@ -73,7 +73,7 @@ TEST(Tuning, WhatIsWrongIsNamedWithFileAndRule) {
       {with("[2, 8]", "[1, 65]"), "'ranks' must be"},
       {with("65536", "-1"), "'max_bytes' must be"},
       {with("\"ring\"", "\"rnig\""), "there is no 'rnig'"},
-      {with("\"simple\"", "\"zero_copy\""), "there is no 'ring' with protocol zero_copy"},
+      {with("\"simple\"", "\"zero_copy\""), "zero_copy is for p2p and multicast only"},
       {with("\"simple\"", "7"), "'protocol' must be a string"},
       {with("16384", "1"), "'tile_bytes' must be"},
       {with("\"depth\": 3", "\"depth\": 9"), "'depth' must be"},

@@ -357,8 +357,9 @@ void Run::openRecord(const Context& c, const Term& term, std::uint32_t record, s
       different
           ? shm::mismatchText(sender, theirCall, env_.fabric.rank(), call_->what)
           : fmt::format("{}: a record from rank {} (tile {}, record {}) did not verify on rank {}: "
-                        "shared memory was tampered with or is faulty, or an earlier call differed "
-                        "between ranks (another root?). Nothing of it was released; "
+                        "shared memory was tampered with or is faulty, or this call or an "
+                        "earlier one differed between ranks (count, type, root?). Nothing of it "
+                        "was released; "
                         "create a new communicator to go on",
                         shm::toString(call_->what), sender, c.tile, record, env_.fabric.rank()));
 }

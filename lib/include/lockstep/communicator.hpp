@@ -46,8 +46,8 @@ struct Options {
   /// Allows sealed modes without a pre-shared key: secret from a listener, but not from an active
   /// attacker.
   bool insecureKeys = false;
-  /// Forces an algorithm ("one_shot", "two_shot", "ring", "halving_doubling", "tree") or, empty,
-  /// selects.
+  /// Forces an algorithm by its name ("two_shot", "ring", "direct"; the READMEs in collectives/
+  /// list them) for the collectives that have it; the others, and all if empty, are selected.
   std::string algorithm;
   /// Forces a protocol ("ll", "simple", "zero_copy") or, empty, selects.
   std::string protocol;
@@ -139,7 +139,8 @@ class LOCKSTEP_API Communicator {
   // The calls below are as allReduce: blocking, on ordinary or registered memory, with the same
   // errors. Buffers are blocks of `count` elements, one or worldSize() of them. In place, the
   // smaller buffer is this rank's own block of the larger, or both are the same; other overlap is
-  // an error. A buffer that a rank does not have may be null.
+  // an error. A buffer that a rank does not have may be null. Ranks that name different roots are
+  // an error too, but where nobody waits for anybody only in a later call.
 
   /// Block b of `out` = `in` of rank b. `in`: 1 block, `out`: worldSize().
   void allGather(const void* in, void* out, std::size_t count, DataType type);
