@@ -62,6 +62,20 @@ void requireMemory(const RunConfig& config, bool mpi) {
         formatBytes(available)));
 }
 
+/// The library forces an algorithm where a collective has it. If none of these has, the user meant
+/// something else.
+void requireForcible(const Communicator& communicator, const RunConfig& config) {
+  const std::string& wanted = communicator.options().algorithm;
+  const auto has = [&](Collective op) {
+    return communicator.plan(op, 1, config.types.front(), config.registered).algorithm == wanted;
+  };
+  if (wanted.empty() || std::any_of(config.ops.begin(), config.ops.end(), has)) return;
+  std::vector<std::string_view> names;
+  for (const Collective op : config.ops) names.push_back(name(op));
+  throw UsageError(fmt::format("there is no algorithm '{}' for {} (--algo or LOCKSTEP_ALGORITHM)",
+                               wanted, fmt::join(names, ", ")));
+}
+
 /// What the library would refuse (algorithm, cipher, tuning file, ...), refused before any process
 /// starts.
 void requireOptionsAccepted(const CommandLine& line, const std::vector<std::byte>& psk) {
@@ -70,6 +84,7 @@ void requireOptionsAccepted(const CommandLine& line, const std::vector<std::byte
           Communicator::createInProcess(1, communicatorOptions(line.config, mode, psk));
       for (const Collective op : line.config.ops)
         alone.front().plan(op, 1, line.config.types.front(), line.config.registered);
+      requireForcible(alone.front(), line.config);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::invalidArgument && error.code() != ErrorCode::unsupported)
         throw;

@@ -68,6 +68,7 @@ TEST(CcbenchFailure, BadInputSaysWhatIsAccepted) {
       {{"-e", "1T"}, "lower it or --ranks"},
       {{"--ranks", "1000"}, "1 to 64"},
       {{"--algo", "telepathy"}, "two_shot"},
+      {{"--algo", "bruck", "--op", "allreduce"}, "no algorithm 'bruck' for allreduce"},
       {{"--protocol", "telepathy"}, "simple"},
       {{"--cipher", "rot13"}, "openssl"},
       {{"--mode", "cc", "--protocol", "zero_copy"}, "zero_copy"},
