@@ -1,6 +1,8 @@
-// What generators share: the shape of a description, and how they count ranks.
+// What generators share: the shape of a description, and how they count chunks, blocks and ranks.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,9 +16,12 @@ inline Range chunk(int index) {
   return {static_cast<std::uint32_t>(index), 1};
 }
 
-/// Block `index` of a buffer, where a tile's part of a block is one chunk.
+/// `count` blocks of a buffer from `first` on, where a tile's part of a block is one chunk.
+inline Range blocks(int first, int count) {
+  return {static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(count)};
+}
 inline Range block(int index) {
-  return {static_cast<std::uint32_t>(index), 1};
+  return blocks(index, 1);
 }
 
 /// The first `chunks` chunks of the tile.
@@ -27,9 +32,43 @@ inline Range firstChunks(int chunks) {
 /// The whole tile, where it is one chunk.
 inline constexpr Range kWhole{0, 1};
 
+/// What the messages of a barrier carry.
+inline constexpr Range kNothing{0, 0};
+
 /// The rank (or chunk) `steps` further around the ring; `steps` may be negative, above -worldSize.
 inline int around(int rank, int steps, int worldSize) {
   return (rank + steps + worldSize) % worldSize;
+}
+
+// Algorithms that halve or double need a power of two. The ranks beyond the largest one below the
+// world size, the guests, each leave their part to a host: rank r to r - coreRanks.
+
+/// Ranks that take part themselves.
+inline int coreRanks(int worldSize) {
+  return static_cast<int>(std::bit_floor(static_cast<unsigned>(worldSize)));
+}
+
+/// The blocks of core ranks [first, first + size), and those of their guests.
+inline std::vector<Range> withGuests(int first, int size, int core, int worldSize) {
+  std::vector<Range> ranges{blocks(first, size)};
+  const int guests = std::min(core + first + size, worldSize) - (core + first);
+  if (guests > 0) ranges.push_back(blocks(core + first, guests));
+  return ranges;
+}
+
+// A binomial tree whose places are counted from the root: a place's parent lacks its lowest bit,
+// its children have one more bit below that.
+
+inline int binomialParent(int place) {
+  return place - (place & -place);
+}
+
+/// The nearest, with the smallest subtree, first.
+inline std::vector<int> binomialChildren(int place, int worldSize) {
+  std::vector<int> children;
+  for (int bit = 1; place + bit < worldSize && (place & bit) == 0; bit *= 2)
+    children.push_back(place + bit);
+  return children;
 }
 
 inline Schedule describe(Collective collective, std::string_view name, const Shape& shape,
@@ -41,6 +80,13 @@ inline Schedule describe(Collective collective, std::string_view name, const Sha
           .scratchChunks = static_cast<std::uint32_t>(scratchChunks),
           .exposes = false,
           .programs = {}};
+}
+
+inline Schedule describeExposed(Collective collective, std::string_view name, const Shape& shape,
+                                int chunks = 1, int scratchChunks = 0) {
+  Schedule schedule = describe(collective, name, shape, chunks, scratchChunks);
+  schedule.exposes = true;
+  return schedule;
 }
 
 inline Program oneLane(Lane lane) {

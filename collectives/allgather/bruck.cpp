@@ -17,9 +17,6 @@ Schedule describeBruck(const Shape& shape) {
 Program bruck(const Shape& shape, int rank) {
   const int world = shape.worldSize;
   if (world == 1) return aloneCopying(shape);
-  const auto blocks = [](int first, int count) {
-    return Range{static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(count)};
-  };
   // scratch[d]: the block of the rank d further on.
   Lane lane{move({scratch(block(0))}, {in(kWhole)})};
   for (int have = 1; have < world; have *= 2) {

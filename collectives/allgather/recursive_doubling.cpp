@@ -1,8 +1,5 @@
 // Recursive doubling: at each of log2(P) steps a rank and its partner exchange all they have. Ranks
 // beyond the largest power of two hand their block to a host and get the whole from it.
-#include <algorithm>
-#include <bit>
-
 #include "collectives/building.hpp"
 
 namespace lockstep::schedule {
@@ -10,24 +7,8 @@ namespace {
 
 using namespace building;
 
-int coreRanks(int worldSize) {
-  return static_cast<int>(std::bit_floor(static_cast<unsigned>(worldSize)));
-}
-
 Schedule describeRecursiveDoubling(const Shape& shape) {
   return describe(Collective::allGather, "recursive_doubling", shape, 1, shape.worldSize);
-}
-
-Range blocks(int first, int count) {
-  return {static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(count)};
-}
-
-/// What a group of core ranks [first, first + size) has: their blocks, and those of their guests.
-std::vector<Range> groupsOf(int first, int size, int core, int world) {
-  std::vector<Range> ranges{blocks(first, size)};
-  const int guests = std::min(core + first + size, world) - (core + first);
-  if (guests > 0) ranges.push_back(blocks(core + first, guests));
-  return ranges;
 }
 
 /// A guest hands its block in and gets all of them.
@@ -53,9 +34,9 @@ Program recursiveDoubling(const Shape& shape, int rank) {
   for (int distance = 1; distance < core; distance *= 2) {
     const int partner = rank ^ distance;
     const int mine = rank & ~(distance - 1), theirs = partner & ~(distance - 1);
-    for (const Range& r : groupsOf(mine, distance, core, world))
+    for (const Range& r : withGuests(mine, distance, core, world))
       lane.push_back(move({via({rank, partner}, r)}, {scratch(r)}));
-    for (const Range& r : groupsOf(theirs, distance, core, world))
+    for (const Range& r : withGuests(theirs, distance, core, world))
       lane.push_back(move({scratch(r)}, {via({partner, rank}, r)}));
   }
   if (guest < world)

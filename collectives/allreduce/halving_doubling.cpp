@@ -2,7 +2,6 @@
 // steps, and an all-gather that doubles it back. The least bytes in 2*log2(P) steps: between
 // one-shot and two-shot where ranks are many. The first and largest exchange is with the nearest
 // rank. (Rabenseifner, "Optimization of collective reduction operations", 2004.)
-#include <bit>
 #include <iterator>
 
 #include "collectives/building.hpp"
@@ -11,11 +10,6 @@ namespace lockstep::schedule {
 namespace {
 
 using namespace building;
-
-/// Ranks that take part in the exchange; the others fold into them. Also the number of chunks.
-int coreRanks(int worldSize) {
-  return static_cast<int>(std::bit_floor(static_cast<unsigned>(worldSize)));
-}
 
 /// Chunks [begin, begin + size) that a rank still reduces, or already has.
 struct Window {
@@ -56,6 +50,7 @@ void exchange(Lane& lane, int rank, int core, Operand (*accumulated)(Range)) {
   }
 }
 
+/// A chunk for each rank that takes part in the exchange; the others fold into them.
 Schedule describeHalvingDoubling(const Shape& shape) {
   return describe(Collective::allReduce, "halving_doubling", shape, coreRanks(shape.worldSize));
 }

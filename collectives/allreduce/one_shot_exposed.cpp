@@ -8,11 +8,9 @@ namespace {
 using namespace building;
 
 Schedule describeOneShotExposed(const Shape& shape) {
-  Schedule schedule = describe(Collective::allReduce, "one_shot", shape, 1);
-  schedule.exposes = true;
   // In place, `out` is what the others still read: the result waits in scratch until they are done.
-  schedule.scratchChunks = shape.inPlace && shape.worldSize > 1 ? 1 : 0;
-  return schedule;
+  return describeExposed(Collective::allReduce, "one_shot", shape, 1,
+                         shape.inPlace && shape.worldSize > 1 ? 1 : 0);
 }
 
 Program oneShotExposed(const Shape& shape, int rank) {
@@ -20,10 +18,9 @@ Program oneShotExposed(const Shape& shape, int rank) {
   const Operand result = shape.inPlace ? scratch(kWhole) : out(kWhole);
   const auto contributions =
       inRankOrder(shape.worldSize, rank, in(kWhole), [](int q) { return remoteIn(q, kWhole); });
-  Lane lane{sync(OpKind::expose), sync(OpKind::acquire), move({result}, contributions, true),
-            sync(OpKind::release), sync(OpKind::close)};
-  if (shape.inPlace) lane.push_back(move({out(kWhole)}, {result}));
-  return oneLane(lane);
+  Lane after;
+  if (shape.inPlace) after.push_back(move({out(kWhole)}, {result}));
+  return exposed({move({result}, contributions, true)}, std::move(after));
 }
 
 }  // namespace

@@ -9,9 +9,7 @@ namespace {
 using namespace building;
 
 Schedule describeTwoShotExposed(const Shape& shape) {
-  Schedule schedule = describe(Collective::allReduce, "two_shot", shape, shape.worldSize);
-  schedule.exposes = true;
-  return schedule;
+  return describeExposed(Collective::allReduce, "two_shot", shape, shape.worldSize);
 }
 
 Program twoShotExposed(const Shape& shape, int rank) {
@@ -23,8 +21,7 @@ Program twoShotExposed(const Shape& shape, int rank) {
     results.push_back(remoteOut(around(rank, step, world), mine));
   const auto contributions =
       inRankOrder(world, rank, in(mine), [&](int q) { return remoteIn(q, mine); });
-  return oneLane({sync(OpKind::expose), sync(OpKind::acquire), move(results, contributions, true),
-                  sync(OpKind::release), sync(OpKind::close)});
+  return exposed({move(results, contributions, true)});
 }
 
 }  // namespace

@@ -39,15 +39,13 @@ Program bruck(const Shape& shape, int rank) {
     std::vector<int> moving;
     for (int d = bit; d < world; ++d)
       if ((d & bit) != 0) moving.push_back(d);
-    const auto count = static_cast<std::uint32_t>(moving.size());
-    const Range message{0, count};
+    const auto count = static_cast<int>(moving.size());
+    const Range message = blocks(0, count);
     for (int i = 0; i < std::ssize(moving); ++i)
       lane.push_back(move({scratch(block(packing + i))}, {scratch(block(moving[i]))}));
     const int to = around(rank, bit, world), from = around(rank, -bit, world);
-    lane.push_back(
-        move({via({rank, to}, message)}, {scratch({static_cast<std::uint32_t>(packing), count})}));
-    lane.push_back(move({scratch({static_cast<std::uint32_t>(receiving), count})},
-                        {via({from, rank}, message)}));
+    lane.push_back(move({via({rank, to}, message)}, {scratch(blocks(packing, count))}));
+    lane.push_back(move({scratch(blocks(receiving, count))}, {via({from, rank}, message)}));
     for (int i = 0; i < std::ssize(moving); ++i)
       lane.push_back(move({scratch(block(moving[i]))}, {scratch(block(receiving + i))}));
   }

@@ -8,10 +8,8 @@ namespace {
 using namespace building;
 
 Schedule describeDirectExposed(const Shape& shape) {
-  Schedule schedule = describe(Collective::allToAll, "direct", shape, 1,
-                               shape.inPlace && shape.worldSize > 1 ? shape.worldSize : 0);
-  schedule.exposes = true;
-  return schedule;
+  return describeExposed(Collective::allToAll, "direct", shape, 1,
+                         shape.inPlace && shape.worldSize > 1 ? shape.worldSize : 0);
 }
 
 Program directExposed(const Shape& shape, int rank) {

@@ -6,8 +6,6 @@ namespace {
 
 using namespace building;
 
-constexpr Range kNothing{0, 0};
-
 Schedule describeDirect(const Shape& shape) {
   return describe(Collective::barrier, "direct", shape, 0);
 }

@@ -8,8 +8,6 @@ namespace {
 
 using namespace building;
 
-constexpr Range kNothing{0, 0};
-
 Schedule describeDissemination(const Shape& shape) {
   return describe(Collective::barrier, "dissemination", shape, 0);
 }

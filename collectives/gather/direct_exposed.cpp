@@ -7,9 +7,7 @@ namespace {
 using namespace building;
 
 Schedule describeDirectExposed(const Shape& shape) {
-  Schedule schedule = describe(Collective::gather, "direct", shape);
-  schedule.exposes = true;
-  return schedule;
+  return describeExposed(Collective::gather, "direct", shape);
 }
 
 Program directExposed(const Shape& shape, int rank) {

@@ -8,9 +8,7 @@ namespace {
 using namespace building;
 
 Schedule describeDirectExposed(const Shape& shape) {
-  Schedule schedule = describe(Collective::reduce, "direct", shape, shape.worldSize);
-  schedule.exposes = true;
-  return schedule;
+  return describeExposed(Collective::reduce, "direct", shape, shape.worldSize);
 }
 
 Program directExposed(const Shape& shape, int rank) {

@@ -1,9 +1,6 @@
 // Recursive halving: at each of log2(P) steps a rank gives its partner the half of what is left
 // that the partner's side keeps. Ranks beyond the largest power of two hand everything to a host,
 // which reduces their block as well.
-#include <algorithm>
-#include <bit>
-
 #include "collectives/building.hpp"
 
 namespace lockstep::schedule {
@@ -11,24 +8,9 @@ namespace {
 
 using namespace building;
 
-int coreRanks(int worldSize) {
-  return static_cast<int>(std::bit_floor(static_cast<unsigned>(worldSize)));
-}
-
 Schedule describeHalving(const Shape& shape) {
   return describe(Collective::reduceScatter, "halving", shape, 1,
                   shape.worldSize == 1 ? 0 : shape.worldSize);
-}
-
-/// The blocks of core ranks [first, first + size), and those of their guests.
-std::vector<Range> groupsOf(int first, int size, int core, int world) {
-  const auto range = [](int begin, int count) {
-    return Range{static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(count)};
-  };
-  std::vector<Range> ranges{range(first, size)};
-  const int guests = std::min(core + first + size, world) - (core + first);
-  if (guests > 0) ranges.push_back(range(core + first, guests));
-  return ranges;
 }
 
 Program guestProgram(const Shape& shape, int rank, int host) {
@@ -55,9 +37,9 @@ Program halving(const Shape& shape, int rank) {
   for (int size = core / 2; size >= 1; size /= 2) {
     const int partner = rank ^ size;
     const int keep = rank & ~(size - 1), give = partner & ~(size - 1);
-    for (const Range& r : groupsOf(give, size, core, world))
+    for (const Range& r : withGuests(give, size, core, world))
       lane.push_back(move({via({rank, partner}, r)}, {scratch(r)}));
-    for (const Range& r : groupsOf(keep, size, core, world)) {
+    for (const Range& r : withGuests(keep, size, core, world)) {
       const std::vector<Operand> parts{scratch(r), via({partner, rank}, r)};
       if (size > 1)
         lane.push_back(move({scratch(r)}, parts));

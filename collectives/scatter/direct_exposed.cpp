@@ -7,9 +7,7 @@ namespace {
 using namespace building;
 
 Schedule describeDirectExposed(const Shape& shape) {
-  Schedule schedule = describe(Collective::scatter, "direct", shape);
-  schedule.exposes = true;
-  return schedule;
+  return describeExposed(Collective::scatter, "direct", shape);
 }
 
 Program directExposed(const Shape& shape, int rank) {
