@@ -1,7 +1,6 @@
 #include "conformance/block_trials.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include <fmt/format.h>
 
@@ -44,30 +43,6 @@ double reduced(const BlockTrial& trial, int world, int block, std::size_t i) {
   }
 }
 
-void store(DataType type, double value, std::byte* at) {
-  const auto put = [at](auto v) { std::memcpy(at, &v, sizeof v); };
-  switch (type) {
-    case DataType::f16:
-      return put(floatToF16(static_cast<float>(value)));
-    case DataType::bf16:
-      return put(floatToBf16(static_cast<float>(value)));
-    case DataType::f32:
-      return put(static_cast<float>(value));
-    case DataType::f64:
-      return put(value);
-    case DataType::i8:
-      return put(static_cast<std::int8_t>(value));
-    case DataType::u8:
-      return put(static_cast<std::uint8_t>(value));
-    case DataType::i32:
-    case DataType::u32:
-      return put(static_cast<std::uint32_t>(value));
-    case DataType::i64:
-    case DataType::u64:
-      return put(static_cast<std::uint64_t>(value));
-  }
-}
-
 /// `blocks` blocks whose elements come again after kPeriod.
 template <class Value>
 std::vector<std::byte> stored(const BlockTrial& trial, int blocks, Value value) {
@@ -76,7 +51,7 @@ std::vector<std::byte> stored(const BlockTrial& trial, int blocks, Value value) 
   for (int b = 0; b < blocks; ++b) {
     std::byte* const at = bytes.data() + static_cast<std::size_t>(b) * block;
     for (std::size_t i = 0; i < std::min(trial.count, kPeriod); ++i)
-      store(trial.type, value(b, i), at + i * size);
+      storeElement(trial.type, value(b, i), at + i * size);
     for (std::size_t k = kPeriod * size; k < block; ++k) at[k] = at[k - kPeriod * size];
   }
   return bytes;

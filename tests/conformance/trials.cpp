@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <random>
 
 #include <fmt/format.h>
@@ -48,20 +47,6 @@ double largest(DataType type) {
   }
 }
 
-void storeFloat(DataType type, double value, std::byte* at) {
-  const auto put = [at](auto v) { std::memcpy(at, &v, sizeof v); };
-  switch (type) {
-    case DataType::f16:
-      return put(floatToF16(static_cast<float>(value)));
-    case DataType::bf16:
-      return put(floatToBf16(static_cast<float>(value)));
-    case DataType::f32:
-      return put(static_cast<float>(value));
-    default:
-      return put(value);
-  }
-}
-
 /// Floats whose sums are small integers (64 ranks of at most 3 fit the 8 bits of bf16), and whose
 /// products are signs times one rank's power of two.
 std::vector<std::byte> exactFloats(DataType type, Reduction reduction, std::size_t count, int rank,
@@ -72,7 +57,7 @@ std::vector<std::byte> exactFloats(DataType type, Reduction reduction, std::size
     double value = static_cast<double>(random() % 7) - 3;
     if (reduction == Reduction::prod)
       value = (random() % 2 == 0 ? 1.0 : -1.0) * (rank == 0 ? std::ldexp(1, int(i % 9) - 4) : 1);
-    storeFloat(type, value, bytes.data() + i * sizeOf(type));
+    storeElement(type, value, bytes.data() + i * sizeOf(type));
   }
   return bytes;
 }

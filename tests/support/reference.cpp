@@ -226,4 +226,28 @@ std::optional<std::size_t> firstDifference(DataType type, const void* a, const v
   });
 }
 
+void storeElement(DataType type, double value, std::byte* at) {
+  const auto put = [at](auto v) { std::memcpy(at, &v, sizeof v); };
+  switch (type) {
+    case DataType::f16:
+      return put(floatToF16(static_cast<float>(value)));
+    case DataType::bf16:
+      return put(floatToBf16(static_cast<float>(value)));
+    case DataType::f32:
+      return put(static_cast<float>(value));
+    case DataType::f64:
+      return put(value);
+    case DataType::i8:
+      return put(static_cast<std::int8_t>(value));
+    case DataType::u8:
+      return put(static_cast<std::uint8_t>(value));
+    case DataType::i32:
+    case DataType::u32:
+      return put(static_cast<std::uint32_t>(value));
+    case DataType::i64:
+    case DataType::u64:
+      return put(static_cast<std::uint64_t>(value));
+  }
+}
+
 }  // namespace lockstep::testing

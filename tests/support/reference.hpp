@@ -37,6 +37,9 @@ void foldInDouble(DataType type, Reduction reduction, std::span<const void* cons
 /// Element `index` as a double (64-bit integers lose their low bits).
 double elementAsDouble(DataType type, const void* elements, std::size_t index);
 
+/// Writes `value`, which the type holds, as one element. No alignment is asked for.
+void storeElement(DataType type, double value, std::byte* at);
+
 /// The first index at which the bits differ, if any. A NaN equals every other NaN.
 std::optional<std::size_t> firstDifference(DataType type, const void* a, const void* b,
                                            std::size_t count);
