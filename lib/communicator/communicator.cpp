@@ -130,6 +130,21 @@ void Communicator::barrier() {
   CommunicatorImpl::Request request{.collective = Collective::barrier};
   impl_->run(request, nullptr, nullptr);
 }
+void Communicator::send(const void* data, std::size_t count, DataType type, int to) {
+  Pending operation = impl_->pendingSend(data, count, type, to);
+  impl_->transfer(operation);
+}
+void Communicator::receive(void* data, std::size_t count, DataType type, int from) {
+  Pending operation = impl_->pendingReceive(data, count, type, from);
+  impl_->transfer(operation);
+}
+void Communicator::allToAllV(const void* in, std::span<const std::size_t> inCounts,
+                             std::span<const std::size_t> inOffsets, void* out,
+                             std::span<const std::size_t> outCounts,
+                             std::span<const std::size_t> outOffsets, DataType type) {
+  impl_->transferAll(impl_->pendingAllToAllV(in, {.counts = inCounts, .offsets = inOffsets}, out,
+                                             {.counts = outCounts, .offsets = outOffsets}, type));
+}
 void Communicator::abort() noexcept {
   impl_->abort();
 }

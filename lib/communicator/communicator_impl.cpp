@@ -26,9 +26,6 @@ unsigned forkGeneration() {
 /// call.
 constexpr std::size_t kAskBytes = std::size_t{64} << 10;
 
-/// Looks of a rank at what it waits for before the wait proper (see drive).
-constexpr int kLooks = 256;
-
 constexpr const char* kAlloc = "alloc";
 
 constexpr std::size_t kMostBytes = std::numeric_limits<std::ptrdiff_t>::max();
@@ -42,7 +39,7 @@ TuningTable loadTuning(const Options& options) {
 /// differ in it. In place, like everything on the way of a call: a structure that was just written
 /// member by member and is then copied in wider pieces waits for the stores before it, and those
 /// before them, which may be waiting for another core.
-void settle(CommunicatorImpl::Request& request, int worldSize) {
+void settle(Request& request, int worldSize) {
   if (static_cast<std::size_t>(request.collective) >= kCollectives)
     fail(ErrorCode::invalidArgument, "no such collective ({})",
          static_cast<int>(request.collective));
@@ -95,11 +92,19 @@ CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options
     wipe(options_.psk.data(), options_.psk.size());  // it has done its work
     options_.psk.clear();
   }
+  transfers_.emplace(surroundings(), run_.sealer(), keys_ ? &*keys_ : nullptr);
   measure();
+  if (options_.progressThread)
+    progress_ =
+        std::make_unique<ProgressThread>([this] { return busy(); }, [this] { return round(); });
 }
 
 CommunicatorImpl::~CommunicatorImpl() {
-  if (forkGeneration_ != forkGeneration()) return;  // the parent's; not ours to leave
+  if (forkGeneration_ != forkGeneration()) {  // the parent's; not ours to leave, and no thread
+    static_cast<void>(progress_.release());
+    return;
+  }
+  progress_.reset();
   auto expected = static_cast<std::uint64_t>(shm::Presence::here);
   fabric_.mine().status.presence.compare_exchange_strong(
       expected, static_cast<std::uint64_t>(shm::Presence::left));
@@ -146,14 +151,21 @@ void CommunicatorImpl::checkUsable() const {
 }
 
 void CommunicatorImpl::run(Request& request, const void* in, void* out) {
+  const Extent extent = prepare(request, in, out);
+  call(request, in, out, extent);
+}
+
+/// Checks the arguments; what this rank does not have becomes null.
+Extent CommunicatorImpl::prepare(Request& request, const void*& in, void*& out) const {
   settle(request, worldSize());
   const Extent extent = extentOf(request, in, out);
-  call(request, extent.inBytes == 0 ? nullptr : in, extent.outBytes == 0 ? nullptr : out, extent);
+  if (extent.inBytes == 0) in = nullptr;
+  if (extent.outBytes == 0) out = nullptr;
+  return extent;
 }
 
 /// Throws invalidArgument for buffers that this call cannot work on.
-CommunicatorImpl::Extent CommunicatorImpl::extentOf(const Request& request, const void* in,
-                                                    void* out) const {
+Extent CommunicatorImpl::extentOf(const Request& request, const void* in, void* out) const {
   const Contract& contract = contractOf(request.collective);
   if (!contract.hasData) return {};
   const auto what = name(request.collective);
@@ -184,7 +196,27 @@ CommunicatorImpl::Extent CommunicatorImpl::extentOf(const Request& request, cons
 
 void CommunicatorImpl::call(const Request& request, const void* in, void* out,
                             const Extent& extent) {
+  const auto lock = enter();
+  if (busy()) [[unlikely]]
+    drain();
   checkUsable();
+  try {
+    launch(announce(request, in, out, extent.inPlace).plans, extent);
+    do drive();
+    while (!landed());
+  } catch (const Error& error) {
+    poison(error.code(), error.rank());
+    throw;
+  } catch (...) {
+    poison(ErrorCode::system, rank());  // no memory, most likely
+    throw;
+  }
+}
+
+/// The call under way, told to the others; with its plans.
+const CommunicatorImpl::Remembered& CommunicatorImpl::announce(const Request& request,
+                                                               const void* in, void* out,
+                                                               bool inPlace) {
   call_.in = in;
   call_.out = out;
   call_.count = request.count;
@@ -196,48 +228,54 @@ void CommunicatorImpl::call(const Request& request, const void* in, void* out,
   call_.what.count = request.count;
   call_.what.root = request.root;
   shm::announce(fabric_.mine().call, call_.what);
-  try {
-    const Remembered& known = remember({.collective = request.collective,
-                                        .type = request.type,
-                                        .reduction = request.reduction,
-                                        .inPlace = extent.inPlace,
-                                        .root = request.root,
-                                        .bytes = request.count * sizeOf(request.type)});
-    call_.fingerprint = shm::fingerprint(known.hash, call_.what.sequence);
-    watch_.begin(call_.what, options_.timeout);
-    execute(known.plans, extent);
-  } catch (const Error& error) {
-    poison(error.code(), error.rank());
-    throw;
-  } catch (...) {
-    poison(ErrorCode::system, rank());  // no memory, most likely
-    throw;
-  }
+  const Remembered& known = remember({.collective = request.collective,
+                                      .type = request.type,
+                                      .reduction = request.reduction,
+                                      .inPlace = inPlace,
+                                      .root = request.root,
+                                      .bytes = request.count * sizeOf(request.type)});
+  call_.fingerprint = shm::fingerprint(known.hash, call_.what.sequence);
+  watch_.begin(call_.what, options_.timeout);
+  return known;
 }
 
 /// Only each rank itself knows whether its buffers are registered. Where that decides between
 /// plans, a large message starts by exposing them, which tells everyone, and falls back if they are
 /// not. A small one cannot afford this: it goes by what the last such call told, and its messages
 /// tell for the next.
-void CommunicatorImpl::execute(const Plans& plans, const Extent& extent) {
-  const bool matters = plans.direct != plans.ordinary;
+void CommunicatorImpl::launch(const Plans& plans, const Extent& extent) {
+  plans_ = &plans;
   if (plans.direct->exposes) {
     call_.inAt = locationOf(call_.in, extent.inBytes);
     call_.outAt = call_.in == call_.out ? call_.inAt : locationOf(call_.out, extent.outBytes);
   }
+  const bool matters = plans.direct != plans.ordinary;
   const std::size_t bytes = call_.count * sizeOf(call_.what.type);
-  if (matters && !expectDirect_ && bytes < kAskBytes) {
-    run_.begin(*plans.ordinary, call_, false);
-    drive();
-    if (plans.ordinary->hearsAll) expectDirect_ = run_.allDirect();
-    return;
+  if (!matters)
+    attempt_ = Attempt::only;
+  else
+    attempt_ = !expectDirect_ && bytes < kAskBytes ? Attempt::ordinary : Attempt::direct;
+  run_.begin(attempt_ == Attempt::ordinary ? *plans.ordinary : *plans.direct, call_,
+             matters && attempt_ == Attempt::direct);
+}
+
+/// After a run has ended: true if the call has. Otherwise the ordinary plan has begun.
+bool CommunicatorImpl::landed() {
+  switch (attempt_) {
+    case Attempt::only:
+    case Attempt::fallBack:
+      return true;
+    case Attempt::ordinary:
+      if (plans_->ordinary->hearsAll) expectDirect_ = run_.allDirect();
+      return true;
+    case Attempt::direct:
+      expectDirect_ = run_.allDirect();
+      if (!run_.fellBack()) return true;
+      break;
   }
-  run_.begin(*plans.direct, call_, matters);
-  drive();
-  if (matters) expectDirect_ = run_.allDirect();
-  if (!run_.fellBack()) return;
-  run_.begin(*plans.ordinary, call_, false);
-  drive();
+  attempt_ = Attempt::fallBack;
+  run_.begin(*plans_->ordinary, call_, false);
+  return false;
 }
 
 shm::Location CommunicatorImpl::locationOf(const void* data, std::size_t bytes) const {
@@ -312,7 +350,7 @@ const host::Plan* CommunicatorImpl::planFor(const Shape& shape, bool direct) {
 const host::Plan* CommunicatorImpl::planOf(const Choice& choice, const Shape& shape) {
   const PlanKey key{choice.algorithm, choice.protocol, choice.tileBytes, choice.depth,
                     shape.type,       shape.reduction, shape.inPlace,    shape.root};
-  std::unique_ptr<host::Plan>& plan = plans_[key];
+  std::unique_ptr<host::Plan>& plan = cache_[key];
   if (plan == nullptr)
     plan = std::make_unique<host::Plan>(host::lower({.algorithm = choice.algorithm,
                                                      .type = shape.type,
@@ -330,6 +368,8 @@ const host::Plan* CommunicatorImpl::planOf(const Choice& choice, const Shape& sh
 // ---- memory ----
 
 Buffer CommunicatorImpl::alloc(std::size_t bytes) {
+  const auto lock = enter();
+  drain();
   checkUsable();
   if (bytes == 0 || bytes > std::numeric_limits<std::ptrdiff_t>::max() / 2)
     fail(ErrorCode::invalidArgument, "alloc: {} bytes", bytes);
@@ -400,6 +440,16 @@ lockstep::Plan CommunicatorImpl::explain(Request request, bool registered) const
   else
     plan.transport = direct ? "shared memory, read in place" : "process_vm_readv";
   return plan;
+}
+
+Counters CommunicatorImpl::counters() const {
+  Counters all = run_.counters();
+  const Counters& transfers = transfers_->counters();
+  all.moved += transfers.moved;
+  all.sealed += transfers.sealed;
+  all.opened += transfers.opened;
+  all.records += transfers.records;
+  return all;
 }
 
 std::string CommunicatorImpl::cipher() const {

@@ -5,16 +5,22 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include "bootstrap/peers.hpp"
 #include "cc_mode/keys/key_ring.hpp"
+#include "communicator/pending.hpp"
+#include "communicator/progress_thread.hpp"
 #include "communicator/tuning.hpp"
 #include "communicator/watch.hpp"
 #include "executor/host/plan.hpp"
 #include "executor/host/run.hpp"
+#include "executor/host/transfer.hpp"
 #include "executor/host/wait.hpp"
 #include "transport/shm/fabric.hpp"
 #include "transport/shm/regions.hpp"
@@ -36,21 +42,47 @@ class CommunicatorImpl {
   int worldSize() const { return fabric_.worldSize(); }
   const Options& options() const { return options_; }
 
-  /// What a call is, besides its buffers.
-  struct Request {
-    Collective collective = Collective::allReduce;
-    std::size_t count = 0;  ///< elements of a block
-    DataType type = DataType::u8;
-    Reduction reduction = Reduction::sum;
-    int root = 0;
-  };
+  static const std::shared_ptr<CommunicatorImpl>& of(const Communicator& communicator) {
+    return communicator.impl_;
+  }
+
+  using Request = lockstep::Request;
   /// Takes out of `request` what its collective does not take.
   void run(Request& request, const void* in, void* out);
   void abort() noexcept;
   Buffer alloc(std::size_t bytes);
+  bool outnumbered() const { return outnumbered_; }
+
+  // ---- operations that are asked for now and done later (queue.cpp) ----
+
+  /// Where the parts of a rank's buffer lie that go to, or come from, each rank, in elements.
+  struct Parts {
+    std::span<const std::size_t> counts, offsets;
+  };
+  // They check arguments, and throw invalidArgument.
+  Pending pendingCall(Request request, const void* in, void* out) const;
+  Pending pendingSend(const void* data, std::size_t count, DataType type, int to) const;
+  Pending pendingReceive(void* data, std::size_t count, DataType type, int from) const;
+  std::vector<Pending> pendingAllToAllV(const void* in, const Parts& inParts, void* out,
+                                        const Parts& outParts, DataType type) const;
+  /// Throws unless operations can be enqueued.
+  void checkUsable() const;
+  /// `operation` and its completion stay until it is done.
+  void enqueue(Pending& operation);
+  /// Does what can be done now; false if that was nothing. What fails, and all that is behind it,
+  /// ends with that error.
+  bool turn() noexcept;
+  /// Looks for reasons to give up what is under way.
+  void look() noexcept;
+  /// Waits for operations of this communicator.
+  void finish(const Completion& completion) noexcept;
+  /// Enqueues it, waits for it, and throws what it threw. Unlike in a Work, a rank cannot wait for
+  /// itself.
+  void transfer(Pending& operation);
+  void transferAll(std::vector<Pending> operations);
 
   lockstep::Plan explain(Request request, bool registered) const;
-  Counters counters() const { return run_.counters(); }
+  Counters counters() const;
   std::string cipher() const;
   std::string keySource() const;
   std::string ordinaryPath() const;
@@ -78,23 +110,43 @@ class CommunicatorImpl {
     std::uint64_t hash = 0;  ///< shm::shapeHash of such calls
   };
 
-  /// What a call's buffers come to on this rank.
-  struct Extent {
-    std::size_t inBytes = 0, outBytes = 0;  ///< 0: this rank has no such buffer
-    bool inPlace = false;
-  };
-
   host::Surroundings surroundings();
   void measure();
   double timeOnce(const host::Plan& plan, void* in, void* out, std::size_t bytes);
 
-  void checkUsable() const;
+  /// Looks of a rank at what it waits for before the wait proper (see drive).
+  static constexpr int kLooks = 256;
+  Extent prepare(Request& request, const void*& in, void*& out) const;
   Extent extentOf(const Request& request, const void* in, void* out) const;
   void call(const Request& request, const void* in, void* out, const Extent& extent);
+  const Remembered& announce(const Request& request, const void* in, void* out, bool inPlace);
   shm::Location locationOf(const void* data, std::size_t bytes) const;
-  void execute(const Plans& plans, const Extent& extent);
+  void launch(const Plans& plans, const Extent& extent);
+  bool landed();
   void drive();
   void poison(ErrorCode code, int blamed) noexcept;
+
+  /// With a progress thread: keeps it out until the lock is gone.
+  std::unique_lock<std::mutex> enter() {
+    return progress_ == nullptr ? std::unique_lock<std::mutex>() : progress_->keepOut();
+  }
+  /// For the progress thread: as turn, or look if there was nothing to do.
+  bool round() noexcept;
+  bool busy() const { return current_ != nullptr || !queue_.empty() || !transfers_->idle(); }
+  void drain() noexcept;
+  template <class Until>
+  void driveQueue(Until until) noexcept;
+  bool advanceOrFail() noexcept;
+  void lookOrFail() noexcept;
+  bool advance();
+  bool admit();
+  bool stepCurrent();
+  bool stepTransfers();
+  shm::Awaited awaited() const;
+  void failPending() noexcept;
+  Pending pendingTransfer(host::Transfer::Direction direction, void* data, std::size_t count,
+                          DataType type, int peer) const;
+
   Buffer allocPrivate(std::size_t bytes, Deadline deadline);
   Buffer allocShared(std::size_t bytes, Deadline deadline);
   [[noreturn]] void throwAllocFailed(const Error& error);
@@ -121,15 +173,22 @@ class CommunicatorImpl {
   std::atomic<bool> failed_{
       false};        ///< for good; shared memory is not asked, since others can write it
   host::Call call_;  ///< the one under way, or the last
+  const Plans* plans_ = nullptr;  ///< of the call under way
+  enum class Attempt : std::uint8_t { only, direct, ordinary, fallBack } attempt_{};
   /// Every rank's buffers could be read in place in the last call where that mattered: what to
   /// expect of the next. All ranks compute it from the same messages, so they agree.
   bool expectDirect_ = true;
 
   using PlanKey = std::tuple<const schedule::Algorithm*, HostProtocol, std::size_t, int, DataType,
                              Reduction, bool, int>;
-  std::map<PlanKey, std::unique_ptr<host::Plan>> plans_;
+  std::map<PlanKey, std::unique_ptr<host::Plan>> cache_;
   const Remembered* last_ = nullptr;
   std::array<Remembered, 64> remembered_;  ///< the plans of recent shapes, by hash
+
+  std::optional<host::Transfers> transfers_;  ///< sends and receives
+  host::TransferList queue_;                  ///< of Pending: asked for, not begun
+  Pending* current_ = nullptr;                ///< the collective among them that has begun
+  std::unique_ptr<ProgressThread> progress_;  ///< with Options::progressThread; the last to come
 };
 
 }  // namespace lockstep

@@ -104,6 +104,11 @@ void CommunicatorImpl::measure() {
           double& fastest = times.seconds[s][way];
           fastest = std::min(fastest, timeOnce(attached ? *exposed : *slots, in, out, kSizes[s]));
         }
+    // The caller's first call is the first. No rank comes out of the exchange below before all have
+    // taken their lines back: what is seen there later is of calls.
+    run_.forgetCounters();
+    call_ = {};
+    shm::announce(fabric_.mine().call, call_.what);
     times = slowest(*peers_, times, Deadline::in(options_.timeout));
   } catch (const Error& error) {
     poison(error.code(), error.rank());
@@ -112,10 +117,8 @@ void CommunicatorImpl::measure() {
   const SlotFacts facts = conclude(times);
   run_.streamSlotsFrom(facts.streamFrom);
   tuning_.attachPaysAbove(facts.attachAbove);
-  // The caller's first call is the first.
-  run_.forgetCounters();
-  call_ = {};
-  shm::announce(fabric_.mine().call, call_.what);
+  transfers_->streamSlotsFrom(facts.streamFrom);
+  if (attach) transfers_->attachFrom(facts.attachAbove + 1);
 }
 
 }  // namespace lockstep

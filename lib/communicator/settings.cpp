@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <cstdlib>
+#include <optional>
 #include <string_view>
 
 #include "base/fail.hpp"
@@ -20,6 +21,8 @@ constexpr std::array kSettings{
     Setting{"LOCKSTEP_CIPHER", "ipsec-mb | openssl", "", "forces an AEAD (Options::cipher)"},
     Setting{"LOCKSTEP_TUNING_FILE", "path", "", "tuning table in JSON (Options::tuningFile)"},
     Setting{"LOCKSTEP_CMA", "0 | 1", "1", "0: never process_vm_readv (Options::crossMemoryAttach)"},
+    Setting{"LOCKSTEP_PROGRESS_THREAD", "0 | 1", "0",
+            "1: a thread keeps asynchronous operations moving (Options::progressThread)"},
 };
 
 std::string_view variable(const char* name) {
@@ -29,6 +32,15 @@ std::string_view variable(const char* name) {
 
 void fill(std::string& option, const char* name) {
   if (option.empty()) option = variable(name);
+}
+
+/// Nothing when it is not set.
+std::optional<bool> yesOrNo(const char* name) {
+  const auto text = variable(name);
+  if (text.empty()) return std::nullopt;
+  if (text != "0" && text != "1")
+    fail(ErrorCode::invalidArgument, "{} is '{}'; it takes 0 or 1", name, text);
+  return text == "1";
 }
 
 }  // namespace
@@ -51,11 +63,8 @@ Options withEnvironment(Options options) {
   fill(options.protocol, "LOCKSTEP_PROTOCOL");
   fill(options.cipher, "LOCKSTEP_CIPHER");
   fill(options.tuningFile, "LOCKSTEP_TUNING_FILE");
-  if (const auto text = variable("LOCKSTEP_CMA"); !text.empty()) {
-    if (text != "0" && text != "1")
-      fail(ErrorCode::invalidArgument, "LOCKSTEP_CMA is '{}'; it takes 0 or 1", text);
-    if (text == "0") options.crossMemoryAttach = false;
-  }
+  if (const auto on = yesOrNo("LOCKSTEP_CMA"); on && !*on) options.crossMemoryAttach = false;
+  if (const auto on = yesOrNo("LOCKSTEP_PROGRESS_THREAD"); on && *on) options.progressThread = true;
   return options;
 }
 

@@ -13,6 +13,9 @@ namespace {
 // live. The bound for a dead process to be noticed is 100 ms.
 constexpr auto kCallsInterval = std::chrono::milliseconds(2);
 constexpr auto kPresenceInterval = std::chrono::milliseconds(10);
+/// Longer than this between two looks, and the caller was doing something else (an asynchronous
+/// operation that nobody drove, a stopped process): that time is nobody's fault.
+constexpr auto kUnwatched = std::chrono::milliseconds(50);
 
 shm::Presence presenceOf(const shm::Fabric& fabric, int rank) {
   return static_cast<shm::Presence>(
@@ -20,6 +23,12 @@ shm::Presence presenceOf(const shm::Fabric& fabric, int rank) {
 }
 
 }  // namespace
+
+/// What this rank is doing, for error texts.
+std::string Watch::operation() const {
+  return transfers_ == nullptr || transfers_->idle() ? shm::toString(*call_)
+                                                     : host::toString(transfers_->waiting());
+}
 
 void Watch::checkAbort() {
   for (int r = 0; r < fabric_.worldSize(); ++r)
@@ -68,9 +77,9 @@ void Watch::throwFailed(int rank) const {
   checkCalls();  // if calls differ, that is what there is to say, whoever saw it first
   const int first = firstToFail(rank);
   const std::uint64_t sequence = fabric_.of(first).status.sequence.load(std::memory_order_relaxed);
-  throw Error(ErrorCode::aborted, first, shm::toString(*call_),
+  throw Error(ErrorCode::aborted, first, operation(),
               fmt::format("{}: rank {} gave up in call #{} ({}); this communicator cannot go on",
-                          shm::toString(*call_), first, sequence, whyFailed(first)));
+                          operation(), first, sequence, whyFailed(first)));
 }
 
 void Watch::checkAll(const shm::Awaited& awaited) {
@@ -78,11 +87,13 @@ void Watch::checkAll(const shm::Awaited& awaited) {
   const auto now = Clock::now();
   if (!started_) {
     started_ = true;
-    start_ = now;
+    start_ = looked_ = now;
     nextCalls_ = now + kCallsInterval;
     nextPresence_ = now + kPresenceInterval;
     return;
   }
+  if (now - looked_ > kUnwatched) start_ += now - looked_;
+  looked_ = now;
   if (now >= nextCalls_) {
     nextCalls_ = now + kCallsInterval;
     checkCalls();
@@ -98,10 +109,11 @@ void Watch::checkAll(const shm::Awaited& awaited) {
 /// Ranks in different calls may wait for each other on different channels, where no message carries
 /// a fingerprint.
 void Watch::checkCalls() const {
+  if (transfers_ != nullptr) return;  // between calls
   for (int r = 0; r < fabric_.worldSize(); ++r) {
     const auto theirs = shm::read(fabric_.of(r).call);
     if (theirs && theirs->sequence == call_->sequence && !(*theirs == *call_))
-      throw Error(ErrorCode::mismatch, r, shm::toString(*call_),
+      throw Error(ErrorCode::mismatch, r, operation(),
                   shm::mismatchText(r, fabric_.of(r).call, fabric_.rank(), *call_));
   }
 }
@@ -112,13 +124,16 @@ void Watch::checkCalls() const {
 void Watch::checkAhead(const shm::Awaited& awaited) {
   const auto theirs = awaited.rank < 0 ? std::nullopt : shm::read(fabric_.of(awaited.rank).call);
   const bool ahead = theirs && theirs->sequence > call_->sequence;
+  if (ahead && aheadOf_ == awaited.word && transfers_ != nullptr)
+    throw Error(ErrorCode::mismatch, awaited.rank, operation(),
+                fmt::format("{}: rank {} is in {} already, without its part of this", operation(),
+                            awaited.rank, shm::toString(*theirs)));
   if (ahead && aheadOf_ == awaited.word)
-    throw Error(
-        ErrorCode::mismatch, awaited.rank, shm::toString(*call_),
-        fmt::format("{}: rank {} waits for rank {}, which is in {} already: this call "
-                    "differed between them (count, type, root?); all ranks must make the "
-                    "same calls in the same order",
-                    shm::toString(*call_), fabric_.rank(), awaited.rank, shm::toString(*theirs)));
+    throw Error(ErrorCode::mismatch, awaited.rank, operation(),
+                fmt::format("{}: rank {} waits for rank {}, which is in {} already: this call "
+                            "differed between them (count, type, root?); all ranks must make the "
+                            "same calls in the same order",
+                            operation(), fabric_.rank(), awaited.rank, shm::toString(*theirs)));
   aheadOf_ = ahead ? awaited.word : nullptr;
 }
 
@@ -131,17 +146,17 @@ void Watch::checkPresence(const shm::Awaited& awaited) {
       throwFailed(r);  // it told us before it died
     if (!left)
       throw Error(
-          ErrorCode::peerDied, r, shm::toString(*call_),
+          ErrorCode::peerDied, r, operation(),
           fmt::format(
               "{}: the process of rank {} has died; the others must create a new communicator "
               "without it",
-              shm::toString(*call_), r));
+              operation(), r));
     // Its last message may have come after we looked for it: look once more.
     const std::uint64_t bit = std::uint64_t{1} << r;
     if (awaited.rank == r && (seenLeft_ & bit) != 0)
-      throw Error(ErrorCode::peerDied, r, shm::toString(*call_),
+      throw Error(ErrorCode::peerDied, r, operation(),
                   fmt::format("{}: rank {} has destroyed its communicator without making this call",
-                              shm::toString(*call_), r));
+                              operation(), r));
     seenLeft_ |= bit;
   }
 }
@@ -163,16 +178,23 @@ void Watch::throwTimeout(const shm::Awaited& awaited) const {
   const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(timeout_).count();
   const auto theirs = shm::read(fabric_.of(late).call);
   std::string state = "has made no call yet";
-  if (theirs && *theirs == *call_)
+  if (fabric_.of(late).call.transfers.load(std::memory_order_relaxed) != 0)
+    state = "is itself waiting in a send or receive";
+  else if (transfers_ != nullptr)
+    state = fmt::format("neither sends nor receives{}",
+                        theirs && theirs->sequence != 0
+                            ? fmt::format(" (its latest call is {})", shm::toString(*theirs))
+                            : "");
+  else if (theirs && *theirs == *call_)
     state = "is in the same call, and slow or waiting itself";
   else if (theirs && theirs->sequence != 0)
     state = fmt::format("is late: its latest call is {}", shm::toString(*theirs));
   throw Error(
-      ErrorCode::timeout, late, shm::toString(*call_),
+      ErrorCode::timeout, late, operation(),
       fmt::format(
           "{}: rank {} waited {} ms for rank {}, which {}. Raise Options::timeout if that is "
           "no fault",
-          shm::toString(*call_), fabric_.rank(), milliseconds, late, state));
+          operation(), fabric_.rank(), milliseconds, late, state));
 }
 
 }  // namespace lockstep

@@ -8,6 +8,7 @@
 
 #include "base/clock.hpp"
 #include "bootstrap/peers.hpp"
+#include "executor/host/transfer.hpp"
 #include "executor/host/wait.hpp"
 #include "transport/shm/call.hpp"
 
@@ -20,16 +21,26 @@ class Watch final : public host::Guard {
   /// Before each call, which outlives its waits. Reads no clock.
   void begin(const shm::CallDescription& call, Clock::duration timeout) {
     call_ = &call;
+    transfers_ = nullptr;
     timeout_ = timeout;
     started_ = false;
     aheadOf_ = nullptr;
   }
+  /// Before sends and receives between calls, of which `latest` was the last.
+  void begin(const host::Transfers& transfers, const shm::CallDescription& latest,
+             Clock::duration timeout) {
+    begin(latest, timeout);
+    transfers_ = &transfers;
+  }
+  /// Something has moved: the next wait is a new one.
+  void moved() { started_ = false; }
   void checkAbort() override;
   void checkAll(const shm::Awaited& awaited) override;
   /// Outside of calls, in `operation`: throws if a rank has failed or aborted. Any time.
   void checkFailed(std::string_view operation) const;
 
  private:
+  std::string operation() const;
   void checkCalls() const;
   void checkAhead(const shm::Awaited& awaited);
   void checkPresence(const shm::Awaited& awaited);
@@ -42,9 +53,10 @@ class Watch final : public host::Guard {
   shm::Fabric& fabric_;
   Peers& peers_;
   const shm::CallDescription* call_ = nullptr;
+  const host::Transfers* transfers_ = nullptr;  ///< under way after that call
   Clock::duration timeout_{};
   bool started_ = false;  ///< the clock has been read in this call
-  Clock::time_point start_, nextCalls_, nextPresence_;
+  Clock::time_point start_, looked_, nextCalls_, nextPresence_;
   const shm::Word* aheadOf_ = nullptr;  ///< awaited from a rank that was in a later call
   std::uint64_t seenLeft_ = 0;  ///< bit per rank that had destroyed its communicator when we looked
 };

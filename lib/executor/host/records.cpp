@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "executor/host/copy.hpp"
+
 namespace lockstep::host {
 
 namespace {
@@ -38,6 +40,21 @@ bool RecordSealer::open(cc::ExpandedKey& key, std::uint64_t nonce, const RecordN
   std::memcpy(tag.data(), record + bytes, tag.size());
   return aead_->open(key, cc::nonceOf(nonce), cc::ConstPrivateBytes(&name, sizeof name),
                      cc::ConstPrivateBytes(record, bytes), tag, cc::PrivateBytes(plain, bytes));
+}
+
+void copyRecordIn(RecordSealer& sealer, const std::byte* message, std::size_t bytes,
+                  std::uint32_t record) {
+  const std::size_t n = sizeOfRecord(bytes, record);
+  std::byte* to = sealer.copyIn();
+  if (n != 0) std::memcpy(to, message + std::size_t{record} * kRecordBytes, n);
+  std::memcpy(to + n, message + bytes + record * cc::kTagBytes, cc::kTagBytes);
+}
+
+void copyRecordOut(std::byte* message, std::size_t bytes, std::uint32_t record,
+                   const std::byte* sealed, std::size_t streamingBytes) {
+  const std::size_t n = sizeOfRecord(bytes, record);
+  copyBytes(message + std::size_t{record} * kRecordBytes, sealed, n, n >= streamingBytes);
+  std::memcpy(message + bytes + record * cc::kTagBytes, sealed + n, cc::kTagBytes);
 }
 
 }  // namespace lockstep::host

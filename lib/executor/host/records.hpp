@@ -48,4 +48,16 @@ class RecordSealer {
   SecretPages pages_;
 };
 
+/// What a message of `bytes` takes when it is sealed: its records' ciphertexts one after the other,
+/// then their tags.
+constexpr std::size_t sealedBytes(std::size_t bytes) {
+  return bytes + recordsOf(bytes) * cc::kTagBytes;
+}
+/// Copies a record of a sealed message of `bytes` from shared memory to where it can be opened.
+void copyRecordIn(RecordSealer& sealer, const std::byte* message, std::size_t bytes,
+                  std::uint32_t record);
+/// Copies what was `sealed` to its place in a message of `bytes` in shared memory.
+void copyRecordOut(std::byte* message, std::size_t bytes, std::uint32_t record,
+                   const std::byte* sealed, std::size_t streamingBytes);
+
 }  // namespace lockstep::host

@@ -70,6 +70,8 @@ class Run {
   /// place. If the plan hears from all ranks, all ranks say the same.
   bool allDirect() const { return allDirect_; }
   const Counters& counters() const { return counters_; }
+  /// For others that seal in this rank, between calls.
+  RecordSealer& sealer() { return sealer_; }
   void forgetCounters() { counters_ = {}; }
   /// Messages this large are written past the cache when they go into slots.
   void streamSlotsFrom(std::size_t bytes) { env_.slotStreamingBytes = bytes; }
@@ -137,9 +139,6 @@ class Run {
                               const std::byte* plain, std::size_t bytes);
   void openRecord(const Context& context, const Term& term, std::uint32_t record, std::size_t bytes,
                   std::byte* plain);
-  void copyInRecord(const std::byte* message, std::size_t bytes, std::uint32_t record);
-  void copyOutRecord(std::byte* message, std::size_t bytes, std::uint32_t record,
-                     const std::byte* sealed) const;
   RecordName recordName(const Context& context, const Term& term, std::uint32_t record) const;
   std::uint64_t nonce(const Context& context, const Term& term, std::uint32_t record) const;
   int divisorOf(const PlanOp& op) const { return op.finish ? plan_->divisor : 1; }

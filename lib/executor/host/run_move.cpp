@@ -105,7 +105,7 @@ void Run::checkStamp(const shm::InChannel& channel, shm::Step step) {
 /// Have all messages come, and is there room for all that will go?
 bool Run::ready(const Context& c, const PlanOp& op) {
   const std::size_t plain = bytesOf(c, op);
-  const std::size_t bytes = plan_->sealed ? plain + recordsOf(plain) * cc::kTagBytes : plain;
+  const std::size_t bytes = plan_->sealed ? sealedBytes(plain) : plain;
   for (std::uint32_t i = op.src; i < op.src + op.srcs; ++i) {
     const Term& term = plan_->terms[i];
     if (term.kind != Term::Kind::message) continue;
@@ -133,7 +133,7 @@ bool Run::ready(const Context& c, const PlanOp& op) {
 /// Publishes what was written and gives back what was read. (Lines have been published as they were
 /// written.)
 void Run::complete(Context& c, const PlanOp& op, std::size_t bytes) {
-  const std::size_t onWire = plan_->sealed ? bytes + recordsOf(bytes) * cc::kTagBytes : bytes;
+  const std::size_t onWire = plan_->sealed ? sealedBytes(bytes) : bytes;
   for (std::uint32_t i = op.dst; i < op.dst + op.dsts; ++i) {
     const Term& term = plan_->terms[i];
     if (term.kind != Term::Kind::message) continue;
@@ -364,26 +364,11 @@ void Run::openRecord(const Context& c, const Term& term, std::uint32_t record, s
                         shm::toString(call_->what), sender, c.tile, record, env_.fabric.rank()));
 }
 
-/// A sealed message is its ciphertext, then one tag per record.
-void Run::copyInRecord(const std::byte* message, std::size_t bytes, std::uint32_t record) {
-  const std::size_t n = sizeOfRecord(bytes, record);
-  std::byte* to = sealer_.copyIn();
-  if (n != 0) std::memcpy(to, message + std::size_t{record} * kRecordBytes, n);
-  std::memcpy(to + n, message + bytes + record * cc::kTagBytes, cc::kTagBytes);
-}
-
-void Run::copyOutRecord(std::byte* message, std::size_t bytes, std::uint32_t record,
-                        const std::byte* sealed) const {
-  const std::size_t n = sizeOfRecord(bytes, record);
-  copyBytes(message + std::size_t{record} * kRecordBytes, sealed, n, n >= env_.slotStreamingBytes);
-  std::memcpy(message + bytes + record * cc::kTagBytes, sealed + n, cc::kTagBytes);
-}
-
 /// Record by record, so that a record stays in the cache from seal to copy-out, and from copy-in to
 /// reduction.
 void Run::moveSealed(Context& c, const PlanOp& op, std::size_t bytes) {
   const auto records = static_cast<std::uint32_t>(recordsOf(bytes));
-  const std::size_t onWire = bytes + records * cc::kTagBytes;
+  const std::size_t onWire = sealedBytes(bytes);
   const bool asItIs = op.srcs == 1 && divisorOf(op) == 1;
   std::array<const std::byte*, kMaxTerms> from;  // messages (ciphertext) or local memory
   for (std::uint32_t k = 0; k < op.srcs; ++k) {
@@ -407,7 +392,7 @@ void Run::moveSealed(Context& c, const PlanOp& op, std::size_t bytes) {
         continue;
       }
       std::byte* plain = asItIs && tos != 0 ? to[0] + at : sealer_.plain(k);
-      copyInRecord(from[k], bytes, record);
+      copyRecordIn(sealer_, from[k], bytes, record);
       openRecord(c, term, record, n, plain);
       src[k] = plain;
     }
@@ -426,7 +411,8 @@ void Run::moveSealed(Context& c, const PlanOp& op, std::size_t bytes) {
       if (channel.protocol() == shm::Protocol::ll)  // one record: lowering sees to it
         channel.writeLines(outStep(c, term), stamp_, sealed, onWire);
       else
-        copyOutRecord(channel.payload(outStep(c, term)), bytes, record, sealed);
+        copyRecordOut(channel.payload(outStep(c, term)), bytes, record, sealed,
+                      env_.slotStreamingBytes);
     }
   }
 }
@@ -435,7 +421,7 @@ void Run::moveSealed(Context& c, const PlanOp& op, std::size_t bytes) {
 /// into memory.
 void Run::forwardSealed(Context& c, const PlanOp& op, std::size_t bytes) {
   const auto records = static_cast<std::uint32_t>(recordsOf(bytes));
-  const std::size_t onWire = bytes + records * cc::kTagBytes;
+  const std::size_t onWire = sealedBytes(bytes);
   const Term& source = plan_->terms[op.src];
   std::byte* message = staging(kMessage, onWire);
   std::memcpy(message, arrived(c, source, onWire, 0), onWire);
@@ -451,7 +437,7 @@ void Run::forwardSealed(Context& c, const PlanOp& op, std::size_t bytes) {
     }
     std::byte* plain = local(c, term);
     for (std::uint32_t record = 0; record < records; ++record) {
-      copyInRecord(message, bytes, record);
+      copyRecordIn(sealer_, message, bytes, record);
       openRecord(c, source, record, sizeOfRecord(bytes, record),
                  plain + std::size_t{record} * kRecordBytes);
     }

@@ -58,6 +58,9 @@ struct Options {
   /// Allows ordinary buffers to be read by process_vm_readv. Used only where every rank may; never
   /// sealed.
   bool crossMemoryAttach = true;
+  /// Starts a thread per communicator that keeps the operations of a Work moving while its owner
+  /// does something else. It wants a core of its own while there are any.
+  bool progressThread = false;
 };
 
 /// What a call would run, for reports and `--explain`.
@@ -165,6 +168,28 @@ class LOCKSTEP_API Communicator {
            Reduction reduction = Reduction::sum, int root = 0);
   /// Returns after every rank has entered.
   void barrier();
+
+  // Point to point. A send meets the receive of the same count and type that its receiver makes
+  // for it, those of one direction between two ranks in order; `count` may be 0. Between two
+  // collectives of this communicator, which both ranks must have made, or not, alike. Errors are
+  // those of collectives; mismatch names both sides. For transfers that must progress together
+  // (two ranks that send to each other first), see Group in lockstep/group.hpp.
+
+  /// Returns when `data` may be written again; a short message may not have been received by then.
+  /// Throws invalidArgument for a null pointer (unless count is 0), a rank that is not in the
+  /// world, or this rank.
+  void send(const void* data, std::size_t count, DataType type, int to);
+  /// Returns when `data` holds what `from` sent. Throws as send does.
+  void receive(void* data, std::size_t count, DataType type, int from);
+  /// Sends inCounts[r] elements at in + inOffsets[r] to every rank r, and receives outCounts[r]
+  /// from it to out + outOffsets[r]; offsets are in elements. Each span has worldSize() entries.
+  /// What r sends must be what this rank expects, as above. `in` and `out` may not overlap. An
+  /// exchange of transfers, and not one of the collectives.
+  void allToAllV(const void* in, std::span<const std::size_t> inCounts,
+                 std::span<const std::size_t> inOffsets, void* out,
+                 std::span<const std::size_t> outCounts, std::span<const std::size_t> outOffsets,
+                 DataType type);
+
   /// Makes every rank's current and later calls fail with ErrorCode::aborted. Any thread may call
   /// it.
   void abort() noexcept;

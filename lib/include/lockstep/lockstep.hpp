@@ -3,4 +3,5 @@
 
 #include <lockstep/communicator.hpp>
 #include <lockstep/error.hpp>
+#include <lockstep/group.hpp>
 #include <lockstep/types.hpp>

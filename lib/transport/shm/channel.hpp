@@ -62,6 +62,14 @@ class OutChannel {
   /// The caller knows, from messages that came the other way, that every reader has consumed all
   /// steps before `step`. Saves reading the credits.
   void allConsumedBefore(Step step) { known_ = step; }
+  /// Has the reader consumed `step`? Of a channel to one reader.
+  bool isConsumed(Step step) const {
+    return readCredit(readers_[0].line->credit[step % kSlots]) > step;
+  }
+  /// The word that tells so.
+  Awaited consumption(Step step) const {
+    return {&readers_[0].line->credit[step % kSlots], readers_[0].rank};
+  }
   /// What the last refused hasCredit lacks.
   Awaited lacking() const { return lacking_; }
 

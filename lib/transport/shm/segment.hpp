@@ -84,6 +84,7 @@ struct alignas(kCacheLine) CallLine {
   Word sequence;  ///< calls so far
   Word what;      ///< packed, see call.hpp
   Word count;
+  Word transfers;  ///< 1 while this rank sends or receives outside of calls
 };
 
 /// Exposure: where my buffers of this call are. Valid for the epoch in `entered`, until I have

@@ -1,0 +1,381 @@
+#include "executor/host/transfer.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/fail.hpp"
+#include "cc_mode/digest.hpp"
+#include "executor/host/copy.hpp"
+#include "transport/cma/cma.hpp"
+
+namespace lockstep::host {
+
+namespace {
+
+using Direction = Transfer::Direction;
+
+/// Payload of one slot. Smaller ones overlap the two ranks better, larger ones cost fewer flags.
+constexpr std::size_t kTileBytes = std::size_t{32} << 10;
+static_assert(kTileBytes <= shm::kSlotBytes && kTileBytes % kRecordBytes == 0);
+/// What can be read in place is, from here on: two flags cost less than two copies.
+constexpr std::size_t kLendFrom = 2048;
+
+constexpr std::size_t kHereBytes = sizeof(shm::Location);  ///< a message that says where
+static_assert(kHereBytes <= shm::kFirstLineBytes);
+
+/// The sender and the receiver of a lane.
+struct Ends {
+  int sender = 0, receiver = 0;
+};
+Ends endsOf(Direction direction, int me, int peer) {
+  return direction == Direction::send ? Ends{me, peer} : Ends{peer, me};
+}
+
+}  // namespace
+
+std::string toString(const Transfer& t) {
+  return t.direction == Direction::send
+             ? fmt::format("send of {} {} to rank {}", t.count, name(t.type), t.peer)
+             : fmt::format("receive of {} {} from rank {}", t.count, name(t.type), t.peer);
+}
+
+Transfers::Transfers(const Surroundings& surroundings, RecordSealer& sealer, cc::KeyRing* keys)
+    : env_(surroundings), sealer_(sealer), keys_(keys) {
+  for (std::size_t type = 0; type < kDataTypes && sealed(); ++type)
+    digests_[type] =
+        cc::digest16(fmt::format("lockstep transfer of {}", name(static_cast<DataType>(type))));
+  const int world = env_.fabric.worldSize();
+  for (const Direction direction : {Direction::send, Direction::receive})
+    for (int peer = 0; peer < world; ++peer) {
+      Lane lane;
+      lane.direction = direction;
+      lane.peer = peer;
+      lane.awaited.rank = peer;
+      const auto [sender, receiver] = endsOf(direction, rank(), peer);
+      if (sealed() && peer != rank()) lane.key = &keys_->at({sender, receiver});
+      lanes_.push_back(lane);
+    }
+  active_.reserve(lanes_.size());
+}
+
+Transfers::Lane& Transfers::laneOf(Direction direction, int peer) {
+  const int world = env_.fabric.worldSize();
+  return lanes_[static_cast<std::size_t>(direction == Direction::send ? peer : world + peer)];
+}
+
+void Transfers::add(Transfer& transfer) {
+  Lane& lane = laneOf(transfer.direction, transfer.peer);
+  if (lane.queue.empty()) {
+    if (active_.empty()) env_.fabric.mine().call.transfers.store(1, std::memory_order_relaxed);
+    if (std::find(active_.begin(), active_.end(), &lane) == active_.end()) active_.push_back(&lane);
+  }
+  lane.queue.push(transfer);
+}
+
+bool Transfers::step() {
+  bool moved = false;
+  for (Lane* lane : active_)
+    while (!lane->queue.empty() && attempt(*lane)) moved = true;
+  if (!moved) return false;
+  std::erase_if(active_, [](const Lane* lane) { return lane->queue.empty(); });
+  if (active_.empty()) env_.fabric.mine().call.transfers.store(0, std::memory_order_relaxed);
+  return true;
+}
+
+TransferList Transfers::abandon() {
+  TransferList all = finished_;
+  finished_ = {};
+  for (Lane* lane : active_)
+    while (!lane->queue.empty()) all.push(lane->queue.pop());
+  active_.clear();
+  return all;
+}
+
+/// Brings the first transfer of a lane one stage further, if nothing is missing.
+bool Transfers::attempt(Lane& lane) {
+  if (lane.peer == rank()) return lane.direction == Direction::receive && matchSelf(lane);
+  const bool sends = lane.direction == Direction::send;
+  switch (lane.stage) {
+    case Stage::begin:
+      begin(lane);
+      return true;
+    case Stage::head:
+      return sends ? sendHead(lane) : receiveHead(lane);
+    case Stage::body:
+      return sends ? sendTile(lane) : receiveTile(lane);
+    case Stage::lent:
+      return awaitReturn(lane);
+  }
+  return false;
+}
+
+/// A rank's send to itself and the receive it is for.
+bool Transfers::matchSelf(Lane& receives) {
+  Lane& sends = laneOf(Direction::send, rank());
+  if (sends.queue.empty()) return false;
+  const Transfer &from = *sends.queue.first(), &to = *receives.queue.first();
+  if (from.count != to.count || from.type != to.type)
+    throw Error(ErrorCode::mismatch, rank(), toString(to),
+                fmt::format("rank {}: {} meets {}", rank(), toString(to), toString(from)));
+  if (from.data != to.data && to.bytes() != 0) std::memcpy(to.data, from.data, to.bytes());
+  finish(sends);
+  finish(receives);
+  return true;
+}
+
+void Transfers::finish(Lane& lane) {
+  lane.stage = Stage::begin;
+  finished_.push(lane.queue.pop());
+}
+
+/// Both ends take the same steps and nonces, in the same order.
+void Transfers::begin(Lane& lane) {
+  const Transfer& t = *lane.queue.first();
+  const std::size_t bytes = t.bytes();
+  lane.stamp = shm::stampOf({.sequence = ++lane.sequence, .count = t.count, .type = t.type});
+  lane.whole = (sealed() ? bytes + cc::kTagBytes : bytes) <= shm::kLlBytes;
+  lane.lent = false;
+  lane.tile = 0;
+  lane.tiles = static_cast<std::uint32_t>((bytes + kTileBytes - 1) / kTileBytes);
+  lane.stage = Stage::head;
+  if (sealed()) takeNonces(lane, bytes);
+  const auto takeStep = [](auto& channel) {
+    const shm::Step step = channel.nextStep();
+    channel.take(1);
+    return step;
+  };
+  lane.headStep = lane.direction == Direction::send
+                      ? takeStep(env_.fabric.out(lane.peer, shm::Protocol::ll))
+                      : takeStep(env_.fabric.in(lane.peer, false, shm::Protocol::ll));
+}
+
+/// One for the first message, and one for each record that follows.
+void Transfers::takeNonces(Lane& lane, std::size_t bytes) const {
+  const std::size_t following = lane.whole ? 0 : recordsOf(bytes);
+  lane.nonce = lane.key->reserve(1 + following, std::min(bytes, kRecordBytes));
+}
+
+// ---- sending ----
+
+bool Transfers::canLend(const Transfer& t, shm::Location where) const {
+  if (sealed()) return false;
+  if (where.region != shm::Location::kAddress || env_.sameProcess) return t.bytes() >= kLendFrom;
+  return t.bytes() >= attachFrom_;
+}
+
+bool Transfers::sendHead(Lane& lane) {
+  shm::OutChannel& out = env_.fabric.out(lane.peer, shm::Protocol::ll);
+  if (!out.hasCredit(lane.headStep)) {
+    lane.awaited = out.lacking();
+    return false;
+  }
+  const Transfer& t = *lane.queue.first();
+  const auto* payload = static_cast<const std::byte*>(t.data);
+  const shm::Location here = env_.regions.locate(t.data, t.bytes());
+  lane.lent = canLend(t, here);
+  std::size_t bytes = lane.lent ? kHereBytes : lane.whole ? t.bytes() : 0;
+  const std::byte* message = lane.lent ? reinterpret_cast<const std::byte*>(&here) : payload;
+  if (sealed()) {
+    message = seal(lane, true, 0, message, bytes);
+    bytes += cc::kTagBytes;
+  }
+  out.writeLines(lane.headStep, lane.stamp | (lane.lent ? shm::kDirect : 0), message, bytes);
+  counters_.moved += bytes;
+  if (env_.doorbell.armed()) out.ring(env_.doorbell, lane.headStep, bytes);
+  if (lane.lent) {
+    lane.stage = Stage::lent;
+  } else if (lane.whole) {
+    finish(lane);
+  } else {
+    shm::OutChannel& slots = env_.fabric.out(lane.peer, shm::Protocol::simple);
+    lane.bodyStep = slots.nextStep();
+    slots.take(lane.tiles);
+    lane.stage = Stage::body;
+  }
+  return true;
+}
+
+/// Bytes of payload in the tile that is next.
+std::size_t Transfers::tileBytes(const Lane& lane) const {
+  return std::min(kTileBytes, lane.queue.first()->bytes() - lane.tile * kTileBytes);
+}
+
+bool Transfers::sendTile(Lane& lane) {
+  shm::OutChannel& out = env_.fabric.out(lane.peer, shm::Protocol::simple);
+  const shm::Step step = lane.bodyStep + lane.tile;
+  if (!out.hasCredit(step)) {
+    lane.awaited = out.lacking();
+    return false;
+  }
+  const std::size_t bytes = tileBytes(lane);
+  const auto* from =
+      static_cast<const std::byte*>(lane.queue.first()->data) + lane.tile * kTileBytes;
+  std::byte* slot = out.payload(step);
+  if (!sealed()) copyBytes(slot, from, bytes, bytes >= env_.slotStreamingBytes);
+  for (std::uint32_t record = 0; sealed() && record < recordsOf(bytes); ++record) {
+    const std::byte* cipher =
+        seal(lane, false, record, from + record * kRecordBytes, sizeOfRecord(bytes, record));
+    copyRecordOut(slot, bytes, record, cipher, env_.slotStreamingBytes);
+  }
+  out.publishPayload(step, lane.stamp);
+  const std::size_t onWire = sealed() ? sealedBytes(bytes) : bytes;
+  counters_.moved += onWire;
+  if (env_.doorbell.armed()) out.ring(env_.doorbell, step, onWire);
+  if (++lane.tile == lane.tiles) finish(lane);
+  return true;
+}
+
+/// What was lent may be written again when the message that said so has been consumed.
+bool Transfers::awaitReturn(Lane& lane) {
+  const shm::OutChannel& out = env_.fabric.out(lane.peer, shm::Protocol::ll);
+  if (!out.isConsumed(lane.headStep)) {
+    lane.awaited = out.consumption(lane.headStep);
+    return false;
+  }
+  finish(lane);
+  return true;
+}
+
+// ---- receiving ----
+
+bool Transfers::receiveHead(Lane& lane) {
+  shm::InChannel& in = env_.fabric.in(lane.peer, false, shm::Protocol::ll);
+  const shm::Step step = lane.headStep;
+  if (!in.ready(step, 0)) {  // the first line, whatever its message is
+    lane.awaited = in.awaited(step, 0);
+    return false;
+  }
+  const std::uint64_t stamp = in.fingerprint(step);
+  checkStamp(lane, stamp);
+  const Transfer& t = *lane.queue.first();
+  lane.lent = (stamp & shm::kDirect) != 0;
+  const std::size_t plain = lane.lent ? kHereBytes : lane.whole ? t.bytes() : 0;
+  const std::size_t bytes = sealed() ? plain + cc::kTagBytes : plain;
+  if (!in.ready(step, bytes)) {
+    lane.awaited = in.awaited(step, bytes);
+    return false;
+  }
+  auto* to = static_cast<std::byte*>(t.data);
+  shm::Location where;
+  if (sealed()) {
+    in.readLines(step, sealer_.copyIn(), bytes);
+    open(lane, true, 0, plain, to);
+  } else {
+    in.readLines(step, lane.lent ? reinterpret_cast<std::byte*>(&where) : to, bytes);
+    if (lane.lent) fetch(lane, where);
+  }
+  in.consumed(step);
+  env_.doorbell.ring(in.credit(step), lane.peer);
+  if (lane.lent || lane.whole) {
+    finish(lane);
+  } else {
+    shm::InChannel& slots = env_.fabric.in(lane.peer, false, shm::Protocol::simple);
+    lane.bodyStep = slots.nextStep();
+    slots.take(lane.tiles);
+    lane.stage = Stage::body;
+  }
+  return true;
+}
+
+/// In sealed modes the stamp is anybody's word: what it can do is end this communicator.
+void Transfers::checkStamp(const Lane& lane, std::uint64_t stamp) const {
+  if ((sealed() ? stamp : stamp & ~shm::kDirect) == lane.stamp) return;
+  const Transfer& t = *lane.queue.first();
+  const auto theirs = shm::transferText(stamp);
+  const auto call = shm::read(env_.fabric.of(lane.peer).call);
+  throw Error(ErrorCode::mismatch, lane.peer, toString(t),
+              fmt::format("{} (number {} between them) on rank {}, but rank {} {}: each send "
+                          "must meet a receive of the same count and type, in the same order",
+                          toString(t), lane.sequence, rank(), lane.peer,
+                          theirs ? fmt::format("sends {}", *theirs)
+                          : call ? fmt::format("is in {}", shm::toString(*call))
+                                 : "calls something else"));
+}
+
+/// Copies the payload from where it lies.
+void Transfers::fetch(Lane& lane, shm::Location where) {
+  const Transfer& t = *lane.queue.first();
+  const std::size_t bytes = t.bytes();
+  counters_.moved += bytes;
+  if (where.region == shm::Location::kAddress && !env_.sameProcess) {
+    const auto peer = static_cast<std::size_t>(lane.peer);
+    cma::read({env_.pids[peer], lane.peer, env_.pidfds[peer]}, where.offset, t.data, bytes);
+    return;
+  }
+  const std::byte* from = where.region == shm::Location::kAddress
+                              ? reinterpret_cast<const std::byte*>(where.offset)  // NOLINT
+                              : env_.regions.resolve(lane.peer, where, bytes);
+  if (from == nullptr)
+    throw Error(ErrorCode::internal, lane.peer, toString(t),
+                fmt::format("rank {} lent a buffer outside every region it shares", lane.peer));
+  copyBytes(t.data, from, bytes, bytes >= env_.streamingBytes);
+}
+
+bool Transfers::receiveTile(Lane& lane) {
+  shm::InChannel& in = env_.fabric.in(lane.peer, false, shm::Protocol::simple);
+  const shm::Step step = lane.bodyStep + lane.tile;
+  const std::size_t bytes = tileBytes(lane);
+  const std::size_t onWire = sealed() ? sealedBytes(bytes) : bytes;
+  if (!in.ready(step, onWire)) {
+    lane.awaited = in.awaited(step, onWire);
+    return false;
+  }
+  auto* to = static_cast<std::byte*>(lane.queue.first()->data) + lane.tile * kTileBytes;
+  const std::byte* slot = in.payload(step);
+  if (!sealed()) std::memcpy(to, slot, bytes);
+  for (std::uint32_t record = 0; sealed() && record < recordsOf(bytes); ++record) {
+    copyRecordIn(sealer_, slot, bytes, record);
+    open(lane, false, record, sizeOfRecord(bytes, record), to + record * kRecordBytes);
+  }
+  in.consumed(step);
+  env_.doorbell.ring(in.credit(step), lane.peer);
+  if (++lane.tile == lane.tiles) finish(lane);
+  return true;
+}
+
+// ---- sealed ----
+
+RecordName Transfers::recordName(const Lane& lane, bool head, std::uint32_t record) const {
+  const Transfer& t = *lane.queue.first();
+  const auto [sender, receiver] = endsOf(lane.direction, rank(), lane.peer);
+  return {.digest = digests_[static_cast<std::size_t>(t.type)],
+          .sequence = lane.sequence,
+          .count = t.count,
+          .tile = lane.tile,
+          .index = head ? 0U : 1U,
+          .record = record,
+          .sender = static_cast<std::int16_t>(sender),
+          .receiver = static_cast<std::int16_t>(receiver)};
+}
+
+namespace {
+/// Records after the first message have the nonces after its own.
+std::uint64_t nonceOf(std::uint64_t first, bool head, std::uint32_t tile, std::uint32_t record) {
+  return head ? first : first + 1 + tile * (kTileBytes / kRecordBytes) + record;
+}
+}  // namespace
+
+const std::byte* Transfers::seal(Lane& lane, bool head, std::uint32_t record,
+                                 const std::byte* plain, std::size_t bytes) {
+  counters_.sealed += bytes;
+  ++counters_.records;
+  return sealer_.seal(lane.key->expanded(), nonceOf(lane.nonce, head, lane.tile, record),
+                      recordName(lane, head, record), plain, bytes);
+}
+
+void Transfers::open(Lane& lane, bool head, std::uint32_t record, std::size_t bytes,
+                     std::byte* plain) {
+  counters_.opened += bytes;
+  ++counters_.records;
+  if (sealer_.open(lane.key->expanded(), nonceOf(lane.nonce, head, lane.tile, record),
+                   recordName(lane, head, record), bytes, plain))
+    return;
+  const Transfer& t = *lane.queue.first();
+  throw Error(ErrorCode::integrity, lane.peer, toString(t),
+              fmt::format("{} (number {} between them): a record did not verify on rank {}: shared "
+                          "memory was tampered with or is faulty. Create a new communicator to go "
+                          "on",
+                          toString(t), lane.sequence, rank()));
+}
+
+}  // namespace lockstep::host
