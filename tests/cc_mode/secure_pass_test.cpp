@@ -197,5 +197,34 @@ TEST(SecurePass, SealsAsOftenAsTheTableSays) {
   }
 }
 
+/// The template of sends and receives (collectives/PROGRAMS.md): a lane per peer and direction, and
+/// one for the rank's own part. As an all-to-all, which is the one that has a contract.
+Schedule transfers(int world) {
+  Schedule s;
+  s.name = "transfers";
+  s.collective = Collective::allToAll;
+  s.shape.worldSize = world;
+  for (int rank = 0; rank < world; ++rank) {
+    const auto block = [](int b) { return Range{static_cast<std::uint32_t>(b), 1}; };
+    Program program;
+    program.lanes.push_back({move({out(block(rank))}, {in(block(rank))})});
+    for (int peer = 0; peer < world; ++peer) {
+      if (peer == rank) continue;
+      program.lanes.push_back({move({out(block(peer))}, {via({peer, rank}, block(rank))})});
+      program.lanes.push_back({move({via({rank, peer}, block(peer))}, {in(block(peer))})});
+    }
+    s.programs.push_back(program);
+  }
+  return s;
+}
+
+TEST(SecurePass, TheTemplateOfTransfersIsProven) {
+  for (int world = 1; world <= 9; ++world) {
+    const Schedule s = transfers(world);
+    EXPECT_THAT(verify(s, {}).faults, testing::IsEmpty()) << world;
+    EXPECT_THAT(verify(secure(s, false), {.sealed = true}).faults, testing::IsEmpty()) << world;
+  }
+}
+
 }  // namespace
 }  // namespace lockstep::cc
