@@ -3,5 +3,6 @@
 
 #include <lockstep/communicator.hpp>
 #include <lockstep/error.hpp>
+#include <lockstep/experts.hpp>
 #include <lockstep/group.hpp>
 #include <lockstep/types.hpp>
