@@ -6,7 +6,6 @@
 #include "base/fail.hpp"
 #include "cc_mode/digest.hpp"
 #include "executor/host/copy.hpp"
-#include "transport/cma/cma.hpp"
 
 namespace lockstep::host {
 
@@ -17,8 +16,6 @@ using Direction = Transfer::Direction;
 /// Payload of one slot. Smaller ones overlap the two ranks better, larger ones cost fewer flags.
 constexpr std::size_t kTileBytes = std::size_t{32} << 10;
 static_assert(kTileBytes <= shm::kSlotBytes && kTileBytes % kRecordBytes == 0);
-/// What can be read in place is, from here on: two flags cost less than two copies.
-constexpr std::size_t kLendFrom = 2048;
 
 constexpr std::size_t kHereBytes = sizeof(shm::Location);  ///< a message that says where
 static_assert(kHereBytes <= shm::kFirstLineBytes);
@@ -105,6 +102,8 @@ bool Transfers::attempt(Lane& lane) {
       return sends ? sendTile(lane) : receiveTile(lane);
     case Stage::lent:
       return awaitReturn(lane);
+    case Stage::fetch:
+      return fetch(lane);
   }
   return false;
 }
@@ -157,12 +156,6 @@ void Transfers::takeNonces(Lane& lane, std::size_t bytes) const {
 
 // ---- sending ----
 
-bool Transfers::canLend(const Transfer& t, shm::Location where) const {
-  if (sealed()) return false;
-  if (where.region != shm::Location::kAddress || env_.sameProcess) return t.bytes() >= kLendFrom;
-  return t.bytes() >= attachFrom_;
-}
-
 bool Transfers::sendHead(Lane& lane) {
   shm::OutChannel& out = env_.fabric.out(lane.peer, shm::Protocol::ll);
   if (!out.hasCredit(lane.headStep)) {
@@ -183,6 +176,7 @@ bool Transfers::sendHead(Lane& lane) {
   counters_.moved += bytes;
   if (env_.doorbell.armed()) out.ring(env_.doorbell, lane.headStep, bytes);
   if (lane.lent) {
+    lend(lane);
     lane.stage = Stage::lent;
   } else if (lane.whole) {
     finish(lane);
@@ -225,17 +219,6 @@ bool Transfers::sendTile(Lane& lane) {
   return true;
 }
 
-/// What was lent may be written again when the message that said so has been consumed.
-bool Transfers::awaitReturn(Lane& lane) {
-  const shm::OutChannel& out = env_.fabric.out(lane.peer, shm::Protocol::ll);
-  if (!out.isConsumed(lane.headStep)) {
-    lane.awaited = out.consumption(lane.headStep);
-    return false;
-  }
-  finish(lane);
-  return true;
-}
-
 // ---- receiving ----
 
 bool Transfers::receiveHead(Lane& lane) {
@@ -262,11 +245,13 @@ bool Transfers::receiveHead(Lane& lane) {
     open(lane, true, 0, plain, to);
   } else {
     in.readLines(step, lane.lent ? reinterpret_cast<std::byte*>(&where) : to, bytes);
-    if (lane.lent) fetch(lane, where);
   }
-  in.consumed(step);
-  env_.doorbell.ring(in.credit(step), lane.peer);
-  if (lane.lent || lane.whole) {
+  if (lane.lent) {
+    openFetch(lane, where);
+    return true;
+  }
+  finishHead(lane);
+  if (lane.whole) {
     finish(lane);
   } else {
     shm::InChannel& slots = env_.fabric.in(lane.peer, false, shm::Protocol::simple);
@@ -275,6 +260,13 @@ bool Transfers::receiveHead(Lane& lane) {
     lane.stage = Stage::body;
   }
   return true;
+}
+
+/// The first message is no longer needed, and what it lent neither.
+void Transfers::finishHead(Lane& lane) {
+  shm::InChannel& in = env_.fabric.in(lane.peer, false, shm::Protocol::ll);
+  in.consumed(lane.headStep);
+  env_.doorbell.ring(in.credit(lane.headStep), lane.peer);
 }
 
 /// In sealed modes the stamp is anybody's word: what it can do is end this communicator.
@@ -290,25 +282,6 @@ void Transfers::checkStamp(const Lane& lane, std::uint64_t stamp) const {
                           theirs ? fmt::format("sends {}", *theirs)
                           : call ? fmt::format("is in {}", shm::toString(*call))
                                  : "calls something else"));
-}
-
-/// Copies the payload from where it lies.
-void Transfers::fetch(Lane& lane, shm::Location where) {
-  const Transfer& t = *lane.queue.first();
-  const std::size_t bytes = t.bytes();
-  counters_.moved += bytes;
-  if (where.region == shm::Location::kAddress && !env_.sameProcess) {
-    const auto peer = static_cast<std::size_t>(lane.peer);
-    cma::read({env_.pids[peer], lane.peer, env_.pidfds[peer]}, where.offset, t.data, bytes);
-    return;
-  }
-  const std::byte* from = where.region == shm::Location::kAddress
-                              ? reinterpret_cast<const std::byte*>(where.offset)  // NOLINT
-                              : env_.regions.resolve(lane.peer, where, bytes);
-  if (from == nullptr)
-    throw Error(ErrorCode::internal, lane.peer, toString(t),
-                fmt::format("rank {} lent a buffer outside every region it shares", lane.peer));
-  copyBytes(t.data, from, bytes, bytes >= env_.streamingBytes);
 }
 
 bool Transfers::receiveTile(Lane& lane) {

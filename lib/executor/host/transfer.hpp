@@ -12,6 +12,8 @@
 #include "cc_mode/keys/key_ring.hpp"
 #include "executor/host/records.hpp"
 #include "executor/host/run.hpp"
+#include "transport/cma/cma.hpp"
+#include "transport/shm/shared_copy.hpp"
 #include "transport/shm/transfer_stamp.hpp"
 #include <lockstep/types.hpp>
 
@@ -55,8 +57,9 @@ class TransferList {
 
 /// How a transfer goes. Its first message is one of lines (LL) and says what the transfer is. It
 /// carries the payload if that fits; or it says where the payload lies, and the receiver fetches it
-/// and answers with the credit of that message; or the payload follows in slots. The sender
-/// chooses. In sealed modes the payload never stays where it is, and every message is sealed.
+/// (the sender helps) and answers with the credit of that message; or the payload follows in slots.
+/// The sender chooses. In sealed modes the payload never stays where it is, and every message is
+/// sealed.
 class Transfers {
  public:
   /// `keys`: of sealed modes, else nullptr.
@@ -82,7 +85,7 @@ class Transfers {
   const Counters& counters() const { return counters_; }
 
  private:
-  enum class Stage : std::uint8_t { begin, head, body, lent };
+  enum class Stage : std::uint8_t { begin, head, body, lent, fetch };
   /// One direction of one pair of ranks; what follows the queue is about its first transfer.
   struct Lane {
     Transfer::Direction direction = Transfer::Direction::send;
@@ -98,6 +101,11 @@ class Transfers {
     std::uint64_t nonce = 0;  ///< of the first message; those of the records follow
     cc::LiveKey* key = nullptr;
     shm::Awaited awaited;
+    // What was lent is copied by both, block by block.
+    std::size_t blockBytes = 0;
+    shm::Location where;  ///< receiver: of the payload
+    shm::ReaderEnd<shm::Word> reader;
+    shm::WriterEnd<shm::Word> writer;
   };
 
   Lane& laneOf(Transfer::Direction direction, int peer);
@@ -108,13 +116,21 @@ class Transfers {
   void finish(Lane& lane);
 
   bool sendHead(Lane& lane);
-  bool canLend(const Transfer& transfer, shm::Location where) const;
   bool sendTile(Lane& lane);
-  bool awaitReturn(Lane& lane);
   bool receiveHead(Lane& lane);
+  void finishHead(Lane& lane);
   void checkStamp(const Lane& lane, std::uint64_t stamp) const;
-  void fetch(Lane& lane, shm::Location where);
   bool receiveTile(Lane& lane);
+
+  // transfer_lend.cpp
+  bool canLend(const Transfer& transfer, shm::Location where) const;
+  void lend(Lane& lane) const;
+  bool awaitReturn(Lane& lane);
+  bool help(Lane& lane);
+  void openFetch(Lane& lane, shm::Location where);
+  bool fetch(Lane& lane);
+  std::byte* reach(int peer, shm::Location where, std::size_t bytes) const;
+  cma::Process process(int peer) const;
 
   std::size_t tileBytes(const Lane& lane) const;
   RecordName recordName(const Lane& lane, bool head, std::uint32_t record) const;
@@ -128,7 +144,8 @@ class Transfers {
   RecordSealer& sealer_;
   cc::KeyRing* keys_;
   Counters counters_;
-  std::size_t attachFrom_ = ~std::size_t{0};
+  static constexpr std::size_t kNever = ~std::size_t{0};
+  std::size_t attachFrom_ = kNever;
   std::array<std::array<std::byte, 16>, kDataTypes> digests_{};
   std::vector<Lane> lanes_;    ///< sends by receiver, then receives by sender
   std::vector<Lane*> active_;  ///< those that have a transfer

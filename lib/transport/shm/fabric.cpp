@@ -41,33 +41,24 @@ void Fabric::shareSegments(Peers& peers, Deadline deadline) {
 }
 
 void Fabric::connectChannels() {
-  const std::size_t world = index(worldSize_);
-  const auto outArea = [&](std::byte* base, std::size_t i) {
-    return reinterpret_cast<OutArea*>(base + layout_.outArea(i));
-  };
-  const auto inArea = [&](std::byte* base, std::size_t i) {
-    return reinterpret_cast<InArea*>(base + layout_.inArea(i));
-  };
+  const int world = worldSize_;  // number of the channel to everyone
   const auto credits = [](InArea* area, Protocol p) {
     return p == Protocol::simple ? &area->simple : &area->ll;
   };
 
   for (const Protocol protocol : {Protocol::simple, Protocol::ll}) {
     auto& outs = out_[static_cast<std::size_t>(protocol)];
-    for (int r = 0; r <= worldSize_; ++r)
-      outs.emplace_back(outArea(baseOf(rank_), index(r)), protocol);
-    for (int r = 0; r < worldSize_; ++r) {
+    for (int r = 0; r <= world; ++r) outs.emplace_back(outArea(rank_, r), protocol);
+    for (int r = 0; r < world; ++r) {
       if (r == rank_) continue;
-      outs[index(r)].addReader(r, credits(inArea(baseOf(r), index(rank_)), protocol));
-      outs[world].addReader(r, credits(inArea(baseOf(r), world + index(rank_)), protocol));
+      outs[index(r)].addReader(r, credits(inArea(r, rank_), protocol));
+      outs[index(world)].addReader(r, credits(inArea(r, world + rank_), protocol));
     }
     auto& ins = in_[static_cast<std::size_t>(protocol)];
-    for (int w = 0; w < worldSize_; ++w)
-      ins.emplace_back(outArea(baseOf(w), index(rank_)),
-                       credits(inArea(baseOf(rank_), index(w)), protocol), protocol, w);
-    for (int w = 0; w < worldSize_; ++w)
-      ins.emplace_back(outArea(baseOf(w), world),
-                       credits(inArea(baseOf(rank_), world + index(w)), protocol), protocol, w);
+    for (int w = 0; w < world; ++w)
+      ins.emplace_back(outArea(w, rank_), credits(inArea(rank_, w), protocol), protocol, w);
+    for (int w = 0; w < world; ++w)
+      ins.emplace_back(outArea(w, world), credits(inArea(rank_, world + w), protocol), protocol, w);
   }
 }
 

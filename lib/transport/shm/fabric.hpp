@@ -27,15 +27,28 @@ class Fabric {
   /// My end of a channel I read: the pair channel from `writer`, or its channel to everyone.
   InChannel& in(int writer, bool toEveryone, Protocol protocol);
 
+  // The lines of a copy from `writer` to `reader`, of which this rank is one.
+  WriterClaims& writerClaims(int reader) { return outArea(rank_, reader)->copy; }
+  const WriterClaims& claimsOfWriter(int writer) { return outArea(writer, rank_)->copy; }
+  ReaderClaims& readerClaims(int writer) { return inArea(rank_, writer)->copy; }
+  const ReaderClaims& claimsOfReader(int reader) { return inArea(reader, rank_)->copy; }
+
   ControlArea& mine() { return *mine_; }
   const ControlArea& of(int rank) const { return *controls_[static_cast<std::size_t>(rank)]; }
 
  private:
-  std::size_t index(int rank) const { return static_cast<std::size_t>(rank); }
+  static std::size_t index(int rank) { return static_cast<std::size_t>(rank); }
   std::byte* baseOf(int rank) const { return segments_[index(rank)]->data(); }
   void mapSegments(Peers& peers, const Fd& mine, Deadline deadline);
   void shareSegments(Peers& peers, Deadline deadline);
   void connectChannels();
+  /// Of the channel that `owner` writes, number `channel` (see Layout).
+  OutArea* outArea(int owner, int channel) const {
+    return reinterpret_cast<OutArea*>(baseOf(owner) + layout_.outArea(index(channel)));
+  }
+  InArea* inArea(int owner, int channel) const {
+    return reinterpret_cast<InArea*>(baseOf(owner) + layout_.inArea(index(channel)));
+  }
 
   int rank_, worldSize_;
   Layout layout_;

@@ -53,8 +53,18 @@ struct alignas(kCacheLine) CreditLine {
 };
 static_assert(sizeof(CreditLine) == kCacheLine);
 
+// ---- a copy that both ends share (shared_copy.hpp): claims of blocks, by reader and writer ----
+struct alignas(kCacheLine) ReaderClaims {
+  Word claims;
+  Word region, offset;  ///< where the copy goes
+};
+struct alignas(kCacheLine) WriterClaims {
+  Word claims;
+};
+
 /// The writer's side of one channel. Simple and LL slots are apart: payload could look like a flag.
 struct OutArea {
+  WriterClaims copy;
   std::array<SlotHeader, kSlots> headers;
   std::array<std::array<Line, kLines>, kSlots> lines;
   alignas(kPage) std::array<std::array<std::byte, kSlotStride>, kSlots> payload;
@@ -64,6 +74,7 @@ struct OutArea {
 struct InArea {
   CreditLine simple;
   CreditLine ll;
+  ReaderClaims copy;
 };
 
 // ---- one per rank ----

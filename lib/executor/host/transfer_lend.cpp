@@ -1,0 +1,144 @@
+// Transfers whose payload stays where it is until the receiver has fetched it. A large one is
+// copied from both ends: the sender has nothing else to do, and two cores copy faster than one.
+#include <algorithm>
+
+#include "base/fail.hpp"
+#include "executor/host/copy.hpp"
+#include "executor/host/transfer.hpp"
+
+namespace lockstep::host {
+
+namespace {
+
+/// What can be read in place is, from here on: two flags cost less than two copies.
+constexpr std::size_t kLendFrom = 2048;
+/// Smaller ones are copied by the receiver alone.
+constexpr std::size_t kShareFrom = std::size_t{32} << 10;
+/// Blocks: enough of them to meet in the middle, none too small to be worth a claim.
+constexpr std::size_t kParts = 8;
+constexpr std::size_t kLeastBlock = std::size_t{8} << 10, kMostBlock = std::size_t{1} << 20;
+
+/// Of a copy of `bytes`; both ends compute it alike. A multiple of a page.
+std::size_t blockBytes(std::size_t bytes) {
+  if (bytes < kShareFrom) return bytes;
+  const std::size_t most = std::max(kMostBlock, roundUp(bytes / shm::kMostBlocks, kPage));
+  return std::clamp(roundUp(bytes / kParts, kPage), kLeastBlock, most);
+}
+
+std::uint32_t blocksOf(std::size_t bytes) {
+  const std::size_t block = blockBytes(bytes);
+  return block == 0 ? 0 : static_cast<std::uint32_t>((bytes + block - 1) / block);
+}
+
+}  // namespace
+
+cma::Process Transfers::process(int peer) const {
+  const auto r = static_cast<std::size_t>(peer);
+  return {env_.pids[r], peer, env_.pidfds[r]};
+}
+
+/// A peer's memory in my address space; nullptr: only by cross-memory attach.
+std::byte* Transfers::reach(int peer, shm::Location where, std::size_t bytes) const {
+  if (where.region == shm::Location::kAddress)
+    return env_.sameProcess ? reinterpret_cast<std::byte*>(where.offset) : nullptr;  // NOLINT
+  std::byte* here = env_.regions.resolve(peer, where, bytes);
+  if (here == nullptr)
+    fail(ErrorCode::internal, "rank {} lent a buffer outside every region it shares", peer);
+  return here;
+}
+
+// ---- the sender ----
+
+bool Transfers::canLend(const Transfer& t, shm::Location where) const {
+  if (sealed()) return false;
+  if (where.region != shm::Location::kAddress || env_.sameProcess) return t.bytes() >= kLendFrom;
+  return t.bytes() >= attachFrom_;
+}
+
+void Transfers::lend(Lane& lane) const {
+  const std::size_t bytes = lane.queue.first()->bytes();
+  lane.blockBytes = blockBytes(bytes);
+  lane.writer.begin(lane.headStep, blocksOf(bytes));
+}
+
+/// What was lent may be written again when the message that said so has been consumed.
+bool Transfers::awaitReturn(Lane& lane) {
+  const shm::OutChannel& out = env_.fabric.out(lane.peer, shm::Protocol::ll);
+  if (out.isConsumed(lane.headStep)) {
+    finish(lane);
+    return true;
+  }
+  lane.awaited = out.consumption(lane.headStep);
+  // With fewer cores than ranks, the receiver needs this one.
+  return lane.queue.first()->bytes() >= kShareFrom && !env_.doorbell.armed() && help(lane);
+}
+
+/// Copies a block of what the receiver fetches, if one is left. True if it did.
+bool Transfers::help(Lane& lane) {
+  const shm::ReaderClaims& theirs = env_.fabric.claimsOfReader(lane.peer);
+  const bool attach = attachFrom_ != kNever;
+  shm::Word& mine = env_.fabric.writerClaims(lane.peer).claims;
+  if (!lane.writer.isOpen(theirs.claims)) return false;
+  const Transfer& t = *lane.queue.first();
+  const shm::Location where{theirs.region.load(std::memory_order_relaxed),
+                            theirs.offset.load(std::memory_order_relaxed)};
+  std::byte* to = reach(lane.peer, where, t.bytes());
+  if (to == nullptr && !attach) return false;
+  if (lane.writer.claim(mine, theirs.claims) != shm::Turn::copy) return false;
+  const std::size_t at = lane.writer.next() * lane.blockBytes;
+  const std::size_t bytes = std::min(lane.blockBytes, t.bytes() - at);
+  const auto* from = static_cast<const std::byte*>(t.data) + at;
+  if (to != nullptr)
+    copyBytes(to + at, from, bytes, t.bytes() >= env_.streamingBytes);
+  else
+    cma::write(process(lane.peer), where.offset + at, from, bytes);
+  counters_.moved += bytes;
+  lane.writer.copied();
+  return true;
+}
+
+// ---- the receiver ----
+
+void Transfers::openFetch(Lane& lane, shm::Location where) {
+  const Transfer& t = *lane.queue.first();
+  lane.where = where;
+  lane.blockBytes = blockBytes(t.bytes());
+  shm::ReaderClaims& mine = env_.fabric.readerClaims(lane.peer);
+  const shm::Location here = env_.regions.locate(t.data, t.bytes());
+  mine.region.store(here.region, std::memory_order_relaxed);
+  mine.offset.store(here.offset, std::memory_order_relaxed);
+  lane.reader.begin(mine.claims, lane.headStep, blocksOf(t.bytes()));
+  lane.stage = Stage::fetch;
+}
+
+/// Copies one block; after the last, waits for what the sender may still be copying.
+bool Transfers::fetch(Lane& lane) {
+  const Transfer& t = *lane.queue.first();
+  const shm::Word& theirs = env_.fabric.claimsOfWriter(lane.peer).claims;
+  switch (lane.reader.claim(env_.fabric.readerClaims(lane.peer).claims, theirs)) {
+    case shm::Turn::copy:
+      break;
+    case shm::Turn::over:
+      if (lane.reader.complete(theirs)) {
+        finishHead(lane);
+        finish(lane);
+        return true;
+      }
+      [[fallthrough]];
+    case shm::Turn::wait:
+      lane.awaited = {&theirs, lane.peer};
+      return false;
+  }
+  const std::size_t at = lane.reader.next() * lane.blockBytes;
+  const std::size_t bytes = std::min(lane.blockBytes, t.bytes() - at);
+  std::byte* to = static_cast<std::byte*>(t.data) + at;
+  if (const std::byte* from = reach(lane.peer, lane.where, t.bytes()); from != nullptr)
+    copyBytes(to, from + at, bytes, t.bytes() >= env_.streamingBytes);
+  else
+    cma::read(process(lane.peer), lane.where.offset + at, to, bytes);
+  counters_.moved += bytes;
+  lane.reader.copied();
+  return true;
+}
+
+}  // namespace lockstep::host
