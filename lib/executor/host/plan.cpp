@@ -104,20 +104,34 @@ class Lowering {
     return {range.chunk % plan_.chunks, plan_.chunks == 1 ? 1 : range.chunks};
   }
 
-  /// One exchange by lines: send memory to others, then reduce memory with what comes.
-  bool isEager() const {
-    const auto is = [&](std::uint32_t i, Term::Kind kind) { return plan_.terms[i].kind == kind; };
-    if (request_.protocol != shm::Protocol::ll || plan_.chunks != 1 || plan_.ops.size() != 2)
+  /// One exchange by lines: whole blocks of memory go out, then what comes (and own memory) is
+  /// reduced or copied into memory. At most one message to and from each peer.
+  bool isEager() {
+    if (request_.protocol != shm::Protocol::ll || plan_.chunks != 1 || plan_.scratchChunks != 0 ||
+        plan_.lanes.size() != 1 || plan_.ops.empty())
       return false;
-    const PlanOp &send = plan_.ops[0], &reduce = plan_.ops[1];
-    bool shape = send.kind == OpKind::move && reduce.kind == OpKind::move && send.srcs == 1 &&
-                 reduce.dsts == 1 && is(send.src, Term::Kind::local) &&
-                 is(reduce.dst, Term::Kind::local);
-    for (std::uint32_t k = 0; k < send.dsts; ++k)
-      shape = shape && is(send.dst + k, Term::Kind::message);
-    for (std::uint32_t k = 0; k < reduce.srcs; ++k)
-      shape = shape && !is(reduce.src + k, Term::Kind::remote);
-    return shape && plan_.scratchChunks == 0;
+    const auto once = [](const auto& port) { return port.perTile == 1; };
+    if (!std::all_of(plan_.outs.begin(), plan_.outs.end(), once) ||
+        !std::all_of(plan_.ins.begin(), plan_.ins.end(), once))
+      return false;
+    const auto is = [&](std::uint32_t first, std::uint32_t n, Term::Kind kind) {
+      return n != 0 && std::all_of(plan_.terms.begin() + first, plan_.terms.begin() + first + n,
+                                   [&](const Term& t) { return t.kind == kind; });
+    };
+    const auto sends = [&](const PlanOp& op) {
+      return is(op.dst, op.dsts, Term::Kind::message) && op.srcs == 1 &&
+             is(op.src, 1, Term::Kind::local);
+    };
+    const auto takes = [&](const PlanOp& op) {
+      return op.dsts == 1 && is(op.dst, 1, Term::Kind::local);
+    };
+    const auto wholeBlocks = [&](const PlanOp& op) {
+      return op.kind == OpKind::move && op.blocks == 1 && op.range.chunks == 1;
+    };
+    const auto firstTake = std::find_if_not(plan_.ops.begin(), plan_.ops.end(), sends);
+    plan_.sends = static_cast<std::uint32_t>(firstTake - plan_.ops.begin());
+    return std::all_of(plan_.ops.begin(), plan_.ops.end(), wholeBlocks) &&
+           std::all_of(firstTake, plan_.ops.end(), takes);
   }
 
   /// Every rank, not only this one, gets a message from each other: what they conclude together,

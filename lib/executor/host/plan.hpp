@@ -92,6 +92,7 @@ struct Plan {
   bool exposes = false;
   bool sealed = false;
   bool eager = false;                         ///< has the shape that run_eager.cpp runs fused
+  std::uint32_t sends = 0;                    ///< .. with so many sends before all else
   bool hearsAll = false;                      ///< every rank gets a message from each other
   std::array<std::uint32_t, 2> blocks{1, 1};  ///< most that a rank's `in` and `out` have
   std::size_t elementBytes = 4;

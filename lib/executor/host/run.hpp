@@ -103,6 +103,7 @@ class Run {
   std::byte* wholeBlock(const Term& term, std::size_t bytes) const;
   bool sendEager(std::size_t bytes, std::size_t onWire);
   bool eagerArrived(std::size_t onWire);
+  void takeEager(const PlanOp& op, std::size_t bytes, std::size_t onWire);
   void finishEager(std::size_t bytes, std::size_t onWire);
   void checkStamp(const shm::InChannel& channel, shm::Step step);
   bool advance(Context& context);

@@ -1,6 +1,6 @@
-// The one-shot exchange by lines, fused: what the interpreter would do for the two operations of
-// that schedule, without interpreting them. For messages so small that the interpreter would be
-// felt.
+// An exchange by lines in one step, fused: what the interpreter would do for a schedule that only
+// sends and then takes (a one-shot all-reduce, whatever is "direct"), without interpreting it. For
+// messages so small that the interpreter would be felt.
 #include "executor/host/run.hpp"
 
 namespace lockstep::host {
@@ -27,17 +27,19 @@ bool Run::sendEager(std::size_t bytes, std::size_t onWire) {
       awaited_ = plan_->outs[i].channel->lacking();
       return false;
     }
-  const PlanOp& op = plan_->ops[0];
-  const std::byte* in = wholeBlock(plan_->terms[op.src], bytes);
-  for (std::uint32_t k = 0; k < op.dsts; ++k) {
-    const Term& term = plan_->terms[op.dst + k];
-    shm::OutChannel& channel = *plan_->outs[term.port].channel;
-    const shm::Step step = outBase_[term.port];
-    const std::byte* message = plan_->sealed ? sealRecord(contexts_[0], term, 0, in, bytes) : in;
-    channel.writeLines(step, stamp_, message, onWire);
-    if (env_.doorbell.armed()) channel.ring(env_.doorbell, step, onWire);
+  for (std::uint32_t i = 0; i < plan_->sends; ++i) {
+    const PlanOp& op = plan_->ops[i];
+    const std::byte* in = wholeBlock(plan_->terms[op.src], bytes);
+    for (std::uint32_t k = 0; k < op.dsts; ++k) {
+      const Term& term = plan_->terms[op.dst + k];
+      shm::OutChannel& channel = *plan_->outs[term.port].channel;
+      const shm::Step step = outBase_[term.port];
+      const std::byte* message = plan_->sealed ? sealRecord(contexts_[0], term, 0, in, bytes) : in;
+      channel.writeLines(step, stamp_, message, onWire);
+      if (env_.doorbell.armed()) channel.ring(env_.doorbell, step, onWire);
+    }
+    counters_.moved += onWire * op.dsts;
   }
-  counters_.moved += onWire * op.dsts;
   eagerSent_ = true;
   // Now is the time to ask for the lines of the next call.
   for (std::size_t i = 0; i < outBase_.size(); ++i)
@@ -55,8 +57,9 @@ bool Run::eagerArrived(std::size_t onWire) {
   return true;
 }
 
-void Run::finishEager(std::size_t bytes, std::size_t onWire) {
-  const PlanOp& op = plan_->ops[1];
+void Run::takeEager(const PlanOp& op, std::size_t bytes, std::size_t onWire) {
+  void* out = wholeBlock(plan_->terms[op.dst], bytes);
+  const bool asItIs = op.srcs == 1 && divisorOf(op) == 1;
   std::array<const void*, schedule::kMaxWorld> src;
   for (std::uint32_t k = 0; k < op.srcs; ++k) {
     const Term& term = plan_->terms[op.src + k];
@@ -64,15 +67,24 @@ void Run::finishEager(std::size_t bytes, std::size_t onWire) {
       src[k] = wholeBlock(term, bytes);
     } else if (!plan_->sealed) {
       checkStamp(*plan_->ins[term.port].channel, inBase_[term.port]);
+      if (asItIs)
+        return plan_->ins[term.port].channel->readLines(inBase_[term.port],
+                                                        static_cast<std::byte*>(out), bytes);
       src[k] = arrived(contexts_[0], term, bytes, k);
     } else {
       plan_->ins[term.port].channel->readLines(inBase_[term.port], sealer_.copyIn(), onWire);
-      openRecord(contexts_[0], term, 0, bytes, sealer_.plain(k));
-      src[k] = sealer_.plain(k);
+      std::byte* plain = asItIs ? static_cast<std::byte*>(out) : sealer_.plain(k);
+      openRecord(contexts_[0], term, 0, bytes, plain);
+      if (asItIs) return;
+      src[k] = plain;
     }
   }
-  void* out = wholeBlock(plan_->terms[op.dst], bytes);
   reduceInto(op, &out, 1, src.data(), bytes, false);
+}
+
+void Run::finishEager(std::size_t bytes, std::size_t onWire) {
+  for (std::size_t i = plan_->sends; i < plan_->ops.size(); ++i)
+    takeEager(plan_->ops[i], bytes, onWire);
   for (std::size_t i = 0; i < inBase_.size(); ++i) {
     shm::InChannel& channel = *plan_->ins[i].channel;
     channel.consumed(inBase_[i]);
