@@ -9,36 +9,47 @@
 namespace lockstep::bench {
 namespace {
 
-std::uint64_t sign(std::uint32_t f32) {
-  return f32 >> 16 & 0x8000u;
-}
-
 std::uint64_t toBf16(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   if (std::isnan(value)) return bits >> 16 | 0x40u;
   return (bits + 0x7fffu + (bits >> 16 & 1)) >> 16;
 }
 
-/// By scaling to whole units of the last place (2^-10 of the exponent, at least 2^-24): nearbyint
-/// then rounds to nearest even.
-std::uint64_t toF16(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  if (std::isnan(value)) return sign(bits) | 0x7e00u;
+/// A float of few bits: sign, exponent, fraction. Its last place is 2^-fraction of the exponent,
+/// which is at least `least`; the exponent field of that is 1.
+struct Small {
+  int bits, fraction, least;
+  double tooLarge;         ///< from here on it is `overflow`
+  std::uint64_t overflow;  ///< infinity, or the largest there is
+  std::uint64_t infinity;  ///< 0: there is none
+  std::uint64_t quietNan;
+};
+constexpr Small kF16{16, 10, -14, 65520, 0x7c00, 0x7c00, 0x7e00};
+constexpr Small kE4M3{8, 3, -6, 448, 0x7e, 0, 0x7f};
+constexpr Small kE5M2{8, 2, -14, 57344, 0x7b, 0x7c, 0x7f};
+
+/// By scaling to whole units of the last place: nearbyint then rounds to nearest even.
+std::uint64_t toSmall(const Small& f, float value) {
+  const std::uint64_t sign = std::uint64_t{std::signbit(value)} << (f.bits - 1);
+  if (std::isnan(value)) return sign | f.quietNan;
   const double size = std::fabs(static_cast<double>(value));
-  if (size >= 65520) return sign(bits) | 0x7c00u;  // halfway between the largest f16 and 2^16
-  const int exponent = std::max(size > 0 ? std::ilogb(size) : -15, -14);
-  const auto units = static_cast<std::uint64_t>(std::nearbyint(std::ldexp(size, 10 - exponent)));
+  if (size >= f.tooLarge) return sign | f.overflow;
+  const int exponent = std::max(size > 0 ? std::ilogb(size) : f.least, f.least);
+  const auto units =
+      static_cast<std::uint64_t>(std::nearbyint(std::ldexp(size, f.fraction - exponent)));
   // A carry out of the significand becomes the next exponent by itself; so does a subnormal's.
-  return sign(bits) | (units + (static_cast<std::uint64_t>(exponent + 14) << 10));
+  return sign | (units + (static_cast<std::uint64_t>(exponent - f.least) << f.fraction));
 }
 
-double fromF16(std::uint64_t bits) {
-  const int exponent = static_cast<int>(bits >> 10 & 31);
-  const auto fraction = static_cast<double>(bits & 1023);
-  double size = exponent == 0    ? std::ldexp(fraction, -24)
-                : exponent == 31 ? (fraction > 0 ? std::nan("") : HUGE_VAL)
-                                 : std::ldexp(1024 + fraction, exponent - 25);
-  return bits & 0x8000u ? -size : size;
+double fromSmall(const Small& f, std::uint64_t bits) {
+  const std::uint64_t top = std::uint64_t{1} << (f.bits - 1), magnitude = bits & (top - 1);
+  const std::uint64_t leading = std::uint64_t{1} << f.fraction;
+  const int field = static_cast<int>(magnitude / leading);
+  const auto units = static_cast<double>(magnitude % leading + (field == 0 ? 0 : leading));
+  double size = std::ldexp(units, std::max(field - 1, 0) + f.least - f.fraction);
+  if (f.infinity != 0 && magnitude == f.infinity) size = HUGE_VAL;
+  if (magnitude > (f.infinity != 0 ? f.infinity : f.overflow)) size = std::nan("");
+  return bits & top ? -size : size;
 }
 
 float toF32(std::uint64_t bits) {
@@ -62,6 +73,8 @@ Kind kindOf(DataType type) {
     case DataType::bf16:
     case DataType::f32:
     case DataType::f64:
+    case DataType::f8e4m3:
+    case DataType::f8e5m2:
       return Kind::floating;
     case DataType::i8:
     case DataType::i32:
@@ -84,6 +97,10 @@ int mantissaBits(DataType type) {
       return 8;
     case DataType::f32:
       return 24;
+    case DataType::f8e4m3:
+      return 4;
+    case DataType::f8e5m2:
+      return 3;
     default:
       return 53;
   }
@@ -92,7 +109,11 @@ int mantissaBits(DataType type) {
 Number decode(DataType type, std::uint64_t bits) {
   switch (type) {
     case DataType::f16:
-      return {fromF16(bits), 0};
+      return {fromSmall(kF16, bits), 0};
+    case DataType::f8e4m3:
+      return {fromSmall(kE4M3, bits), 0};
+    case DataType::f8e5m2:
+      return {fromSmall(kE5M2, bits), 0};
     case DataType::bf16:
       return {toF32(bits << 16), 0};
     case DataType::f32:
@@ -110,7 +131,11 @@ Number decode(DataType type, std::uint64_t bits) {
 std::uint64_t encode(DataType type, double value) {
   switch (type) {
     case DataType::f16:
-      return toF16(static_cast<float>(value));
+      return toSmall(kF16, static_cast<float>(value));
+    case DataType::f8e4m3:
+      return toSmall(kE4M3, static_cast<float>(value));
+    case DataType::f8e5m2:
+      return toSmall(kE5M2, static_cast<float>(value));
     case DataType::bf16:
       return toBf16(static_cast<float>(value));
     case DataType::f32:

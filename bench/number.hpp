@@ -13,7 +13,8 @@ enum class Kind : std::uint8_t { floating, signedInteger, unsignedInteger };
 Kind kindOf(DataType type);
 /// A mask of as many low bits as the type has.
 std::uint64_t lowBits(DataType type);
-/// Bits of a float's significand, the hidden one included (IEEE 754 table 3.5; bf16: 8).
+/// Bits of a float's significand, the hidden one included (IEEE 754 table 3.5; bf16: 8; the
+/// Open Compute Project's OFP8: 4 and 3).
 int mantissaBits(DataType type);
 
 /// An element: floats in `real`, integers in `whole` (sign-extended; arithmetic modulo 2^64).
@@ -23,8 +24,8 @@ struct Number {
 };
 
 Number decode(DataType type, std::uint64_t bits);
-/// The bits of a float type nearest to `value`, ties to even. f16 and bf16 round by way of f32, as
-/// the library does.
+/// The bits of a float type nearest to `value`, ties to even. Floats of 16 and 8 bits round by way
+/// of f32, as the library does.
 std::uint64_t encode(DataType type, double value);
 /// One step of a reduction. Floats in double: the patterns keep every step exact.
 Number combine(DataType type, Reduction reduction, Number a, Number b);

@@ -52,7 +52,8 @@ void declareWhat(CLI::App& app, Raw& raw, RunConfig& c) {
   add("-e,--maxbytes", raw.maxBytes, "SIZE", "largest message")->capture_default_str();
   add("-f,--stepfactor", raw.stepFactor, "N", "from one size to the next: times this (default 2)");
   add("-i,--stepbytes", raw.stepBytes, "SIZE", "from one size to the next: plus this");
-  add("-d,--datatype", raw.types, "LIST", "f16,bf16,f32,f64,i8,u8,i32,u32,i64,u64, or all")
+  add("-d,--datatype", raw.types, "LIST",
+      "f16,bf16,f32,f64,i8,u8,i32,u32,i64,u64,\nf8e4m3,f8e5m2, or all")
       ->capture_default_str();
   add("-o,--redop", raw.reductions, "LIST", "sum,prod,min,max,avg, or all")->capture_default_str();
   add("--registered", raw.registered, "0|1",

@@ -24,13 +24,13 @@ std::int64_t within(std::uint64_t random, std::uint64_t limit) {
   return static_cast<std::int64_t>(random % (2 * limit + 1) - limit);
 }
 
-/// +-1, but 3 times that of one rank and 5 times that of another: each absent or repeated rank
+/// +-1, but 3 times that of one rank and 4 times that of another: each absent or repeated rank
 /// shows.
 std::int64_t smallFactor(std::uint64_t random, int worldSize, int rank, std::size_t index) {
   const auto world = static_cast<std::size_t>(worldSize);
   std::int64_t value = random & 1 ? 1 : -1;
   if (index % world == static_cast<std::size_t>(rank)) value *= 3;
-  if ((index / world + index + 1) % world == static_cast<std::size_t>(rank)) value *= 5;
+  if ((index / world + index + 1) % world == static_cast<std::size_t>(rank)) value *= 4;
   return value;
 }
 
@@ -56,6 +56,16 @@ std::uint64_t exactLimit(DataType type) {
   return lowBits(type) >> (kind == Kind::signedInteger ? 1 : 0);
 }
 
+/// A whole number of which every partial sum of any ranks is exact. If there is not a whole one for
+/// each rank, as many ranks as there are have +-1, others for the next element.
+std::int64_t summand(DataType type, int worldSize, int rank, std::size_t index,
+                     std::uint64_t random) {
+  const std::uint64_t limit = exactLimit(type), world = static_cast<std::uint64_t>(worldSize);
+  if (limit >= world) return within(random, limit / world);
+  if ((static_cast<std::uint64_t>(rank) + index) % world >= limit) return 0;
+  return random % 2 == 0 ? 1 : -1;
+}
+
 }  // namespace
 
 std::uint64_t inputBits(DataType type, Reduction reduction, int worldSize, int rank,
@@ -70,12 +80,14 @@ std::uint64_t inputBits(DataType type, Reduction reduction, int worldSize, int r
                  : (random | 1) & lowBits(type);
     case Reduction::sum:
     case Reduction::avg: {
-      if (!floating && reduction == Reduction::sum) return random & lowBits(type);
+      if (floating) {
+        const auto value = static_cast<double>(summand(type, worldSize, rank, index, random));
+        return encode(type, value);
+      }
+      if (reduction != Reduction::avg) return random & lowBits(type);
       const std::uint64_t limit = exactLimit(type) / static_cast<std::uint64_t>(worldSize);
-      const std::int64_t value =
-          floating ? within(random, limit) : averaged(limit, worldSize, rank, index, isSigned);
-      return floating ? encode(type, static_cast<double>(value))
-                      : static_cast<std::uint64_t>(value) & lowBits(type);
+      return static_cast<std::uint64_t>(averaged(limit, worldSize, rank, index, isSigned)) &
+             lowBits(type);
     }
     case Reduction::min:
     case Reduction::max:

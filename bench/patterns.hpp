@@ -17,11 +17,14 @@ namespace lockstep::bench {
 inline constexpr std::size_t kPatternPeriod = 65521;
 
 /// The element `index` that rank `rank` contributes, as the bits of `type` in the low bits.
-///   sum:      integers any bits (they wrap); floats whole numbers small enough that every partial
-///             sum of any subset of the ranks is exact
-///   avg:      floats as for sum; integers whose sum is a multiple of the world size and does not
-///   wrap prod:     integers odd (so that no product vanishes); floats +-1 but for two ranks with 3
-///   and 5 min, max: integers any bits; floats any whole number that the type has exactly
+///   sum:       integers any bits (they wrap); floats whole numbers small enough that every partial
+///              sum of any subset of the ranks is exact. Where the type has fewer whole numbers
+///              than there are ranks, as those of 8 bits may, only some ranks have more than 0
+///   avg:       floats as for sum; integers whose sum is a multiple of the world size and does not
+///              wrap
+///   prod:      integers odd (so that no product vanishes); floats +-1 but for two ranks with 3 and
+///              4, and all of that in 3 bits
+///   min, max:  integers any bits; floats any whole number that the type has exactly
 std::uint64_t inputBits(DataType type, Reduction reduction, int worldSize, int rank,
                         std::size_t index);
 

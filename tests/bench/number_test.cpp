@@ -17,6 +17,21 @@ TEST(Number, EveryF16AndBf16SurvivesDecodeAndEncode) {
     }
 }
 
+TEST(Number, EveryFiniteF8SurvivesDecodeAndEncode) {
+  for (const DataType type : {DataType::f8e4m3, DataType::f8e5m2})
+    for (std::uint64_t bits = 0; bits < 256; ++bits) {
+      const double value = decode(type, bits).real;
+      if (!std::isfinite(value)) continue;
+      ASSERT_EQ(encode(type, value), bits) << name(type) << " 0x" << std::hex << bits;
+    }
+  EXPECT_EQ(formatNumber(DataType::f8e4m3, 0x7e), "448");
+  EXPECT_EQ(formatNumber(DataType::f8e4m3, 0x7f), "nan");
+  EXPECT_EQ(formatNumber(DataType::f8e5m2, 0xfb), "-57344");
+  EXPECT_EQ(formatNumber(DataType::f8e5m2, 0x7c), "inf");
+  EXPECT_EQ(decode(DataType::f8e4m3, 1).real, 0x1p-9);
+  EXPECT_EQ(decode(DataType::f8e5m2, 1).real, 0x1p-16);
+}
+
 TEST(Number, RoundsToNearestEven) {
   EXPECT_EQ(encode(DataType::f16, 1 + 1.0 / 2048), 0x3c00u);      // halfway: to even
   EXPECT_EQ(encode(DataType::f16, 1 + 3.0 / 2048), 0x3c02u);      // halfway: to even, upwards
@@ -28,6 +43,11 @@ TEST(Number, RoundsToNearestEven) {
   EXPECT_EQ(encode(DataType::f16, -2), 0xc000u);
   EXPECT_EQ(encode(DataType::bf16, 1 + 1.0 / 256), 0x3f80u);
   EXPECT_EQ(encode(DataType::bf16, 1 + 3.0 / 256), 0x3f82u);
+  EXPECT_EQ(encode(DataType::f8e4m3, 1 + 1.0 / 16), 0x38u);
+  EXPECT_EQ(encode(DataType::f8e4m3, 1 + 3.0 / 16), 0x3au);
+  EXPECT_EQ(encode(DataType::f8e4m3, -1e9), 0xfeu);  // the largest there is
+  EXPECT_EQ(encode(DataType::f8e5m2, 1 + 3.0 / 8), 0x3eu);
+  EXPECT_EQ(encode(DataType::f8e5m2, HUGE_VAL), 0x7bu);
 }
 
 TEST(Number, IntegersKeepTheirSign) {

@@ -55,9 +55,10 @@ void makeBadCalls(Communicator& communicator) {
   requireError(
       kBad, "memory",
       reduce(a.data(), b.data(), std::numeric_limits<std::size_t>::max() / 8 + 1, DataType::f64));
-  requireError(kBad, "data type (10)", reduce(a.data(), b.data(), 1, static_cast<DataType>(10)));
-  requireError(kBad, "reduction (5)",
-               reduce(a.data(), b.data(), 1, DataType::f32, static_cast<Reduction>(5)));
+  requireError(kBad, fmt::format("data type ({})", kDataTypes),
+               reduce(a.data(), b.data(), 1, static_cast<DataType>(kDataTypes)));
+  requireError(kBad, fmt::format("reduction ({})", kReductions),
+               reduce(a.data(), b.data(), 1, DataType::f32, static_cast<Reduction>(kReductions)));
   requireError(kBad, "0 bytes", [&] { communicator.alloc(0); });
   requireError(kBad, "bytes", [&] { communicator.alloc(std::numeric_limits<std::size_t>::max()); });
 }
@@ -214,15 +215,16 @@ TEST(Arguments, WhatACollectiveDoesNotTakeIsIgnored) {
           for (std::size_t c = 0; c < kCollectives; ++c) {
             const auto collective = static_cast<Collective>(c);
             const Contract& contract = contractOf(collective);
-            const auto reduction =
-                contract.reduces ? Reduction::sum : static_cast<Reduction>(rank + 4);
+            const auto reduction = contract.reduces
+                                       ? Reduction::sum
+                                       : static_cast<Reduction>(rank + int{kReductions} - 1);
             const int root = contract.rooted ? 0 : rank * 7;
             if (contract.hasData)
               communicator.run(collective, in.data(), out.data(), 8, DataType::f32, reduction,
                                root);
             else
               communicator.run(collective, nullptr, nullptr, 8 + static_cast<std::size_t>(rank),
-                               static_cast<DataType>(rank + 9), reduction, root);
+                               static_cast<DataType>(rank + int{kDataTypes} - 1), reduction, root);
           }
           requireWorks(communicator);
         });

@@ -25,18 +25,20 @@ namespace {
 /// Counts and placements by turns, the same on every rank.
 std::vector<BlockTrial> trialsOf(Collective collective, int worldSize,
                                  std::vector<std::size_t> counts) {
-  constexpr std::array types{DataType::i32, DataType::f32, DataType::u8, DataType::f64};
+  constexpr std::array types{DataType::i32, DataType::f32,    DataType::u8,
+                             DataType::f64, DataType::f8e4m3, DataType::f8e5m2};
   std::vector<BlockTrial> trials;
   for (const std::size_t count : counts)
     for (int placement = 0; placement < 4; ++placement) {
       const std::size_t n = trials.size();
+      const DataType type = types[(n + n / 4) % types.size()];
       trials.push_back({.collective = collective,
                         .count = count,
-                        .type = types[(n + n / 4) % types.size()],
+                        .type = type,
                         .root = contractOf(collective).rooted ? static_cast<int>(n) % worldSize : 0,
                         .inPlace = placement % 2 == 1,
                         .registered = placement / 2 == 1,
-                        .misalignment = n % 3 == 2 ? sizeOf(types[(n + n / 4) % 4]) : 0});
+                        .misalignment = n % 3 == 2 ? sizeOf(type) : 0});
     }
   return trials;
 }

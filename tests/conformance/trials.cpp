@@ -17,24 +17,6 @@ namespace {
 constexpr std::size_t kGuard = 128;  ///< bytes watched on either side of a buffer
 constexpr std::byte kGuardByte{0xa5};
 
-bool isFloat(DataType type) {
-  return static_cast<int>(type) <= static_cast<int>(DataType::f64);
-}
-
-/// Half a unit in the last place of 1.
-double unitRoundoff(DataType type) {
-  switch (type) {
-    case DataType::f16:
-      return 0x1p-11;
-    case DataType::bf16:
-      return 0x1p-8;
-    case DataType::f32:
-      return 0x1p-24;
-    default:
-      return 0x1p-53;
-  }
-}
-
 double largest(DataType type) {
   switch (type) {
     case DataType::f16:
@@ -42,19 +24,35 @@ double largest(DataType type) {
     case DataType::bf16:
     case DataType::f32:
       return 0x1p127;
+    case DataType::f8e4m3:
+      return 448;
+    case DataType::f8e5m2:
+      return 57344;
     default:
       return 0x1p1023;
   }
 }
 
-/// Floats whose sums are small integers (64 ranks of at most 3 fit the 8 bits of bf16), and whose
-/// products are signs times one rank's power of two.
-std::vector<std::byte> exactFloats(DataType type, Reduction reduction, std::size_t count, int rank,
-                                   std::uint64_t seed) {
+using Elements = std::vector<std::byte>;
+
+/// A whole number of at most 3, so small that sums over all ranks are exact. If not even 1 is, only
+/// as many ranks as the type can add up have it.
+int exactValue(DataType type, int worldSize, int rank, std::size_t i, std::uint64_t random) {
+  const int limit = static_cast<int>(std::min(1 / unitRoundoff(type), 1e6));
+  const int most = std::min(limit / worldSize, 3);
+  if (most != 0) return static_cast<int>(random % (2 * static_cast<unsigned>(most) + 1)) - most;
+  if ((rank + static_cast<int>(i % 64)) % worldSize >= limit) return 0;
+  return random % 2 == 0 ? 1 : -1;
+}
+
+/// Floats whose sums are small integers, and whose products are signs times one rank's power of
+/// two.
+Elements exactFloats(DataType type, Reduction reduction, std::size_t count, int worldSize, int rank,
+                     std::uint64_t seed) {
   std::mt19937_64 random(seed * 64 + static_cast<std::uint64_t>(rank));
-  std::vector<std::byte> bytes(count * sizeOf(type));
+  Elements bytes(count * sizeOf(type));
   for (std::size_t i = 0; i < count; ++i) {
-    double value = static_cast<double>(random() % 7) - 3;
+    double value = exactValue(type, worldSize, rank, i, random());
     if (reduction == Reduction::prod)
       value = (random() % 2 == 0 ? 1.0 : -1.0) * (rank == 0 ? std::ldexp(1, int(i % 9) - 4) : 1);
     storeElement(type, value, bytes.data() + i * sizeOf(type));
@@ -77,8 +75,8 @@ std::vector<double> tolerances(const Trial& trial) {
       if (scale > largest(trial.type) / 4096 || scale < 4096 / largest(trial.type))
         scale = HUGE_VAL;
     } else {
-      for (const auto& input : trial.inputs)
-        scale += std::fabs(elementAsDouble(trial.type, input.data(), i));
+      for (const Elements& term : trial.inputs)
+        scale += std::fabs(elementAsDouble(trial.type, term.data(), i));
       if (trial.reduction == Reduction::avg) scale /= world;
     }
     result[i] = 2 * (world + 1) * u * scale;
@@ -98,13 +96,14 @@ Trial makeTrial(int worldSize, std::size_t count, DataType type, Reduction reduc
   trial.misalignment = std::array<std::size_t, 4>{0, sizeOf(type), 1, 24}[number % 4];
   const bool ordered = isFloat(type) && reduction != Reduction::min && reduction != Reduction::max;
   trial.exact = !ordered || number % 2 == 0;
-  for (int rank = 0; rank < worldSize; ++rank)
+  for (int rank = 0; rank < worldSize; ++rank) {
+    const bool exact = ordered && trial.exact;
     trial.inputs.push_back(
-        ordered && trial.exact
-            ? exactFloats(type, reduction, count, rank, number)
-            : randomElements(type, count, number * 64 + static_cast<std::uint64_t>(rank)));
+        exact ? exactFloats(type, reduction, count, worldSize, rank, number)
+              : randomElements(type, count, number * 64 + static_cast<std::uint64_t>(rank)));
+  }
   std::vector<const void*> sources;
-  for (const auto& input : trial.inputs) sources.push_back(input.data());
+  for (const Elements& term : trial.inputs) sources.push_back(term.data());
   const int divisor = reduction == Reduction::avg ? worldSize : 1;
   trial.expected.resize(trial.bytes());
   foldExactly(type, reduction, sources, count, divisor, trial.expected.data());

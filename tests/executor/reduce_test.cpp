@@ -25,9 +25,10 @@ using lockstep::testing::foldExactly;
 using lockstep::testing::forEachTarget;
 using lockstep::testing::randomElements;
 
-constexpr std::array kTypes{DataType::f16, DataType::bf16, DataType::f32, DataType::f64,
-                            DataType::i8,  DataType::u8,   DataType::i32, DataType::u32,
-                            DataType::i64, DataType::u64};
+constexpr std::array kTypes{DataType::f16, DataType::bf16, DataType::f32,    DataType::f64,
+                            DataType::i8,  DataType::u8,   DataType::i32,    DataType::u32,
+                            DataType::i64, DataType::u64,  DataType::f8e4m3, DataType::f8e5m2};
+static_assert(kTypes.size() == kDataTypes);
 constexpr std::array kReductionsTested{Reduction::sum, Reduction::prod, Reduction::min,
                                        Reduction::max, Reduction::avg};
 constexpr std::array<std::size_t, 13> kCounts{0, 1, 2, 3, 7, 15, 16, 17, 63, 64, 65, 1000, 4099};
@@ -277,6 +278,33 @@ TEST(ReduceSpecials, EveryHalfEqualsTheReference) {
     }
 }
 
+/// All pairs of all 256 values: every one decoded, every sum, product and quotient rounded.
+TEST(ReduceSpecials, EveryPairOfQuartersEqualsTheReference) {
+  std::vector<std::uint8_t> all(256);
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::uint8_t>(i);
+  for (const DataType type : {DataType::f8e4m3, DataType::f8e5m2}) checkPairs(type, allPairs(all));
+}
+
+TEST(ReduceSpecials, QuartersSaturateAndKeepNaN) {
+  const auto reduced = [](DataType type, Reduction reduction, std::uint8_t a, std::uint8_t b) {
+    std::uint8_t result = 0;
+    const std::array<const void*, 2> src{&a, &b};
+    void* dst = &result;
+    reduceFunction(type, reduction)({&dst, 1, src.data(), 2, 1, 1, false});
+    return result;
+  };
+  forEachTarget([&] {
+    EXPECT_EQ(reduced(DataType::f8e4m3, Reduction::sum, 0x7e, 0x7e), 0x7e);   // 448 + 448
+    EXPECT_EQ(reduced(DataType::f8e4m3, Reduction::prod, 0x7e, 0xfe), 0xfe);  // 448 * -448
+    EXPECT_EQ(reduced(DataType::f8e5m2, Reduction::sum, 0xfb, 0xfb), 0xfb);   // -57344 - 57344
+    EXPECT_EQ(reduced(DataType::f8e5m2, Reduction::max, 0x7c, 0x00), 0x7b);   // infinity
+    EXPECT_EQ(reduced(DataType::f8e4m3, Reduction::sum, 0x7f, 0x00) & 0x7f, 0x7f);
+    EXPECT_GT(reduced(DataType::f8e5m2, Reduction::sum, 0x7c, 0xfc) & 0x7f, 0x7c);
+    EXPECT_EQ(reduced(DataType::f8e4m3, Reduction::max, 0xff, 0x81), 0x81);  // a NaN loses
+    EXPECT_EQ(reduced(DataType::f8e5m2, Reduction::min, 0x00, 0x80), 0x80);  // -0 < +0
+  });
+}
+
 TEST(ReduceOrder, SourcesAreFoldedInTheOrderGiven) {
   const std::array<float, 3> values{1e8f, -1e8f, 1.0f};
   const auto sumOf = [&](std::array<std::size_t, 3> order) {
@@ -325,6 +353,35 @@ TEST(Reference, ConvertsHalfFloats) {
       ASSERT_EQ(floatToBf16(b), bits);
     }
   }
+}
+
+/// Values from the tables of the OFP8 specification.
+TEST(Reference, ConvertsQuarterFloats) {
+  using namespace lockstep::testing;
+  const auto e4m3 = [](double value) { return doubleToF8(DataType::f8e4m3, value); };
+  const auto e5m2 = [](double value) { return doubleToF8(DataType::f8e5m2, value); };
+  EXPECT_EQ(f8ToFloat(DataType::f8e4m3, 0x7e), 448.0f);
+  EXPECT_EQ(f8ToFloat(DataType::f8e4m3, 0x08), 0x1p-6f);
+  EXPECT_EQ(f8ToFloat(DataType::f8e4m3, 0x81), -0x1p-9f);
+  EXPECT_EQ(f8ToFloat(DataType::f8e5m2, 0x7b), 57344.0f);
+  EXPECT_EQ(f8ToFloat(DataType::f8e5m2, 0x04), 0x1p-14f);
+  EXPECT_EQ(f8ToFloat(DataType::f8e5m2, 0x01), 0x1p-16f);
+  EXPECT_EQ(f8ToFloat(DataType::f8e5m2, 0xfc), -std::numeric_limits<float>::infinity());
+  EXPECT_EQ(e4m3(1.0625), 0x38);  // a tie, to even
+  EXPECT_EQ(e4m3(1.1875), 0x3a);  // a tie, to even, upwards
+  EXPECT_EQ(e4m3(0x1p-10), 0x00);
+  EXPECT_EQ(e4m3(464), 0x7e);
+  EXPECT_EQ(e4m3(1e9), 0x7e);
+  EXPECT_EQ(e5m2(-1.125), 0xbc);
+  EXPECT_EQ(e5m2(1.375), 0x3e);
+  EXPECT_EQ(e5m2(-HUGE_VAL), 0xfb);
+  for (const DataType type : {DataType::f8e4m3, DataType::f8e5m2})
+    for (unsigned bits = 0; bits < 256; ++bits) {
+      const float value = f8ToFloat(type, static_cast<std::uint8_t>(bits));
+      if (std::isfinite(value)) {
+        ASSERT_EQ(doubleToF8(type, value), bits) << name(type);
+      }
+    }
 }
 
 }  // namespace

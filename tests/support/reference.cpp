@@ -1,6 +1,7 @@
 #include "support/reference.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -48,6 +49,56 @@ std::uint16_t encode(const Format& f, double value) {
   return static_cast<std::uint16_t>(sign | (field + static_cast<int>(units)));
 }
 
+/// All finite values of an 8-bit float that are not negative, by their bits, as the Open Compute
+/// Project's specification (OFP8, revision 1.0, table 1) lists them.
+class Tiny {
+ public:
+  Tiny(int fractionBits, int bias, std::uint8_t largest, std::uint8_t infinity)
+      : infinity_(infinity) {
+    for (int bits = 0; bits <= largest; ++bits) {
+      const int exponent = bits >> fractionBits;
+      const double fraction = std::ldexp(bits & ((1 << fractionBits) - 1), -fractionBits);
+      values_.push_back(exponent == 0 ? std::ldexp(fraction, 1 - bias)
+                                      : std::ldexp(1 + fraction, exponent - bias));
+    }
+  }
+
+  float decode(std::uint8_t bits) const {
+    const std::size_t magnitude = bits & 0x7f;
+    const float sign = (bits & 0x80) != 0 ? -1.0f : 1.0f;
+    if (magnitude < values_.size()) return sign * static_cast<float>(values_[magnitude]);
+    return magnitude == infinity_ ? sign * std::numeric_limits<float>::infinity()
+                                  : std::numeric_limits<float>::quiet_NaN();
+  }
+
+  /// The nearest there is; halfway between two, the one of even bits.
+  std::uint8_t encode(double value) const {
+    if (std::isnan(value)) return 0x7f;
+    const std::uint8_t sign = std::signbit(value) ? 0x80 : 0;
+    const double magnitude = std::fabs(value);
+    const auto above = std::lower_bound(values_.begin(), values_.end(), magnitude);
+    auto bits = static_cast<std::size_t>(above - values_.begin());
+    if (bits == values_.size()) return static_cast<std::uint8_t>(sign | (bits - 1));
+    if (*above != magnitude) {
+      const double up = *above - magnitude, down = magnitude - *(above - 1);
+      if (down < up || (down == up && bits % 2 != 0)) --bits;
+    }
+    return static_cast<std::uint8_t>(sign | bits);
+  }
+
+ private:
+  std::vector<double> values_;
+  std::uint8_t infinity_;
+};
+const Tiny& e4m3() {
+  static const Tiny format(3, 7, 0x7e, 0);  // no infinity: 0 is finite
+  return format;
+}
+const Tiny& e5m2() {
+  static const Tiny format(2, 15, 0x7b, 0x7c);
+  return format;
+}
+
 /// How an element of each type lies in memory (`Stored`) and is computed on (`Number`).
 template <class T>
 struct Own {
@@ -67,6 +118,17 @@ struct Small {
   template <class N>
   static Stored round(N n) {
     return encode(format, n);
+  }
+};
+
+template <const Tiny& format()>
+struct Tiniest {
+  using Stored = std::uint8_t;
+  using Number = float;
+  static Number load(Stored s) { return format().decode(s); }
+  template <class N>
+  static Stored round(N n) {
+    return format().encode(n);
   }
 };
 
@@ -93,9 +155,13 @@ auto withElement(DataType type, F f) {
     case DataType::i64:
       return f(Own<std::int64_t>());
     case DataType::u64:
+      return f(Own<std::uint64_t>());
+    case DataType::f8e4m3:
+      return f(Tiniest<e4m3>());
+    case DataType::f8e5m2:
       break;
   }
-  return f(Own<std::uint64_t>());
+  return f(Tiniest<e5m2>());
 }
 
 template <class E>
@@ -159,6 +225,27 @@ void fold(Reduction reduction, std::span<const void* const> sources, std::size_t
 
 }  // namespace
 
+bool isFloat(DataType type) {
+  return withElement(type, []<class E>(E) { return std::is_floating_point_v<typename E::Number>; });
+}
+
+double unitRoundoff(DataType type) {
+  switch (type) {
+    case DataType::f16:
+      return 0x1p-11;
+    case DataType::bf16:
+      return 0x1p-8;
+    case DataType::f32:
+      return 0x1p-24;
+    case DataType::f8e4m3:
+      return 0x1p-4;
+    case DataType::f8e5m2:
+      return 0x1p-3;
+    default:
+      return 0x1p-53;
+  }
+}
+
 float f16ToFloat(std::uint16_t bits) {
   return decode(kF16, bits);
 }
@@ -170,6 +257,12 @@ std::uint16_t floatToF16(float value) {
 }
 std::uint16_t floatToBf16(float value) {
   return encode(kBf16, value);
+}
+float f8ToFloat(DataType type, std::uint8_t bits) {
+  return (type == DataType::f8e4m3 ? e4m3() : e5m2()).decode(bits);
+}
+std::uint8_t doubleToF8(DataType type, double value) {
+  return (type == DataType::f8e4m3 ? e4m3() : e5m2()).encode(value);
 }
 
 std::vector<std::byte> randomElements(DataType type, std::size_t count, std::uint64_t seed) {
@@ -247,6 +340,9 @@ void storeElement(DataType type, double value, std::byte* at) {
     case DataType::i64:
     case DataType::u64:
       return put(static_cast<std::uint64_t>(value));
+    case DataType::f8e4m3:
+    case DataType::f8e5m2:
+      return put(doubleToF8(type, value));
   }
 }
 

@@ -12,20 +12,29 @@
 
 namespace lockstep::testing {
 
+bool isFloat(DataType type);
+/// Half a unit in the last place of 1, of a float.
+double unitRoundoff(DataType type);
+
 /// Conversions of the 16-bit floats. Rounding is to nearest even; overflow makes infinity.
 float f16ToFloat(std::uint16_t bits);
 float bf16ToFloat(std::uint16_t bits);
 std::uint16_t floatToF16(float value);
 std::uint16_t floatToBf16(float value);
 
+/// Conversions of an 8-bit float. Rounding is to nearest even; what is too large, infinity too,
+/// makes the largest finite value.
+float f8ToFloat(DataType type, std::uint8_t bits);
+std::uint8_t doubleToF8(DataType type, double value);
+
 /// `count` elements of random finite values, the same for the same seed. Integers use all bits;
 /// floats are a few binades around 1, of either sign, so that sums round and products of 64 of them
 /// mostly stay finite.
 std::vector<std::byte> randomElements(DataType type, std::size_t count, std::uint64_t seed);
 
-/// Folds the sources in the order given, as a rank-ordered all-reduce must, bit for bit: f16 and
-/// bf16 in f32, the others in their own type; divides by `divisor` (sum and avg; 1 for neither);
-/// rounds once. Each source and `dst` is `count` elements, of any alignment.
+/// Folds the sources in the order given, as a rank-ordered all-reduce must, bit for bit: floats of
+/// 16 and 8 bits in f32, the others in their own type; divides by `divisor` (sum and avg; 1 for
+/// neither); rounds once. Each source and `dst` is `count` elements, of any alignment.
 void foldExactly(DataType type, Reduction reduction, std::span<const void* const> sources,
                  std::size_t count, int divisor, void* dst);
 

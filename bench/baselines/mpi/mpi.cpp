@@ -43,7 +43,7 @@ int refuse(const char* why) {
   return 1;
 }
 
-/// MPI 3 has no half-precision floats; what is only moved may be any 16 bits.
+/// MPI 3 has no floats below 32 bits; what is only moved may be any 16 or 8 bits.
 std::optional<MPI_Datatype> typeOf(DataType type, bool reduces) {
   switch (type) {
     case DataType::f32:
@@ -66,6 +66,10 @@ std::optional<MPI_Datatype> typeOf(DataType type, bool reduces) {
     case DataType::bf16:
       if (reduces) return std::nullopt;
       return MPI_UINT16_T;
+    case DataType::f8e4m3:
+    case DataType::f8e5m2:
+      if (reduces) return std::nullopt;
+      return MPI_UINT8_T;
   }
   return std::nullopt;
 }

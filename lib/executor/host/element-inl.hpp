@@ -35,7 +35,7 @@ struct Plain {
   static HWY_INLINE hn::Vec<Wire> narrow(Value v) { return v; }
 };
 
-/// f16 and bf16 are computed on in f32.
+/// Floats of 16 and 8 bits are computed on in f32.
 struct Widened {
   using D = hn::ScalableTag<float>;
   using Bits = hn::ScalableTag<std::uint32_t>;
@@ -118,6 +118,66 @@ struct Half : Widened {
     return hn::DemoteTo(Wire(), hn::BitCast(hn::RebindToSigned<D>(), all));
   }
 #endif
+};
+
+/// E4M3: 448 is the largest, 2^-6 the smallest normal. What would be infinity is a number, and only
+/// what would be the largest is a NaN.
+struct E4M3 {
+  static constexpr int kFractionBits = 3;
+  static constexpr int kLeastExponent = -6;
+  static constexpr float kLargest = 448;
+};
+/// E5M2: the upper half of an f16.
+struct E5M2 {
+  static constexpr int kFractionBits = 2;
+  static constexpr int kLeastExponent = -14;
+  static constexpr float kLargest = 57344;
+};
+
+/// 8-bit floats. Every one is an f16, but for the bias of the exponent.
+template <class Format>
+struct Quarter : Widened {
+  using Wire = hn::Rebind<std::uint8_t, D>;
+  using Value = hn::Vec<D>;
+
+  static HWY_INLINE Value widen(hn::Vec<Wire> v) {
+    const Half::Wire d;
+    const auto x = hn::PromoteTo(d, v);
+    if constexpr (Format::kLeastExponent == kHalfLeast) {
+      return Half::widen(hn::ShiftLeft<8>(x));
+    } else {
+      const auto sign = hn::ShiftLeft<8>(hn::And(x, hn::Set(d, 0x80)));
+      const auto fields = hn::ShiftLeft<kToHalf>(hn::And(x, hn::Set(d, 0x7f)));
+      const auto scale = hn::Set(D(), kScale);
+      const auto number = hn::Mul(Half::widen(hn::Or(sign, fields)), scale);
+      const auto isNan = hn::Gt(hn::Abs(number), hn::Set(D(), Format::kLargest));
+      return hn::IfThenElse(isNan, hn::NaN(D()), number);
+    }
+  }
+
+  /// The FPU rounds, to nearest even: added to 2^23 last places, a number becomes a count of these.
+  /// What the exponent is above the least is added to its field; a carry does the right thing.
+  static HWY_INLINE hn::Vec<Wire> narrow(Value v) {
+    const Bits d;
+    const auto sign = hn::And(hn::ShiftRight<24>(bits(v)), hn::Set(d, 0x80));
+    const auto largest = bits(hn::Set(D(), Format::kLargest));
+    const auto x = hn::Min(hn::And(bits(v), hn::Set(d, 0x7fffffff)), largest);
+    const auto least = hn::Set(d, std::uint32_t{127 + Format::kLeastExponent} << 23);
+    const auto exponent = hn::Max(hn::And(x, hn::Set(d, 0x7f800000)), least);
+    const auto places = hn::Add(exponent, hn::Set(d, std::uint32_t{kDropped} << 23));
+    const auto count = hn::Sub(bits(hn::Add(number(x), number(places))), places);
+    const auto finite = hn::Add(count, hn::ShiftRight<kDropped>(hn::Sub(exponent, least)));
+    const auto isNan = hn::RebindMask(d, hn::IsNaN(v));
+    const auto all = hn::Or(sign, hn::IfThenElse(isNan, hn::Set(d, 0x7f), finite));
+    return hn::DemoteTo(Wire(), hn::BitCast(hn::RebindToSigned<D>(), all));
+  }
+
+ private:
+  static constexpr int kHalfLeast = -14;
+  static constexpr int kToHalf = 10 - Format::kFractionBits;
+  static constexpr int kDropped = 23 - Format::kFractionBits;
+  /// From where f16's bias would put it.
+  static constexpr float kScale = 1 << (Format::kLeastExponent - kHalfLeast);
 };
 
 template <class E>

@@ -315,7 +315,9 @@ constexpr std::array<ReduceFunction, kDataTypes> kernelsOf() {
           reduce<Plain<std::int32_t>, Fold>,
           reduce<Plain<std::uint32_t>, Fold>,
           reduce<Plain<std::int64_t>, Fold>,
-          reduce<Plain<std::uint64_t>, Fold>};
+          reduce<Plain<std::uint64_t>, Fold>,
+          reduce<Quarter<E4M3>, Fold>,
+          reduce<Quarter<E5M2>, Fold>};
 }
 
 ReduceFunction kernelFor(DataType type, Reduction reduction) {

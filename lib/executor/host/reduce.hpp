@@ -18,15 +18,16 @@ struct ReduceArguments {
   bool streaming = false;  ///< write past the cache (non-temporal), for messages larger than it
 };
 
-/// Reduces. f16 and bf16 are accumulated in f32 and rounded once, to nearest even; avg divides (not
-/// multiplies by 1/P) before that. Min and max of floats take -0 for less than +0, so that they do
+/// Reduces. Floats of 16 and 8 bits are accumulated in f32 and rounded once, to nearest even; avg
+/// divides (not multiplies by 1/P) before that. What is too large becomes infinity, of 8 bits the
+/// largest finite value. Min and max of floats take -0 for less than +0, so that they do
 /// not depend on the order. The result is the same, bit for bit but for a NaN's payload, on every
 /// CPU. A destination may be the same memory as a source; other overlap is undefined. No alignment
 /// is asked for. Streaming stores are fenced before it returns.
 using ReduceFunction = void (*)(const ReduceArguments&);
 
-/// The function for a type and reduction, for this CPU. avg folds as sum; only these two heed the
-/// divisor. Throws `unsupported` on an x86 CPU older than SSE4.2.
+/// The function for a type and reduction, for this CPU. avg folds as sum; only these two heed
+/// the divisor. Throws `unsupported` on an x86 CPU older than SSE4.2.
 ReduceFunction reduceFunction(DataType type, Reduction reduction);
 
 /// Name of the instruction set in use ("AVX3", which is AVX-512).

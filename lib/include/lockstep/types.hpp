@@ -11,9 +11,26 @@
 
 namespace lockstep {
 
-/// Type of one element of a buffer.
-enum class DataType : std::uint8_t { f16, bf16, f32, f64, i8, u8, i32, u32, i64, u64 };
-inline constexpr std::size_t kDataTypes = 10;
+/// Type of one element of a buffer. f8e4m3 and f8e5m2 are the 8-bit floats of the Open Compute
+/// Project (OFP8, revision 1.0): E4M3 ends at 448 and has NaN but no infinity, E5M2 ends at 57344.
+/// The result of a reduction that is too large for them, infinite or not, becomes the largest
+/// finite value of its sign, as CUDA's conversions of __NV_SATFINITE make it; a NaN stays one. So
+/// an infinity of E5M2 counts as what it is where it is read, but comes out as 57344.
+enum class DataType : std::uint8_t {
+  f16,
+  bf16,
+  f32,
+  f64,
+  i8,
+  u8,
+  i32,
+  u32,
+  i64,
+  u64,
+  f8e4m3,
+  f8e5m2
+};
+inline constexpr std::size_t kDataTypes = 12;
 
 /// How elements of different ranks become one. `avg` is the sum divided by the world size: for
 /// floats before the final rounding, for integers truncated towards zero. Integer sums and products
@@ -63,7 +80,8 @@ constexpr bool isMulticast(Mode m) {
 }
 
 namespace detail {
-inline constexpr std::array<std::uint8_t, kDataTypes> kDataTypeBytes{2, 2, 4, 8, 1, 1, 4, 4, 8, 8};
+inline constexpr std::array<std::uint8_t, kDataTypes> kDataTypeBytes{2, 2, 4, 8, 1, 1,
+                                                                     4, 4, 8, 8, 1, 1};
 }
 
 /// Bytes of one element.
@@ -73,7 +91,7 @@ constexpr std::size_t sizeOf(DataType t) {
 
 namespace detail {
 inline constexpr std::array<std::string_view, kDataTypes> kDataTypeNames{
-    "f16", "bf16", "f32", "f64", "i8", "u8", "i32", "u32", "i64", "u64"};
+    "f16", "bf16", "f32", "f64", "i8", "u8", "i32", "u32", "i64", "u64", "f8e4m3", "f8e5m2"};
 inline constexpr std::array<std::string_view, kReductions> kReductionNames{"sum", "prod", "min",
                                                                            "max", "avg"};
 inline constexpr std::array<std::string_view, kModes> kModeNames{"p2p", "multicast", "cc",
