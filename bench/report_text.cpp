@@ -281,6 +281,15 @@ TextTable rivalOf(const Report& report, std::size_t first, std::size_t last) {
   return table;
 }
 
+/// Why rows of the rival are empty, if any are.
+std::string whatRivalLacks(const RunResult& result) {
+  const bool lacks = std::any_of(result.rows.begin(), result.rows.end(),
+                                 [](const Row& row) { return !row.series.back().supported; });
+  return lacks ? wrap("", fmt::format("-: {} has no such type to reduce, or no such reduction",
+                                      result.contenders.back().name))
+               : "";
+}
+
 }  // namespace
 
 std::string titleText(const Report& report) {
@@ -327,7 +336,8 @@ std::string rivalText(const Report& report) {
              [&](std::size_t first, std::size_t last) { return rivalOf(report, first, last); }) +
          wrap("",
               "x: time of the faster rival over Lockstep's, both of the run where that rival was "
-              "measured; above 1 Lockstep is faster");
+              "measured; above 1 Lockstep is faster") +
+         whatRivalLacks(report.runs.front().result);
 }
 
 }  // namespace lockstep::bench

@@ -299,6 +299,19 @@ TEST(ReportText, RivalIsComparedInTheRunWhereItWasFaster) {
   EXPECT_THAT(flatStory(report), HasSubstr("medians of the run beside mpi default"));
 }
 
+TEST(ReportText, WhatARivalLacksIsSaid) {
+  Report report = sampleReport();
+  report.config.rival = "mpi";
+  report.runs[0].result.contenders.push_back(
+      {"mpi", "Open MPI 4", "host", "none", "none", "", false, true});
+  report.runs[0].result.rows[0].series.push_back(seriesOf(500));
+  constexpr const char* kLacks = "-: mpi has no such type to reduce, or no such reduction";
+  EXPECT_THAT(rivalText(report), Not(HasSubstr(kLacks)));
+  report.runs[0].result.rows[0].series.back() = Series();
+  report.runs[0].result.rows[0].series.back().supported = false;
+  EXPECT_THAT(rivalText(report), HasSubstr(kLacks));
+}
+
 TEST(ReportJson, HasWhatItsReadersNeedAndReadsBack) {
   const Report report = sampleReport();
   const json j = json::parse(reportJson(report).dump());
