@@ -145,6 +145,10 @@ std::uint64_t encode(DataType type, double value) {
   }
 }
 
+Number multiply(Number n, double factor) {
+  return {n.real * factor, n.whole * static_cast<std::uint64_t>(factor)};
+}
+
 Number combine(DataType type, Reduction reduction, Number a, Number b) {
   const bool bySign = kindOf(type) == Kind::signedInteger;
   const bool wholeLess = bySign ? asSigned(a) < asSigned(b) : a.whole < b.whole;

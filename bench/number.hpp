@@ -27,6 +27,8 @@ Number decode(DataType type, std::uint64_t bits);
 /// The bits of a float type nearest to `value`, ties to even. Floats of 16 and 8 bits round by way
 /// of f32, as the library does.
 std::uint64_t encode(DataType type, double value);
+/// What is to be summed of an element, in a premultiplied sum. Exact, as `combine`.
+Number multiply(Number n, double factor);
 /// One step of a reduction. Floats in double: the patterns keep every step exact.
 Number combine(DataType type, Reduction reduction, Number a, Number b);
 /// The element's bits: avg divides, as lockstep::Reduction says.

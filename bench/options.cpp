@@ -55,7 +55,8 @@ void declareWhat(CLI::App& app, Raw& raw, RunConfig& c) {
   add("-d,--datatype", raw.types, "LIST",
       "f16,bf16,f32,f64,i8,u8,i32,u32,i64,u64,\nf8e4m3,f8e5m2, or all")
       ->capture_default_str();
-  add("-o,--redop", raw.reductions, "LIST", "sum,prod,min,max,avg, or all")->capture_default_str();
+  add("-o,--redop", raw.reductions, "LIST", "sum,prod,min,max,avg,premulsum, or all")
+      ->capture_default_str();
   add("--registered", raw.registered, "0|1",
       "1: buffers by Communicator::alloc, read in place; 0: ordinary memory")
       ->capture_default_str();

@@ -79,10 +79,11 @@ std::uint64_t inputBits(DataType type, Reduction reduction, int worldSize, int r
                  ? encode(type, static_cast<double>(smallFactor(random, worldSize, rank, index)))
                  : (random | 1) & lowBits(type);
     case Reduction::sum:
+    case Reduction::preMulSum:
     case Reduction::avg: {
       if (floating) {
         const auto value = static_cast<double>(summand(type, worldSize, rank, index, random));
-        return encode(type, value);
+        return encode(type, reduction == Reduction::preMulSum ? value / factorOf(rank) : value);
       }
       if (reduction != Reduction::avg) return random & lowBits(type);
       const std::uint64_t limit = exactLimit(type) / static_cast<std::uint64_t>(worldSize);
@@ -97,11 +98,15 @@ std::uint64_t inputBits(DataType type, Reduction reduction, int worldSize, int r
   return encode(type, static_cast<double>(within(random, exactLimit(type))));
 }
 
+Number addend(DataType type, Reduction reduction, int worldSize, int rank, std::size_t index) {
+  const Number given = decode(type, inputBits(type, reduction, worldSize, rank, index));
+  return reduction == Reduction::preMulSum ? multiply(given, factorOf(rank)) : given;
+}
+
 std::uint64_t expectedBits(DataType type, Reduction reduction, int worldSize, std::size_t index) {
-  Number result = decode(type, inputBits(type, reduction, worldSize, 0, index));
+  Number result = addend(type, reduction, worldSize, 0, index);
   for (int rank = 1; rank < worldSize; ++rank)
-    result = combine(type, reduction, result,
-                     decode(type, inputBits(type, reduction, worldSize, rank, index)));
+    result = combine(type, reduction, result, addend(type, reduction, worldSize, rank, index));
   return finish(type, reduction, worldSize, result);
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/number.hpp"
 #include <lockstep/types.hpp>
 
 namespace lockstep::bench {
@@ -16,10 +17,17 @@ namespace lockstep::bench {
 /// it and data that lands in the wrong place is seen.
 inline constexpr std::size_t kPatternPeriod = 65521;
 
+/// The factor that a rank gives to a premultiplied sum: exact in every type, and another than that
+/// of the ranks beside it.
+constexpr double factorOf(int rank) {
+  return rank % 2 == 0 ? 2 : 4;
+}
+
 /// The element `index` that rank `rank` contributes, as the bits of `type` in the low bits.
 ///   sum:       integers any bits (they wrap); floats whole numbers small enough that every partial
 ///              sum of any subset of the ranks is exact. Where the type has fewer whole numbers
 ///              than there are ranks, as those of 8 bits may, only some ranks have more than 0
+///   premulsum: as for sum, floats divided by the rank's factor
 ///   avg:       floats as for sum; integers whose sum is a multiple of the world size and does not
 ///              wrap
 ///   prod:      integers odd (so that no product vanishes); floats +-1 but for two ranks with 3 and
@@ -27,6 +35,9 @@ inline constexpr std::size_t kPatternPeriod = 65521;
 ///   min, max:  integers any bits; floats any whole number that the type has exactly
 std::uint64_t inputBits(DataType type, Reduction reduction, int worldSize, int rank,
                         std::size_t index);
+
+/// What of that is reduced: of a premultiplied sum, the product with the rank's factor.
+Number addend(DataType type, Reduction reduction, int worldSize, int rank, std::size_t index);
 
 /// The reduction of all ranks' element `index`, computed independently of the library.
 std::uint64_t expectedBits(DataType type, Reduction reduction, int worldSize, std::size_t index);

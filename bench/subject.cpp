@@ -39,7 +39,11 @@ std::byte* LockstepSubject::out() {
 }
 
 PlanText LockstepSubject::plan(const Task& task) const {
-  const Plan plan = communicator_.plan(task.op, task.count, task.type, ordinary_ == nullptr);
+  // Products are in the caller's memory if `out` is as large as `in` on every rank.
+  const bool elsewhere = task.reduction == Reduction::preMulSum &&
+                         (task.op == Collective::reduceScatter || task.op == Collective::reduce);
+  const Plan plan =
+      communicator_.plan(task.op, task.count, task.type, ordinary_ == nullptr && !elsewhere);
   return {plan.algorithm, plan.protocol, plan.transport, plan.tileBytes, plan.depth};
 }
 

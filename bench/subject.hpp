@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/mapping.hpp"
+#include "bench/patterns.hpp"
 #include "bench/result.hpp"
 #include "bench/tasks.hpp"
 #include <lockstep/communicator.hpp>
@@ -51,7 +52,8 @@ class LockstepSubject final : public Subject {
   bool supports(const Task&) const override { return true; }
   bool takes(Collective, bool) const override { return true; }
   void run(const Task& task, const void* in, void* out) override {
-    communicator_.run(task.op, in, out, task.count, task.type, task.reduction, task.root);
+    communicator_.run(task.op, in, out, task.count, task.type, task.reduction, task.root,
+                      factorOf(communicator_.rank()));
   }
   void barrier() override { communicator_.barrier(); }
   PlanText plan(const Task& task) const override;

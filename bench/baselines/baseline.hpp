@@ -31,8 +31,8 @@ struct BaselineModule {
   const char* (*describe)();
   /// The text of the last failure in this process; never null.
   const char* (*lastError)();
-  /// 1 when the rival has this combination (MPI has no floats of 16 or 8 bits to reduce, and no
-  /// avg), else 0. A collective that does not reduce takes any reduction.
+  /// 1 when the rival has this combination (MPI has no floats of 16 or 8 bits to reduce, no avg and
+  /// no premultiplied sum), else 0. A collective that does not reduce takes any reduction.
   int (*supports)(std::uint8_t collective, std::uint8_t type, std::uint8_t reduction);
   /// 1 when the rival does it in place (`inPlace` 1) as Lockstep does, or out of place (0), else 0;
   /// at least one of both. What it does out of place is timed so, as Lockstep's is.

@@ -96,12 +96,20 @@ void Communicator::allReduce(const void* in, void* out, std::size_t count, DataT
                              Reduction reduction) {
   run(Collective::allReduce, in, out, count, type, reduction);
 }
+void Communicator::allReduce(const void* in, void* out, std::size_t count, DataType type,
+                             PremultipliedSum sum) {
+  run(Collective::allReduce, in, out, count, type, Reduction::preMulSum, 0, sum.factor);
+}
 void Communicator::allGather(const void* in, void* out, std::size_t count, DataType type) {
   run(Collective::allGather, in, out, count, type);
 }
 void Communicator::reduceScatter(const void* in, void* out, std::size_t count, DataType type,
                                  Reduction reduction) {
   run(Collective::reduceScatter, in, out, count, type, reduction);
+}
+void Communicator::reduceScatter(const void* in, void* out, std::size_t count, DataType type,
+                                 PremultipliedSum sum) {
+  run(Collective::reduceScatter, in, out, count, type, Reduction::preMulSum, 0, sum.factor);
 }
 void Communicator::allToAll(const void* in, void* out, std::size_t count, DataType type) {
   run(Collective::allToAll, in, out, count, type);
@@ -114,6 +122,10 @@ void Communicator::reduce(const void* in, void* out, std::size_t count, DataType
                           Reduction reduction, int root) {
   run(Collective::reduce, in, out, count, type, reduction, root);
 }
+void Communicator::reduce(const void* in, void* out, std::size_t count, DataType type,
+                          PremultipliedSum sum, int root) {
+  run(Collective::reduce, in, out, count, type, Reduction::preMulSum, root, sum.factor);
+}
 void Communicator::gather(const void* in, void* out, std::size_t count, DataType type, int root) {
   run(Collective::gather, in, out, count, type, Reduction::sum, root);
 }
@@ -121,9 +133,13 @@ void Communicator::scatter(const void* in, void* out, std::size_t count, DataTyp
   run(Collective::scatter, in, out, count, type, Reduction::sum, root);
 }
 void Communicator::run(Collective collective, const void* in, void* out, std::size_t count,
-                       DataType type, Reduction reduction, int root) {
-  CommunicatorImpl::Request request{
-      .collective = collective, .count = count, .type = type, .reduction = reduction, .root = root};
+                       DataType type, Reduction reduction, int root, double factor) {
+  CommunicatorImpl::Request request{.collective = collective,
+                                    .count = count,
+                                    .type = type,
+                                    .reduction = reduction,
+                                    .root = root,
+                                    .factor = factor};
   impl_->run(request, in, out);
 }
 void Communicator::barrier() {

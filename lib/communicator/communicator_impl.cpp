@@ -58,6 +58,8 @@ void settle(Request& request, int worldSize) {
   if (request.root < 0 || request.root >= worldSize)
     fail(ErrorCode::invalidArgument, "{}: root {} is not in a world of {} (0 to {})",
          name(request.collective), request.root, worldSize, worldSize - 1);
+  if (request.reduction == Reduction::preMulSum)
+    checkFactor(request.collective, request.type, request.factor);
 }
 
 shm::Protocol channelProtocol(HostProtocol protocol) {
@@ -151,7 +153,7 @@ void CommunicatorImpl::checkUsable() const {
 }
 
 void CommunicatorImpl::run(Request& request, const void* in, void* out) {
-  const Extent extent = prepare(request, in, out);
+  Extent extent = prepare(request, in, out);
   call(request, in, out, extent);
 }
 
@@ -194,14 +196,13 @@ Extent CommunicatorImpl::extentOf(const Request& request, const void* in, void* 
   return {inBytes, outBytes, inPlace};
 }
 
-void CommunicatorImpl::call(const Request& request, const void* in, void* out,
-                            const Extent& extent) {
+void CommunicatorImpl::call(const Request& request, const void* in, void* out, Extent& extent) {
   const auto lock = enter();
   if (busy()) [[unlikely]]
     drain();
   checkUsable();
   try {
-    launch(announce(request, in, out, extent.inPlace).plans, extent);
+    begin(request, in, out, extent);
     do drive();
     while (!landed());
   } catch (const Error& error) {
@@ -211,6 +212,22 @@ void CommunicatorImpl::call(const Request& request, const void* in, void* out,
     poison(ErrorCode::system, rank());  // no memory, most likely
     throw;
   }
+}
+
+void CommunicatorImpl::begin(const Request& request, const void* in, void* out, Extent& extent) {
+  if (request.reduction == Reduction::preMulSum) [[unlikely]]
+    in = premultiply(request, in, out, extent);
+  launch(announce(request, in, out, extent.inPlace).plans, extent);
+}
+
+/// What the call goes on with in place of `in`. Products as many as `out` has elements are made
+/// there: it may be memory that the others can read in place.
+const void* CommunicatorImpl::premultiply(const Request& request, const void* in, void* out,
+                                          Extent& extent) {
+  if (extent.inBytes == 0) return in;
+  extent.inPlace = extent.inBytes == extent.outBytes;
+  return premultiplier_.multiply(request.type, request.factor, in, extent.inBytes,
+                                 extent.inPlace ? out : nullptr);
 }
 
 /// The call under way, told to the others; with its plans.

@@ -15,6 +15,7 @@
 #include "bootstrap/peers.hpp"
 #include "cc_mode/keys/key_ring.hpp"
 #include "communicator/pending.hpp"
+#include "communicator/premultiply.hpp"
 #include "communicator/progress_thread.hpp"
 #include "communicator/tuning.hpp"
 #include "communicator/watch.hpp"
@@ -118,7 +119,9 @@ class CommunicatorImpl {
   static constexpr int kLooks = 256;
   Extent prepare(Request& request, const void*& in, void*& out) const;
   Extent extentOf(const Request& request, const void* in, void* out) const;
-  void call(const Request& request, const void* in, void* out, const Extent& extent);
+  const void* premultiply(const Request& request, const void* in, void* out, Extent& extent);
+  void call(const Request& request, const void* in, void* out, Extent& extent);
+  void begin(const Request& request, const void* in, void* out, Extent& extent);
   const Remembered& announce(const Request& request, const void* in, void* out, bool inPlace);
   shm::Location locationOf(const void* data, std::size_t bytes) const;
   void launch(const Plans& plans, const Extent& extent);
@@ -175,6 +178,7 @@ class CommunicatorImpl {
   host::Call call_;  ///< the one under way, or the last
   const Plans* plans_ = nullptr;  ///< of the call under way
   enum class Attempt : std::uint8_t { only, direct, ordinary, fallBack } attempt_{};
+  Premultiplier premultiplier_;
   /// Every rank's buffers could be read in place in the last call where that mattered: what to
   /// expect of the next. All ranks compute it from the same messages, so they agree.
   bool expectDirect_ = true;

@@ -122,13 +122,15 @@ Group& Group::operator=(Group&&) noexcept = default;
 Group::~Group() = default;
 
 Group& Group::run(const Communicator& communicator, Collective collective, const void* in,
-                  void* out, std::size_t count, DataType type, Reduction reduction, int root) {
+                  void* out, std::size_t count, DataType type, Reduction reduction, int root,
+                  double factor) {
   const auto& impl = CommunicatorImpl::of(communicator);
   state_->add(impl, impl->pendingCall({.collective = collective,
                                        .count = count,
                                        .type = type,
                                        .reduction = reduction,
-                                       .root = root},
+                                       .root = root,
+                                       .factor = factor},
                                       in, out));
   return *this;
 }

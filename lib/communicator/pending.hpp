@@ -22,6 +22,7 @@ struct Request {
   DataType type = DataType::u8;
   Reduction reduction = Reduction::sum;
   int root = 0;
+  double factor = 1.0;  ///< of preMulSum
 };
 
 /// What a call's buffers come to on this rank.

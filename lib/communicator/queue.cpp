@@ -243,7 +243,7 @@ bool CommunicatorImpl::admit() {
     any = true;
     if (next.isCollective) {
       current_ = &next;
-      launch(announce(next.request, next.in, next.out, next.extent.inPlace).plans, next.extent);
+      begin(next.request, next.in, next.out, next.extent);
     } else {
       if (transfers_->idle()) watch_.begin(*transfers_, call_.what, options_.timeout);
       transfers_->add(next);

@@ -24,11 +24,10 @@ void forEveryCase(Body body) {
 
 /// Folds the ranks from the last to the first, rounding to the type after every step.
 std::uint64_t reduceBackwards(DataType type, Reduction reduction, int world, std::size_t index) {
-  const auto input = [&](int rank) { return inputBits(type, reduction, world, rank, index); };
   const bool floating = kindOf(type) == Kind::floating;
-  Number sum = decode(type, input(world - 1));
+  Number sum = addend(type, reduction, world, world - 1, index);
   for (int rank = world - 2; rank >= 0; --rank) {
-    sum = combine(type, reduction, sum, decode(type, input(rank)));
+    sum = combine(type, reduction, sum, addend(type, reduction, world, rank, index));
     const std::uint64_t rounded = floating ? encode(type, sum.real) : sum.whole & lowBits(type);
     sum = decode(type, rounded);
   }
@@ -49,10 +48,24 @@ TEST(Patterns, MissingRankIsSeen) {
     if (world == 1) return;
     int seen = 0;
     for (std::size_t i = 0; i < 2000; ++i) {
-      Number result = decode(type, inputBits(type, reduction, world, 0, i));
+      Number result = addend(type, reduction, world, 0, i);
       for (int rank = 1; rank < world - 1; ++rank)
-        result = combine(type, reduction, result,
-                         decode(type, inputBits(type, reduction, world, rank, i)));
+        result = combine(type, reduction, result, addend(type, reduction, world, rank, i));
+      seen += finish(type, reduction, world, result) != expectedBits(type, reduction, world, i);
+    }
+    EXPECT_GT(seen, 0);
+  });
+}
+
+/// A rank that does not multiply, or takes its neighbour's factor, must not pass.
+TEST(Patterns, AMissingFactorIsSeen) {
+  forEveryCase([](DataType type, Reduction reduction, int world) {
+    if (reduction != Reduction::preMulSum) return;
+    int seen = 0;
+    for (std::size_t i = 0; i < 2000; ++i) {
+      Number result = decode(type, inputBits(type, reduction, world, 0, i));
+      for (int rank = 1; rank < world; ++rank)
+        result = combine(type, reduction, result, addend(type, reduction, world, rank, i));
       seen += finish(type, reduction, world, result) != expectedBits(type, reduction, world, i);
     }
     EXPECT_GT(seen, 0);

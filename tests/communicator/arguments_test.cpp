@@ -1,6 +1,8 @@
 // What a caller can get wrong: an error that says what, and a communicator that lives on.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -229,6 +231,66 @@ TEST(Arguments, WhatACollectiveDoesNotTakeIsIgnored) {
           requireWorks(communicator);
         });
     EXPECT_EQ(failures(outcomes), "") << name(kind);
+  }
+}
+
+/// Whatever integers cannot be multiplied by. What was given is as it was.
+TEST(Arguments, BadFactorsLeaveTheCommunicatorUsable) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  const auto outcomes =
+      runRanks(Kind::processes, 2, optionsOf(Mode::p2p), [](Communicator& c, int) {
+        std::vector<std::int32_t> data(16, 3);
+        for (const double factor : {0.5, -0x1p31 - 1, 0x1p31, infinity, -infinity, std::nan("")}) {
+          const PremultipliedSum sum{factor};
+          const auto refuse = [&](Collective collective, auto call) {
+            requireError(ErrorCode::invalidArgument,
+                         fmt::format("{}: factor {} of a premultiplied sum; for i32 it is a whole",
+                                     name(collective), factor),
+                         call);
+          };
+          std::int32_t* const p = data.data();
+          refuse(Collective::allReduce, [&] { c.allReduce(p, p, 8, DataType::i32, sum); });
+          refuse(Collective::reduceScatter,
+                 [&] { c.reduceScatter(p, p + 8, 4, DataType::i32, sum); });
+          refuse(Collective::reduce, [&] { c.reduce(p, p, 8, DataType::i32, sum, 0); });
+        }
+        require(std::count(data.begin(), data.end(), 3) == 16, "multiplied before it was refused");
+        requireWorks(c);
+      });
+  EXPECT_EQ(failures(outcomes), "");
+}
+
+/// Floats are multiplied by anything.
+TEST(Arguments, FactorsOfFloatsMayBeInfinite) {
+  const auto outcomes =
+      runRanks(Kind::threads, 2, optionsOf(Mode::p2p), [](Communicator& c, int rank) {
+        float value = 2;
+        c.allReduce(&value, &value, 1, DataType::f32,
+                    PremultipliedSum{rank == 0 ? HUGE_VAL : -3.0});
+        require(value == HUGE_VALF, "not infinite");
+        c.allReduce(&value, &value, 1, DataType::f32, PremultipliedSum{rank == 0 ? 0.0 : 1.0});
+        require(std::isnan(value), "not a NaN");
+      });
+  EXPECT_EQ(failures(outcomes), "");
+}
+
+/// The factor is each rank's own affair, that there is one is not.
+TEST(Arguments, ASumIsNotAPremultipliedSum) {
+  for (const Mode mode : {Mode::p2p, Mode::cc}) {
+    const auto outcomes =
+        runRanks(Kind::processes, 2, optionsOf(mode), [](Communicator& c, int rank) {
+          std::vector<float> data(300, 1);
+          float* const p = data.data();
+          c.allReduce(p, p, 300, DataType::f32, PremultipliedSum{rank + 2.0});
+          require(data[299] == 5, "wrong sum");
+          if (rank == 0)
+            c.allReduce(p, p, 300, DataType::f32, PremultipliedSum{1});
+          else
+            c.allReduce(p, p, 300, DataType::f32);
+        });
+    const std::string texts = outcomes[0].text + outcomes[1].text;
+    EXPECT_THAT(texts, ::testing::HasSubstr("called allreduce #2 (count 300, f32 premulsum)"));
+    EXPECT_THAT(texts, ::testing::HasSubstr("called allreduce #2 (count 300, f32 sum)"));
   }
 }
 

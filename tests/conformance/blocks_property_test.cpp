@@ -63,7 +63,8 @@ Step drawStep(Draw& draw, int worldSize) {
                 : draw.chance(3) ? draw.below(600)
                                  : draw.below(40);
   trial.type = static_cast<DataType>(draw.below(kDataTypes));
-  trial.reduction = draw.of({Reduction::sum, Reduction::min, Reduction::max, Reduction::avg});
+  trial.reduction = draw.of(
+      {Reduction::sum, Reduction::min, Reduction::max, Reduction::avg, Reduction::preMulSum});
   if (contractOf(trial.collective).rooted)
     trial.root = static_cast<int>(draw.below(static_cast<std::size_t>(worldSize)));
   trial.inPlace = draw.chance(2);

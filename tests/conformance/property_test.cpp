@@ -109,7 +109,14 @@ class Walker {
     for (int r = 0; r < communicator.worldSize(); ++r)
       inputs.push_back(
           randomElements(step.type, step.count, step.seed * 64 + static_cast<std::uint64_t>(r)));
-    for (const auto& input : inputs) sources.push_back(input.data());
+    const double factor = someFactor(step.type, rank_);
+    const std::vector<std::byte> mine = inputs[static_cast<std::size_t>(rank_)];
+    for (int r = 0; r < communicator.worldSize(); ++r) {
+      std::byte* const input = inputs[static_cast<std::size_t>(r)].data();
+      if (step.reduction == Reduction::preMulSum)
+        scaleExactly(step.type, someFactor(step.type, r), input, step.count, input);
+      sources.push_back(input);
+    }
 
     // Which memory is each rank's own affair.
     const bool registered = step.registered != (random_() % 4 == 0);
@@ -118,8 +125,9 @@ class Walker {
     auto* out = registered ? static_cast<std::byte*>(buffers_[step.communicator][1].data())
                            : ordinary_[1].data();
     if (step.inPlace) out = in;
-    if (bytes != 0) std::memcpy(in, inputs[static_cast<std::size_t>(rank_)].data(), bytes);
-    communicator.allReduce(in, out, step.count, step.type, step.reduction);
+    if (bytes != 0) std::memcpy(in, mine.data(), bytes);
+    communicator.run(Collective::allReduce, in, out, step.count, step.type, step.reduction, 0,
+                     factor);
 
     std::vector<std::byte> expected(bytes);
     const int divisor = step.reduction == Reduction::avg ? communicator.worldSize() : 1;

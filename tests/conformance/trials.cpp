@@ -35,8 +35,8 @@ double largest(DataType type) {
 
 using Elements = std::vector<std::byte>;
 
-/// A whole number of at most 3, so small that sums over all ranks are exact. If not even 1 is, only
-/// as many ranks as the type can add up have it.
+/// A whole number of at most 3, so small that sums over all ranks are exact, of products with
+/// exactFactor as well. If not even 1 is, only as many ranks as the type can add up have it.
 int exactValue(DataType type, int worldSize, int rank, std::size_t i, std::uint64_t random) {
   const int limit = static_cast<int>(std::min(1 / unitRoundoff(type), 1e6));
   const int most = std::min(limit / worldSize, 3);
@@ -60,11 +60,24 @@ Elements exactFloats(DataType type, Reduction reduction, std::size_t count, int 
   return bytes;
 }
 
+double exactFactor(int rank) {
+  return rank % 2 == 0 ? 0.5 : -0.5;
+}
+
+/// What is reduced: of premultiplied sums, the products.
+std::vector<Elements> termsOf(const Trial& trial) {
+  std::vector<Elements> terms = trial.inputs;
+  for (std::size_t rank = 0; rank < trial.factors.size(); ++rank)
+    scaleExactly(trial.type, trial.factors[rank], terms[rank].data(), trial.count,
+                 terms[rank].data());
+  return terms;
+}
+
 /// How far another order may be from the reduction in f64: P - 1 roundings of at most u each, of
 /// partial results no larger than the sum of magnitudes (Higham, Accuracy and Stability of
 /// Numerical Algorithms, section 4.2), and as much again for the reference's own.
-std::vector<double> tolerances(const Trial& trial) {
-  const auto world = static_cast<double>(trial.inputs.size());
+std::vector<double> tolerances(const Trial& trial, const std::vector<Elements>& terms) {
+  const auto world = static_cast<double>(terms.size());
   const double u = unitRoundoff(trial.type);
   std::vector<double> result(trial.count);
   for (std::size_t i = 0; i < trial.count; ++i) {
@@ -75,7 +88,7 @@ std::vector<double> tolerances(const Trial& trial) {
       if (scale > largest(trial.type) / 4096 || scale < 4096 / largest(trial.type))
         scale = HUGE_VAL;
     } else {
-      for (const Elements& term : trial.inputs)
+      for (const Elements& term : terms)
         scale += std::fabs(elementAsDouble(trial.type, term.data(), i));
       if (trial.reduction == Reduction::avg) scale /= world;
     }
@@ -101,16 +114,19 @@ Trial makeTrial(int worldSize, std::size_t count, DataType type, Reduction reduc
     trial.inputs.push_back(
         exact ? exactFloats(type, reduction, count, worldSize, rank, number)
               : randomElements(type, count, number * 64 + static_cast<std::uint64_t>(rank)));
+    if (reduction == Reduction::preMulSum)
+      trial.factors.push_back(exact ? exactFactor(rank) : someFactor(type, rank));
   }
+  const std::vector<Elements> terms = termsOf(trial);
   std::vector<const void*> sources;
-  for (const Elements& term : trial.inputs) sources.push_back(term.data());
+  for (const Elements& term : terms) sources.push_back(term.data());
   const int divisor = reduction == Reduction::avg ? worldSize : 1;
   trial.expected.resize(trial.bytes());
   foldExactly(type, reduction, sources, count, divisor, trial.expected.data());
   if (trial.exact) return trial;
   trial.near.resize(trial.bytes());
   foldInDouble(type, reduction, sources, count, divisor, trial.near.data());
-  trial.tolerance = tolerances(trial);
+  trial.tolerance = tolerances(trial, terms);
   return trial;
 }
 
@@ -202,7 +218,7 @@ void TrialRunner::run(const Trial& trial) {
       std::fill_n(out, bytes, std::byte{0x5c});
       guardAround(out, bytes);
     }
-    communicator_.allReduce(in, out, trial.count, trial.type, trial.reduction);
+    allReduce(trial, in, out);
     checkGuards(in, bytes, "in");
     checkGuards(out, bytes, "out");
     require(inPlace || std::equal(input.begin(), input.end(), in), "in was changed");
@@ -215,6 +231,13 @@ void TrialRunner::run(const Trial& trial) {
     first.assign(out, out + bytes);
     checkAgreement(out, bytes);
   }
+}
+
+void TrialRunner::allReduce(const Trial& trial, const std::byte* in, std::byte* out) {
+  if (trial.factors.empty())
+    return communicator_.allReduce(in, out, trial.count, trial.type, trial.reduction);
+  const double factor = trial.factors[static_cast<std::size_t>(communicator_.rank())];
+  communicator_.allReduce(in, out, trial.count, trial.type, PremultipliedSum{factor});
 }
 
 void TrialRunner::check(const Trial& trial, const std::byte* out) const {

@@ -24,6 +24,7 @@ struct Trial {
   /// Values that any order of reduction gives the same bits for.
   bool exact = false;
   std::vector<std::vector<std::byte>> inputs;  ///< by rank
+  std::vector<double> factors;                 ///< by rank, of preMulSum
   std::vector<std::byte> expected;             ///< folded in rank order
   std::vector<std::byte> near;                 ///< folded in f64, where not exact
   std::vector<double> tolerance;               ///< by element, for other orders; where not exact
@@ -47,6 +48,7 @@ class TrialRunner {
   void run(const Trial& trial);
 
  private:
+  void allReduce(const Trial& trial, const std::byte* in, std::byte* out);
   void check(const Trial& trial, const std::byte* out) const;
   void checkAgreement(const std::byte* out, std::size_t bytes);
 

@@ -29,6 +29,7 @@ constexpr std::array kTypes{DataType::f16, DataType::bf16, DataType::f32,    Dat
                             DataType::i8,  DataType::u8,   DataType::i32,    DataType::u32,
                             DataType::i64, DataType::u64,  DataType::f8e4m3, DataType::f8e5m2};
 static_assert(kTypes.size() == kDataTypes);
+/// preMulSum has the kernels of sum.
 constexpr std::array kReductionsTested{Reduction::sum, Reduction::prod, Reduction::min,
                                        Reduction::max, Reduction::avg};
 constexpr std::array<std::size_t, 13> kCounts{0, 1, 2, 3, 7, 15, 16, 17, 63, 64, 65, 1000, 4099};

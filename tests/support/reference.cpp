@@ -188,6 +188,7 @@ N combine(Reduction reduction, N acc, N x) {
   switch (reduction) {
     case Reduction::sum:
     case Reduction::avg:
+    case Reduction::preMulSum:  // of products, by then
       return static_cast<N>(static_cast<Wrapping>(acc) + static_cast<Wrapping>(x));
     case Reduction::prod:
       return static_cast<N>(static_cast<Wrapping>(acc) * static_cast<Wrapping>(x));
@@ -298,6 +299,31 @@ void foldInDouble(DataType type, Reduction reduction, std::span<const void* cons
     using Number = typename E::Number;
     using Wide = std::conditional_t<std::is_floating_point_v<Number>, double, Number>;
     fold<E, Wide>(reduction, sources, count, divisor, dst);
+  });
+}
+
+void scaleExactly(DataType type, double factor, const void* src, std::size_t count, void* dst) {
+  withElement(type, [&]<class E>(E) {
+    using Number = typename E::Number;
+    for (std::size_t i = 0; i < count; ++i) {
+      const Number number = E::load(at<E>(src, i));
+      const typename E::Stored s =
+          E::round(combine<Number>(Reduction::prod, number, static_cast<Number>(factor)));
+      std::memcpy(static_cast<std::byte*>(dst) + i * sizeof s, &s, sizeof s);
+    }
+  });
+}
+
+double someFactor(DataType type, int rank) {
+  const auto turn = static_cast<std::size_t>(rank) % 4;
+  return withElement(type, [turn]<class E>(E) {
+    using Number = typename E::Number;
+    if constexpr (std::is_floating_point_v<Number>)
+      return std::array{0.75, -1.3, 2.0, 1.0 / 3}[turn];
+    else if constexpr (std::is_signed_v<Number>)
+      return std::array{3.0, -128.0, 1.0, -7.0}[turn];
+    else
+      return std::array{3.0, 255.0, 1.0, 2.0}[turn];
   });
 }
 

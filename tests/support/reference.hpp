@@ -43,6 +43,13 @@ void foldExactly(DataType type, Reduction reduction, std::span<const void* const
 void foldInDouble(DataType type, Reduction reduction, std::span<const void* const> sources,
                   std::size_t count, int divisor, void* dst);
 
+/// What a rank adds to a premultiplied sum: each element times `factor`, computed in what the type
+/// is folded in and rounded once. The same alignment, and `dst` may be `src`.
+void scaleExactly(DataType type, double factor, const void* src, std::size_t count, void* dst);
+
+/// A factor for rank `rank`: of floats one that rounds, of integers one that they hold.
+double someFactor(DataType type, int rank);
+
 /// Element `index` as a double (64-bit integers lose their low bits).
 double elementAsDouble(DataType type, const void* elements, std::size_t index);
 

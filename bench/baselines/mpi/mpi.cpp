@@ -74,7 +74,8 @@ std::optional<MPI_Datatype> typeOf(DataType type, bool reduces) {
   return std::nullopt;
 }
 
-/// MPI has no average, and dividing afterwards would be our code, not the rival's.
+/// MPI has no average and no premultiplied sum; dividing afterwards, or multiplying before, would
+/// be our code, not the rival's.
 std::optional<MPI_Op> operationOf(Reduction reduction) {
   switch (reduction) {
     case Reduction::sum:
@@ -86,6 +87,7 @@ std::optional<MPI_Op> operationOf(Reduction reduction) {
     case Reduction::max:
       return MPI_MAX;
     case Reduction::avg:
+    case Reduction::preMulSum:
       return std::nullopt;
   }
   return std::nullopt;

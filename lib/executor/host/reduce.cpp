@@ -13,20 +13,12 @@
 #include <hwy/foreach_target.h>  // compiles the part below once per target
 
 #include "executor/host/element-inl.hpp"
+#include "executor/host/multiply-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace lockstep::host::HWY_NAMESPACE {
 
 // ---- Folds: how the next source joins what was accumulated.
-
-/// Integers are added and multiplied as unsigned ones, whose overflow is defined to wrap.
-template <class D, class V, class T = hn::TFromD<D>>
-HWY_INLINE auto wrapping(D d, V v) {
-  if constexpr (std::is_integral_v<T>)
-    return hn::BitCast(hn::RebindToUnsigned<D>(), v);
-  else
-    return hn::BitCast(d, v);
-}
 
 struct Sum {
   static constexpr bool kDivides = true;
@@ -54,27 +46,9 @@ struct Sum {
 struct Product {
   static constexpr bool kDivides = false;
 
-  template <class D, class V, class T = hn::TFromD<D>>
+  template <class D, class V>
   static HWY_INLINE V fold(D d, V acc, V x) {
-    if constexpr (sizeof(T) == 1)
-      return hn::BitCast(d, multiplyBytes(wrapping(d, acc), wrapping(d, x)));
-    else
-      return hn::BitCast(d, hn::Mul(wrapping(d, acc), wrapping(d, x)));
-  }
-
- private:
-  /// No SIMD multiplies bytes: the low byte of a 16-bit product, and of the product of the high
-  /// bytes, which is left where it belongs by shifting one factor only.
-  template <class V>
-  static HWY_INLINE V multiplyBytes(V a, V b) {
-    const hn::DFromV<V> d;
-    const hn::Repartition<std::uint16_t, hn::DFromV<V>> d16;
-    const auto low = hn::Set(d16, 0x00ff);
-    const auto a16 = hn::BitCast(d16, a);
-    const auto b16 = hn::BitCast(d16, b);
-    const auto even = hn::And(hn::Mul(a16, b16), low);
-    const auto odd = hn::Mul(hn::ShiftRight<8>(a16), hn::AndNot(low, b16));
-    return hn::BitCast(d, hn::Or(even, odd));
+    return multiply(d, acc, x);
   }
 };
 
@@ -322,8 +296,8 @@ constexpr std::array<ReduceFunction, kDataTypes> kernelsOf() {
 
 ReduceFunction kernelFor(DataType type, Reduction reduction) {
   static constexpr std::array<std::array<ReduceFunction, kDataTypes>, kReductions> kernels{
-      kernelsOf<Sum>(), kernelsOf<Product>(), kernelsOf<Minimum>(), kernelsOf<Maximum>(),
-      kernelsOf<Sum>()};
+      kernelsOf<Sum>(),     kernelsOf<Product>(), kernelsOf<Minimum>(),
+      kernelsOf<Maximum>(), kernelsOf<Sum>(),     kernelsOf<Sum>()};
   return kernels[static_cast<std::size_t>(reduction)][static_cast<std::size_t>(type)];
 }
 

@@ -26,8 +26,8 @@ struct ReduceArguments {
 /// is asked for. Streaming stores are fenced before it returns.
 using ReduceFunction = void (*)(const ReduceArguments&);
 
-/// The function for a type and reduction, for this CPU. avg folds as sum; only these two heed
-/// the divisor. Throws `unsupported` on an x86 CPU older than SSE4.2.
+/// The function for a type and reduction, for this CPU. avg and preMulSum fold as sum; only these
+/// three heed the divisor. Throws `unsupported` on an x86 CPU older than SSE4.2.
 ReduceFunction reduceFunction(DataType type, Reduction reduction);
 
 /// Name of the instruction set in use ("AVX3", which is AVX-512).

@@ -139,6 +139,12 @@ class LOCKSTEP_API Communicator {
   /// is undefined.
   void allReduce(const void* in, void* out, std::size_t count, DataType type,
                  Reduction reduction = Reduction::sum);
+  /// out[i] = sum over all ranks of in[i] times the rank's factor. Throws invalidArgument on the
+  /// rank that gives a factor its integers cannot take. Ranks that ask for another reduction are a
+  /// mismatch; factors are not compared. Products are made in `out`; of reduceScatter, and of
+  /// reduce on a rank without `out`, in ordinary memory that the communicator keeps, which peers do
+  /// not read in place.
+  void allReduce(const void* in, void* out, std::size_t count, DataType type, PremultipliedSum sum);
   // The calls below are as allReduce: blocking, on ordinary or registered memory, with the same
   // errors. Buffers are blocks of `count` elements, one or worldSize() of them. In place, the
   // smaller buffer is this rank's own block of the larger, or both are the same; other overlap is
@@ -151,6 +157,8 @@ class LOCKSTEP_API Communicator {
   /// `out`: 1.
   void reduceScatter(const void* in, void* out, std::size_t count, DataType type,
                      Reduction reduction = Reduction::sum);
+  void reduceScatter(const void* in, void* out, std::size_t count, DataType type,
+                     PremultipliedSum sum);
   /// Block b of `out` = block rank() of the `in` of rank b. Both: worldSize() blocks.
   void allToAll(const void* in, void* out, std::size_t count, DataType type);
   /// `out` = `in` of the root. Both: 1 block; `in` is the root's only.
@@ -158,14 +166,16 @@ class LOCKSTEP_API Communicator {
   /// `out` of the root = reduction over all ranks of `in`. Both: 1 block; `out` is the root's only.
   void reduce(const void* in, void* out, std::size_t count, DataType type, Reduction reduction,
               int root);
+  void reduce(const void* in, void* out, std::size_t count, DataType type, PremultipliedSum sum,
+              int root);
   /// Block b of `out` of the root = `in` of rank b. `in`: 1 block, `out`: worldSize(), the root's.
   void gather(const void* in, void* out, std::size_t count, DataType type, int root);
   /// `out` = block rank() of the `in` of the root. `in`: worldSize() blocks, the root's; `out`: 1.
   void scatter(const void* in, void* out, std::size_t count, DataType type, int root);
   /// Any of them by its name, for callers that have it in a variable. What a collective does not
-  /// take (Contract) is ignored.
+  /// take (Contract) is ignored. `factor`: this rank's, for Reduction::preMulSum.
   void run(Collective collective, const void* in, void* out, std::size_t count, DataType type,
-           Reduction reduction = Reduction::sum, int root = 0);
+           Reduction reduction = Reduction::sum, int root = 0, double factor = 1.0);
   /// Returns after every rank has entered.
   void barrier();
 
@@ -201,7 +211,8 @@ class LOCKSTEP_API Communicator {
   /// What allReduce of `count` elements would run; `registered`: all ranks' buffers are Buffers of
   /// this communicator. Not collective. Throws invalidArgument if Options force what there is not.
   Plan planAllReduce(std::size_t count, DataType type, bool registered) const;
-  /// The same of any collective, for blocks of `count` elements.
+  /// The same of any collective, for blocks of `count` elements. Premultiplied sums but for
+  /// all-reduce count as not registered.
   Plan plan(Collective collective, std::size_t count, DataType type, bool registered) const;
   /// Not while a call is under way in another thread.
   Counters counters() const noexcept;

@@ -65,7 +65,8 @@ class LOCKSTEP_API Group {
 
   /// As Communicator::run.
   Group& run(const Communicator& communicator, Collective collective, const void* in, void* out,
-             std::size_t count, DataType type, Reduction reduction = Reduction::sum, int root = 0);
+             std::size_t count, DataType type, Reduction reduction = Reduction::sum, int root = 0,
+             double factor = 1.0);
   /// As Communicator::send; `to` may be this rank, if the group receives it.
   Group& send(const Communicator& communicator, const void* data, std::size_t count, DataType type,
               int to);

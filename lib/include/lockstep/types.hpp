@@ -35,9 +35,18 @@ inline constexpr std::size_t kDataTypes = 12;
 /// How elements of different ranks become one. `avg` is the sum divided by the world size: for
 /// floats before the final rounding, for integers truncated towards zero. Integer sums and products
 /// wrap modulo 2^bits. Float min and max return the other operand for a NaN, and take -0 as less
-/// than +0, so that order does not matter.
-enum class Reduction : std::uint8_t { sum, prod, min, max, avg };
-inline constexpr std::size_t kReductions = 5;
+/// than +0, so that order does not matter. `preMulSum` is the sum of what each rank gives times a
+/// factor of its own (PremultipliedSum; 1 where none is given).
+enum class Reduction : std::uint8_t { sum, prod, min, max, avg, preMulSum };
+inline constexpr std::size_t kReductions = 6;
+
+/// Reduction::preMulSum, with the factor of the rank that calls; ranks may give different ones.
+/// Each product is computed in f32 (of f64 in f64), to which the factor is rounded, and rounded to
+/// the type once; then the products are summed as `sum` does. Integers take a whole factor that the
+/// type holds, and their products wrap.
+struct PremultipliedSum {
+  double factor = 1.0;
+};
 
 /// How data crosses between ranks: delivery (unicast or multicast) times protection (clear or
 /// sealed).
@@ -92,8 +101,8 @@ constexpr std::size_t sizeOf(DataType t) {
 namespace detail {
 inline constexpr std::array<std::string_view, kDataTypes> kDataTypeNames{
     "f16", "bf16", "f32", "f64", "i8", "u8", "i32", "u32", "i64", "u64", "f8e4m3", "f8e5m2"};
-inline constexpr std::array<std::string_view, kReductions> kReductionNames{"sum", "prod", "min",
-                                                                           "max", "avg"};
+inline constexpr std::array<std::string_view, kReductions> kReductionNames{
+    "sum", "prod", "min", "max", "avg", "premulsum"};
 inline constexpr std::array<std::string_view, kModes> kModeNames{"p2p", "multicast", "cc",
                                                                  "cc-multicast"};
 inline constexpr std::array<std::string_view, kCollectives> kCollectiveNames{
