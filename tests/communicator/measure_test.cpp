@@ -2,10 +2,14 @@
 #include "communicator/measure.hpp"
 
 #include <limits>
+#include <thread>
 
 #include <gtest/gtest.h>
 
+#include "communicator/communicator_impl.hpp"
 #include "communicator/tuning.hpp"
+#include "support/forwarding_peers.hpp"
+#include "support/world.hpp"
 
 namespace lockstep {
 namespace {
@@ -48,6 +52,46 @@ TEST(Measure, MovesTheRuleOfTheTable) {
   table.attachPaysAbove(16384);
   EXPECT_EQ(protocolOf(table, 16384), HostProtocol::simple);
   EXPECT_EQ(protocolOf(table, 16388), HostProtocol::zeroCopy);
+}
+
+/// Holds its rank back when the times have been exchanged, until the other rank's call has ended.
+class HeldPeers final : public testing::ForwardingPeers {
+ public:
+  HeldPeers(std::unique_ptr<Peers> inner, std::thread& other)
+      : ForwardingPeers(*inner), inner_(std::move(inner)), other_(other) {}
+  std::vector<std::vector<std::byte>> allGather(std::span<const std::byte> mine,
+                                                Deadline deadline) override {
+    auto all = ForwardingPeers::allGather(mine, deadline);
+    if (mine.size() == sizeof(SlotTimes)) other_.join();
+    return all;
+  }
+
+ private:
+  std::unique_ptr<Peers> inner_;
+  std::thread& other_;
+};
+
+/// Whoever comes late to its first call has made none: that is no call that differs.
+TEST(Measure, LeavesNoCallBehindThatOthersWouldSee) {
+  Options options = testing::optionsOf(Mode::p2p);
+  options.timeout = std::chrono::milliseconds(3000);
+  testing::Meeting meeting;
+  const auto join = [&](int rank) {
+    return joinProcesses(meeting.id(rank).text(), rank, 2, Deadline::in(options.timeout));
+  };
+  std::string said;
+  std::thread early([&] {
+    try {
+      auto communicator =
+          CommunicatorImpl::wrap(std::make_shared<CommunicatorImpl>(join(0), options));
+      communicator.barrier();
+    } catch (const Error& error) {
+      said = error.what();
+    }
+  });
+  const CommunicatorImpl late(std::make_unique<HeldPeers>(join(1), early), options);
+  ASSERT_FALSE(early.joinable()) << "the times were not exchanged";
+  EXPECT_NE(said.find("rank 1, which has made no call yet"), std::string::npos) << said;
 }
 
 }  // namespace
