@@ -50,8 +50,9 @@ std::vector<std::byte> keyFor(const CommandLine& line) {
 }
 
 /// Buffers of all ranks must fit what memory there is: the kernel would end a rank, or the machine.
-void requireMemory(const RunConfig& config, bool mpi) {
-  const std::size_t sets = (config.registered ? config.modes.size() : 1) + (mpi ? 1 : 0);
+void requireMemory(const RunConfig& config) {
+  const std::size_t sets =
+      (config.registered ? config.modes.size() : 1) + (config.rivals.empty() ? 0 : 1);
   const double needed =
       2.0 * static_cast<double>(config.sizes.maxBytes) * static_cast<double>(sets) * config.ranks;
   const auto available = static_cast<double>(availableMemory());
@@ -129,16 +130,14 @@ class Application {
   Application(CommandLine line, Machine machine) : line_(std::move(line)) {
     report_.machine = std::move(machine);
     report_.config = line_.config;
-    if (line_.mpi) report_.config.rival = "mpi";
   }
 
   int run() {
     if (!line_.jsonFile.empty()) requireWritable(line_.jsonFile);
-    requireMemory(line_.config, line_.mpi);
+    requireMemory(line_.config);
     psk_ = keyFor(line_);
     requireOptionsAccepted(line_, psk_);
-    if (const int status = line_.mpi ? measureBesideMpi() : measure(); status != kSuccess)
-      return status;
+    if (const int status = measure(); status != kSuccess) return status;
     if (line_.action == Action::explain) {
       print(warningText(report_) + explainText(report_));
       return kSuccess;
@@ -161,23 +160,28 @@ class Application {
     return kSuccess;
   }
 
+  /// The budget is for the whole, so each setting of a rival gets its share.
   int measure() {
-    ProgressLine progress(!line_.quiet);
-    return keep("", launchRanks(prepare(progress, "")));
-  }
-
-  /// The budget is for the whole, so each setting gets its share.
-  int measureBesideMpi() {
-    const std::vector<MpiSetting> settings = mpiSettings();
-    for (const MpiSetting& setting : settings) {
+    const std::vector<RivalSetting> settings = listSettings();
+    for (const RivalSetting& setting : settings) {
       ProgressLine progress(!line_.quiet);
-      Launch launch = prepare(progress, setting.name + ' ');
+      Launch launch = prepare(progress, setting.name.empty() ? "" : setting.name + ' ');
       launch.config.budgetSeconds /= static_cast<double>(settings.size());
-      if (const int status = keep(setting.name, launchUnderMpi(launch, setting));
-          status != kSuccess)
+      launch.config.rivals.clear();
+      if (!setting.rival.empty()) launch.config.rivals = {setting.rival};
+      if (const int status = keep(setting.name, setting.launch(launch)); status != kSuccess)
         return status;
     }
     return kSuccess;
+  }
+
+  /// All are looked for before any is run.
+  std::vector<RivalSetting> listSettings() const {
+    if (line_.config.rivals.empty()) return {{"", "", launchRanks}};
+    std::vector<RivalSetting> settings;
+    for (const std::string& rival : line_.config.rivals)
+      for (RivalSetting& setting : settingsBeside(rival)) settings.push_back(std::move(setting));
+    return settings;
   }
 
   int show() {

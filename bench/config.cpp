@@ -14,7 +14,7 @@ namespace {
 template <class Config, class Visit>
 void eachField(Config& c, Visit visit) {
   visit("modes", c.modes);
-  visit("rival", c.rival);
+  visit("rivals", c.rivals);
   visit("ranks", c.ranks);
   visit("cores", c.cores);
   visit("ops", c.ops);

@@ -15,8 +15,9 @@ struct RunConfig {
   /// Measured side by side. The first is p2p: the others are compared with it, and the ranks agree
   /// through it.
   std::vector<Mode> modes{Mode::p2p};
-  /// Rival library measured in the same processes ("mpi"), or empty.
-  std::string rival;
+  /// Rival libraries ("mpi", "gloo"), each measured in the same processes as Lockstep. Ranks have
+  /// one at most: for every other they are started anew.
+  std::vector<std::string> rivals;
   int ranks = 2;
   /// Physical cores that the run may use.
   int cores = 1;

@@ -7,6 +7,7 @@
 
 #include "base/fail.hpp"
 #include "bench/coordinator.hpp"
+#include "bench/rival.hpp"
 #include "bench/worker.hpp"
 
 namespace lockstep::bench {
@@ -40,6 +41,12 @@ Outcome launchRanks(const Launch& launch) {
     coordinator.addLink(std::move(sockets.parent));
   }
   return coordinator.run();
+}
+
+std::vector<RivalSetting> settingsBeside(const std::string& rival) {
+  requireModule(rival);
+  if (rival == "mpi") return mpiSettings();
+  return {{rival, rival, launchRanks}};
 }
 
 }  // namespace lockstep::bench

@@ -30,15 +30,15 @@ struct Outcome {
 /// Ranks as processes of this program.
 Outcome launchRanks(const Launch& launch);
 
-/// A way of running MPI.
-struct MpiSetting {
-  std::string name;                    ///< "default", "ucx-sysv"
-  std::vector<std::string> arguments;  ///< of mpirun
+/// One way of measuring beside a rival; for each, the ranks are started anew.
+struct RivalSetting {
+  std::string name;   ///< "mpi default"
+  std::string rival;  ///< "mpi"
+  std::function<Outcome(const Launch&)> launch;
 };
-/// Those that --baseline mpi compares with.
-std::vector<MpiSetting> mpiSettings();
-
-/// Ranks as processes of this program under mpirun. Throws unsupported when there is no mpirun.
-Outcome launchUnderMpi(const Launch& launch, const MpiSetting& setting);
+/// Those that --baseline with this rival compares with. Throws unsupported when it is not here.
+std::vector<RivalSetting> settingsBeside(const std::string& rival);
+/// Those of MPI: the ranks are processes of this program under mpirun.
+std::vector<RivalSetting> mpiSettings();
 
 }  // namespace lockstep::bench

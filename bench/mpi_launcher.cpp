@@ -5,7 +5,6 @@
 #include "base/fail.hpp"
 #include "bench/abstract_socket.hpp"
 #include "bench/coordinator.hpp"
-#include "bench/rival.hpp"
 #include "bench/worker.hpp"
 
 namespace lockstep::bench {
@@ -47,36 +46,21 @@ class SessionFolder {
   std::string path_;
 };
 
-std::vector<std::string> mpirunArguments(const Launch& launch, const MpiSetting& setting) {
+std::vector<std::string> mpirunArguments(const Launch& launch,
+                                         const std::vector<std::string>& setting) {
   const bool shared = launch.config.ranks > launch.config.cores;
   std::vector<std::string> arguments{"-n", fmt::to_string(launch.config.ranks), "--oversubscribe",
                                      "--bind-to", shared ? "none" : "core"};
   if (geteuid() == 0) arguments.emplace_back("--allow-run-as-root");
   // Open MPI does so by itself only when it has counted fewer slots than ranks.
   if (shared) arguments.insert(arguments.end(), {"--mca", "mpi_yield_when_idle", "1"});
-  arguments.insert(arguments.end(), setting.arguments.begin(), setting.arguments.end());
+  arguments.insert(arguments.end(), setting.begin(), setting.end());
   return arguments;
 }
 
-}  // namespace
-
-std::vector<MpiSetting> mpiSettings() {
-  // UCX is asked for by name and told that shared memory is a device it may use: Open MPI 4.1 takes
-  // it only for network cards otherwise (opal/mca/common/ucx/help and its opal_common_ucx_tls
-  // default).
-  return {{"mpi default", {}},
-          {"mpi ucx-sysv",
-           {"--mca", "pml", "ucx", "--mca", "osc", "ucx", "--mca", "opal_common_ucx_tls", "any",
-            "--mca", "opal_common_ucx_devices", "any", "-x", "UCX_TLS=sysv,self"}}};
-}
-
-Outcome launchUnderMpi(const Launch& launch, const MpiSetting& setting) {
-  const fs::path mpirun = findMpirun();
-  if (!fs::exists(rivalModulePath("mpi")))
-    fail(ErrorCode::unsupported,
-         "--baseline mpi needs {}; install libopenmpi-dev and build all targets (cmake --preset "
-         "release && cmake --build --preset release)",
-         rivalModulePath("mpi").string());
+/// `setting`: arguments of mpirun.
+Outcome launchUnderMpi(const Launch& launch, const fs::path& mpirun,
+                       const std::vector<std::string>& setting) {
   const SessionFolder session;
   Children children;
   Coordinator coordinator(launch, children, "mpirun");
@@ -93,6 +77,24 @@ Outcome launchUnderMpi(const Launch& launch, const MpiSetting& setting) {
   setup.deathSignal = SIGTERM;  // mpirun then ends its ranks and tidies up
   children.start(setup);
   return coordinator.run();
+}
+
+}  // namespace
+
+std::vector<RivalSetting> mpiSettings() {
+  const auto under = [mpirun = findMpirun()](const std::string& name,
+                                             const std::vector<std::string>& arguments) {
+    return RivalSetting{name, "mpi", [mpirun, arguments](const Launch& launch) {
+                          return launchUnderMpi(launch, mpirun, arguments);
+                        }};
+  };
+  // UCX is asked for by name and told that shared memory is a device it may use: Open MPI 4.1 takes
+  // it only for network cards otherwise (opal/mca/common/ucx/help and its opal_common_ucx_tls
+  // default).
+  return {under("mpi default", {}),
+          under("mpi ucx-sysv",
+                {"--mca", "pml", "ucx", "--mca", "osc", "ucx", "--mca", "opal_common_ucx_tls",
+                 "any", "--mca", "opal_common_ucx_devices", "any", "-x", "UCX_TLS=sysv,self"})};
 }
 
 }  // namespace lockstep::bench

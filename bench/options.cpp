@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "bench/rival.hpp"
 #include "bench/tasks.hpp"
 
 namespace lockstep::bench {
@@ -19,7 +20,7 @@ constexpr const char* kHelpFooter =
     "Examples:\n"
     "  ccbench --mode cc --op allreduce    what encryption costs, 8 B to 64 MiB\n"
     "  ccbench --mode all                  all four modes, four ranks\n"
-    "  ccbench --mode cc --baseline mpi    Open MPI beside them\n"
+    "  ccbench --mode cc --baseline mpi    Open MPI beside them (or gloo, or mpi,gloo)\n"
     "  ccbench --op all --check-only       verify every operation, time nothing\n"
     "\n"
     "Exit status: 0 all went well, 1 a run failed, 2 bad input, 3 wrong results, 128+n signal n.";
@@ -60,7 +61,8 @@ void declareWhat(CLI::App& app, Raw& raw, RunConfig& c) {
   add("--registered", raw.registered, "0|1",
       "1: buffers by Communicator::alloc, read in place; 0: ordinary memory")
       ->capture_default_str();
-  add("--baseline", raw.baseline, "NAME", "mpi: measure Open MPI in the same processes too");
+  add("--baseline", raw.baseline, "LIST",
+      "mpi,gloo: measure Open MPI, Gloo in the same processes too");
 }
 
 void declareHow(CLI::App& app, Raw& raw, RunConfig& c) {
@@ -118,25 +120,51 @@ void requireValues(const CLI::App& app) {
                                      option->get_name(), option->get_name()));
 }
 
-/// The values of a comma-separated list, or all there are.
+/// What stands between the commas.
+std::vector<std::string> itemsOf(const std::string& text, const char* option) {
+  std::vector<std::string> items;
+  for (std::size_t start = 0; start <= text.size();) {
+    const std::size_t end = std::min(text.find(',', start), text.size());
+    if (end == start) throw UsageError(fmt::format("{} '{}' has a comma too many", option, text));
+    items.push_back(text.substr(start, end - start));
+    start = end + 1;
+  }
+  return items;
+}
+
+template <class Value>
+void addOnce(std::vector<Value>& values, const Value& value) {
+  if (std::find(values.begin(), values.end(), value) == values.end()) values.push_back(value);
+}
+
+/// The values of a comma-separated list; "all" stands for all there are, whatever is beside it.
 template <class Enum>
 std::vector<Enum> parseList(const std::string& text, const char* option, std::size_t total,
                             std::optional<Enum> (*parse)(std::string_view)) {
   std::vector<std::string_view> names;
   for (std::size_t i = 0; i < total; ++i) names.push_back(name(static_cast<Enum>(i)));
   std::vector<Enum> values;
-  if (text == "all") {
-    for (std::size_t i = 0; i < total; ++i) values.push_back(static_cast<Enum>(i));
-    return values;
-  }
-  for (const std::string& item : CLI::detail::split(text, ',')) {
+  for (const std::string& item : itemsOf(text, option)) {
     const auto value = parse(item);
-    if (!value)
+    if (!value && item != "all")
       throw UsageError(fmt::format("{} '{}' is unknown; there are {}, and all", option, item,
                                    fmt::join(names, ", ")));
-    if (std::find(values.begin(), values.end(), *value) == values.end()) values.push_back(*value);
+    if (value) addOnce(values, *value);
+    for (std::size_t i = 0; !value && i < total; ++i) addOnce(values, static_cast<Enum>(i));
   }
   return values;
+}
+
+std::vector<std::string> parseRivals(const std::string& text) {
+  std::vector<std::string> known, rivals;
+  for (const RivalKind& kind : rivalKinds()) known.emplace_back(kind.name);
+  for (const std::string& item : itemsOf(text, "--baseline")) {
+    if (std::find(known.begin(), known.end(), item) == known.end())
+      throw UsageError(
+          fmt::format("--baseline '{}' is unknown; there are {}", item, fmt::join(known, ", ")));
+    addOnce(rivals, item);
+  }
+  return rivals;
 }
 
 std::vector<Mode> parseModes(const std::string& text) {
@@ -208,9 +236,7 @@ void interpret(const Raw& raw, const Machine& machine, CommandLine& line) {
   requireWithin(c.warmups, 0, 1e6, "--warmup_iters");
   requireWithin(c.timeoutSeconds, 0.1, 3600, "--timeout");
   requireWithin(c.budgetSeconds, 0.1, 86400, "--time-budget");
-  if (!raw.baseline.empty() && raw.baseline != "mpi")
-    throw UsageError(fmt::format("--baseline '{}' is unknown; there is mpi", raw.baseline));
-  line.mpi = !raw.baseline.empty();
+  if (!raw.baseline.empty()) c.rivals = parseRivals(raw.baseline);
   // What the library would take by itself, said, so that the bound is of the same cipher.
   if (const char* cipher = std::getenv("LOCKSTEP_CIPHER"); cipher != nullptr && c.cipher.empty())
     c.cipher = cipher;

@@ -16,7 +16,6 @@ struct CommandLine {
   RunConfig config;
   std::string jsonFile;  ///< empty: none
   std::string pskFile;   ///< empty: a fresh key for this run
-  bool mpi = false;      ///< --baseline mpi
   bool quiet = false;    ///< tables only
 };
 

@@ -64,7 +64,7 @@ std::string timesText(const Report& report);
 std::string bytesText(const Report& report);
 /// Every mode against p2p: percent, crypto, bound (of data); empty when nothing crosses.
 std::string regressionText(const Report& report);
-/// Lockstep against the rival; empty without one.
+/// Lockstep against each rival; empty without.
 std::string rivalText(const Report& report);
 /// One paragraph per mode: what it costs here, and why.
 std::string storyText(const Report& report);

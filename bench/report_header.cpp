@@ -21,7 +21,8 @@ std::string namesOf(const std::vector<Collective>& ops) {
 std::string whereText(const RunConfig& config) {
   std::string text =
       config.ranks == 1 ? "one process" : fmt::format("{} processes on this host", config.ranks);
-  if (!config.rival.empty()) text += ", started by mpirun";
+  if (std::find(config.rivals.begin(), config.rivals.end(), "mpi") != config.rivals.end())
+    text += config.rivals.size() == 1 ? ", started by mpirun" : ", beside mpi started by mpirun";
   if (config.ranks > config.cores)
     return text + fmt::format(", sharing {} core{}: not pinned", config.cores,
                               config.cores == 1 ? "" : "s");
@@ -61,6 +62,16 @@ std::string contenderLine(const Contender& c) {
                                 : "in the clear");
 }
 
+/// Each rival once, however many settings of it were run.
+std::string rivalLines(const Report& report) {
+  std::vector<std::string> lines;
+  for (const NamedRun& run : report.runs)
+    for (const Contender& c : run.result.contenders)
+      if (c.rival) lines.push_back(labelled("rival", contenderLine(c)));
+  lines.erase(std::unique(lines.begin(), lines.end()), lines.end());
+  return fmt::format("{}", fmt::join(lines, ""));
+}
+
 /// Of the first row that has them; empty without.
 std::string ratesText(const RunResult& result) {
   const auto row = std::find_if(result.rows.begin(), result.rows.end(),
@@ -96,7 +107,8 @@ std::string headerText(const Report& report) {
   text += labelled("machine", describe(report.machine));
   text += labelled("ranks", whereText(config));
   for (const Contender& c : first.contenders)
-    text += labelled(c.rival ? "rival" : "mode", contenderLine(c));
+    if (!c.rival) text += labelled("mode", contenderLine(c));
+  text += rivalLines(report);
   if (config.ranks > 1) text += labelled("transport", transportText(first));
   text += labelled("buffers", bufferText(config, first));
   text += ratesText(first);

@@ -229,17 +229,35 @@ std::string regressionOf(const Report& report, const RunResult& result, std::siz
   return table.text() + (marked ? wrap("", kAlike) : "");
 }
 
-/// Index of the run whose rival was faster at a row; the ratio is taken there, where both were
+/// The runs beside one rival, of which each is one setting.
+using RivalRuns = std::vector<const NamedRun*>;
+
+const Contender& rivalOf(const NamedRun& run) {
+  return run.result.contenders.back();
+}
+
+/// Rival by rival, in the order of the runs.
+std::vector<RivalRuns> byRival(const Report& report) {
+  std::vector<RivalRuns> rivals;
+  for (const NamedRun& run : report.runs) {
+    const bool another =
+        rivals.empty() || rivalOf(*rivals.back().front()).name != rivalOf(run).name;
+    if (another) rivals.emplace_back();
+    rivals.back().push_back(&run);
+  }
+  return rivals;
+}
+
+/// The run in which the rival was fastest at a row; the ratio is taken there, where both were
 /// measured in turn.
-std::size_t betterRun(const Report& report, std::size_t row) {
-  const auto time = [&](const NamedRun& run) {
-    const Series& rival = run.result.rows[row].series.back();
+const NamedRun& bestRun(const RivalRuns& runs, std::size_t row) {
+  const auto time = [&](const NamedRun* run) {
+    const Series& rival = run->result.rows[row].series.back();
     return measured(rival) ? median(rival.samples) : HUGE_VAL;
   };
-  const auto best =
-      std::min_element(report.runs.begin(), report.runs.end(),
-                       [&](const NamedRun& a, const NamedRun& b) { return time(a) < time(b); });
-  return static_cast<std::size_t>(best - report.runs.begin());
+  return **std::min_element(runs.begin(), runs.end(), [&](const NamedRun* a, const NamedRun* b) {
+    return time(a) < time(b);
+  });
 }
 
 /// How many times longer the rival takes.
@@ -254,25 +272,26 @@ void appendAdvantage(std::vector<std::string>& cells, const Series& rival, const
   cells.push_back(std::isinf(high) ? "-" : number(low) + ".." + number(high));
 }
 
-/// The modes from first to before last beside all runs' rivals.
-TextTable rivalOf(const Report& report, std::size_t first, std::size_t last) {
-  const RunResult& result = report.runs.front().result;
-  const RowHead head(report.config);
+/// The modes from first to before last beside a rival in all its settings.
+TextTable rivalTable(const RunConfig& config, const RivalRuns& runs, std::size_t first,
+                     std::size_t last) {
+  const RunResult& result = runs.front()->result;
+  const RowHead head(config);
   TextTable table;
   head.addColumns(table);
   for (std::size_t m = first; m < last; ++m)
     table.addColumn("time", result.contenders[m].name, "us");
-  for (const NamedRun& run : report.runs) table.addColumn("time", run.name, "us");
+  for (const NamedRun* run : runs) table.addColumn("time", run->name, "us");
   for (std::size_t m = first; m < last; ++m) {
     table.addColumn("over " + result.contenders[m].name, "x");
     table.addColumn("over " + result.contenders[m].name, "95 %");
   }
   for (std::size_t r = 0; r < result.rows.size(); ++r) {
     std::vector<std::string> cells = head.cells(result.rows[r]);
-    const auto& series = report.runs[betterRun(report, r)].result.rows[r].series;
+    const auto& series = bestRun(runs, r).result.rows[r].series;
     for (std::size_t m = first; m < last; ++m) cells.push_back(number(median(series[m].samples)));
-    for (const NamedRun& run : report.runs) {
-      const Series& rival = run.result.rows[r].series.back();
+    for (const NamedRun* run : runs) {
+      const Series& rival = run->result.rows[r].series.back();
       cells.push_back(measured(rival) ? number(median(rival.samples)) : "-");
     }
     for (std::size_t m = first; m < last; ++m) appendAdvantage(cells, series.back(), series[m]);
@@ -285,7 +304,7 @@ TextTable rivalOf(const Report& report, std::size_t first, std::size_t last) {
 std::string whatRivalLacks(const RunResult& result) {
   const bool lacks = std::any_of(result.rows.begin(), result.rows.end(),
                                  [](const Row& row) { return !row.series.back().supported; });
-  return lacks ? wrap("", fmt::format("-: {} has no such type to reduce, or no such reduction",
+  return lacks ? wrap("", fmt::format("-: {} has no such collective, type to reduce or reduction",
                                       result.contenders.back().name))
                : "";
 }
@@ -328,16 +347,18 @@ std::string regressionText(const Report& report) {
 }
 
 std::string rivalText(const Report& report) {
-  if (report.config.rival.empty()) return {};
-  return fmt::format("\nLockstep beside {}:\n",
-                     report.runs.front().result.contenders.back().describe) +
-         sideBySide(
-             report.config.modes.size(),
-             [&](std::size_t first, std::size_t last) { return rivalOf(report, first, last); }) +
-         wrap("",
-              "x: time of the faster rival over Lockstep's, both of the run where that rival was "
-              "measured; above 1 Lockstep is faster") +
-         whatRivalLacks(report.runs.front().result);
+  if (report.config.rivals.empty()) return {};
+  std::string text;
+  for (const RivalRuns& runs : byRival(report))
+    text += fmt::format("\nLockstep beside {}:\n", rivalOf(*runs.front()).describe) +
+            sideBySide(report.config.modes.size(),
+                       [&](std::size_t first, std::size_t last) {
+                         return rivalTable(report.config, runs, first, last);
+                       }) +
+            whatRivalLacks(runs.front()->result);
+  return text + wrap("",
+                     "x: time of the rival, in its fastest setting, over Lockstep's of the same "
+                     "run; above 1 Lockstep is faster");
 }
 
 }  // namespace lockstep::bench

@@ -1,11 +1,18 @@
 #include "bench/rival.hpp"
 
+#include <algorithm>
+#include <array>
+#include <exception>
+
 #include <dlfcn.h>
 
 #include "base/fail.hpp"
 
 namespace lockstep::bench {
 namespace {
+
+constexpr std::array<RivalKind, 2> kKinds{
+    {{"mpi", "libopenmpi-dev openmpi-bin"}, {"gloo", "libgloo-dev"}}};
 
 template <class Enum>
 std::uint8_t number(Enum value) {
@@ -16,11 +23,7 @@ std::uint8_t number(Enum value) {
 /// Open MPI's own plug-ins look their symbols up in the global scope.
 const BaselineModule* openModule(const std::filesystem::path& path) {
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
-  if (library == nullptr)
-    fail(ErrorCode::unsupported,
-         "cannot open the baseline: {}. Build ccbench where the rival's headers are installed "
-         "(for mpi: apt-get install libopenmpi-dev openmpi-bin)",
-         dlerror());
+  if (library == nullptr) fail(ErrorCode::unsupported, "cannot open the baseline: {}", dlerror());
   const auto entry = reinterpret_cast<BaselineEntry>(dlsym(library, kBaselineEntry));
   if (entry == nullptr) fail(ErrorCode::unsupported, "{} is no baseline of ccbench", path.string());
   const BaselineModule* module = entry();
@@ -30,7 +33,40 @@ const BaselineModule* openModule(const std::filesystem::path& path) {
   return module;
 }
 
+/// Where a rival's ranks meet, and what went wrong there.
+struct Meeting {
+  Communicator& communicator;
+  std::exception_ptr failure;
+};
+
+/// BaselineGroup::allGather, of a Meeting.
+int gatherBytes(void* context, const void* mine, void* all, std::size_t bytes) {
+  auto& meeting = *static_cast<Meeting*>(context);
+  try {
+    meeting.communicator.allGather(mine, all, bytes, DataType::u8);
+    return 0;
+  } catch (...) {  // the rival's frames are no place for an exception
+    meeting.failure = std::current_exception();
+    return 1;
+  }
+}
+
 }  // namespace
+
+std::span<const RivalKind> rivalKinds() {
+  return kKinds;
+}
+
+void requireModule(const std::string& name) {
+  const auto path = rivalModulePath(name);
+  if (std::filesystem::exists(path)) return;
+  const auto kind = std::find_if(kKinds.begin(), kKinds.end(),
+                                 [&](const RivalKind& k) { return k.name == name; });
+  fail(ErrorCode::unsupported,
+       "--baseline {} needs {}, which was not built; install what it needs (apt-get install {}) "
+       "and build again (cmake --preset release && cmake --build --preset release)",
+       name, path.string(), kind->packages);
+}
 
 std::filesystem::path rivalModulePath(const std::string& name,
                                       const std::filesystem::path& programFolder) {
@@ -44,7 +80,17 @@ std::filesystem::path rivalModulePath(const std::string& name) {
 }
 
 Rival::Rival(const std::string& name) : name_(name), module_(openModule(rivalModulePath(name))) {
-  check(module_->init(), "its start");
+  check(module_->init(nullptr), "its start");
+}
+
+Rival::Rival(const std::string& name, Communicator& communicator, int timeoutMs)
+    : name_(name), module_(openModule(rivalModulePath(name))) {
+  Meeting meeting{communicator, nullptr};
+  const BaselineGroup group{communicator.rank(), communicator.worldSize(), timeoutMs, &meeting,
+                            gatherBytes};
+  const int status = module_->init(&group);
+  if (meeting.failure) std::rethrow_exception(meeting.failure);
+  check(status, "its start");
 }
 
 void Rival::finish() {
@@ -52,7 +98,9 @@ void Rival::finish() {
 }
 
 void Rival::check(int status, std::string_view what) const {
-  if (status != 0) fail(ErrorCode::system, "{}: {} failed: {}", name_, what, module_->lastError());
+  if (status == 0) return;
+  fail(status == kBaselinePeerGone ? ErrorCode::peerDied : ErrorCode::system, "{}: {} failed: {}",
+       name_, what, module_->lastError());
 }
 
 RivalSubject::RivalSubject(const Rival& rival, std::size_t bytes)

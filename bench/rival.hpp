@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -11,11 +12,25 @@
 
 namespace lockstep::bench {
 
+/// A rival that ccbench has a module for.
+struct RivalKind {
+  const char* name;
+  const char* packages;  ///< Debian's, with which its module is built
+};
+std::span<const RivalKind> rivalKinds();
+
+/// Throws unsupported, and says how to get it, when the module of a rival was not built.
+void requireModule(const std::string& name);
+
 /// The rival's group, from its init to its finalize. Throws
-/// unsupported when there is none or it is of another version, system when the rival fails.
+/// unsupported when there is none or it is of another version, peerDied when the rival says that
+/// another rank is gone, system when it fails otherwise.
 class Rival {
  public:
+  /// Its own launcher started the ranks.
   explicit Rival(const std::string& name);
+  /// ccbench started the ranks; they find each other through `communicator` (a collective call).
+  Rival(const std::string& name, Communicator& communicator, int timeoutMs);
   Rival(const Rival&) = delete;
   Rival& operator=(const Rival&) = delete;
   /// Leaves the group. Only after a run that went well: with a rank missing, a rival would wait for
@@ -24,7 +39,7 @@ class Rival {
 
   const std::string& name() const { return name_; }
   const BaselineModule& module() const { return *module_; }
-  /// Throws system with the rival's own words when a call returned a failure.
+  /// Throws as above, with the rival's own words, when a call returned a failure.
   void check(int status, std::string_view what) const;
 
  private:

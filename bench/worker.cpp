@@ -46,6 +46,7 @@ std::vector<UniqueId> meet(Link& link, int rank, std::size_t modes) {
 
 class Rank {
  public:
+  /// `rival`: whose launcher started this rank, or null.
   Rank(int rank, Link& link, const Rival* rival) : rank_(rank), link_(link), rival_(rival) {}
 
   /// The result on rank 0, null on the others.
@@ -57,6 +58,8 @@ class Rank {
     Measurement measurement(config_, rank_, agreement, subjects_, listener());
     const RunResult result = config_.planOnly ? measurement.plan() : measurement.run();
     agreement.barrier();  // no rank leaves while another still measures
+    subjects_.clear();
+    if (own_) own_->finish();
     return rank_ == 0 ? json(result) : json();
   }
 
@@ -71,6 +74,10 @@ class Rank {
           Communicator::create(ids[i], rank_, config_.ranks,
                                communicatorOptions(config_, config_.modes[i], psk)),
           ordinary, bytes));
+    if (rival_ == nullptr && !config_.rivals.empty())
+      rival_ = &own_.emplace(config_.rivals.front(),
+                             static_cast<LockstepSubject&>(*subjects_.front()).communicator(),
+                             static_cast<int>(config_.timeoutSeconds * 1000));
     if (rival_ != nullptr) subjects_.push_back(std::make_unique<RivalSubject>(*rival_, bytes));
   }
 
@@ -86,6 +93,7 @@ class Rank {
   int rank_;
   Link& link_;
   const Rival* rival_;
+  std::optional<Rival> own_;  ///< one without a launcher
   RunConfig config_;
   std::vector<std::unique_ptr<Subject>> subjects_;
 };

@@ -8,7 +8,7 @@
 namespace lockstep::bench {
 
 /// Changes whenever BaselineModule does; ccbench refuses a module that says another number.
-inline constexpr std::uint32_t kBaselineAbi = 2;
+inline constexpr std::uint32_t kBaselineAbi = 3;
 /// A module exports one function of this name and of type BaselineEntry, with C linkage and default
 /// visibility: `extern "C" const lockstep::bench::BaselineModule* lockstepBaseline()`.
 inline constexpr const char* kBaselineEntry = "lockstepBaseline";
@@ -16,15 +16,31 @@ inline constexpr const char* kBaselineEntry = "lockstepBaseline";
 /// binary.
 inline constexpr const char* kBaselinePrefix = "lockstep_baseline_";
 
+/// What a call returns when it failed because another rank is gone.
+inline constexpr int kBaselinePeerGone = 2;
+
+/// The ranks of a run, for a rival that has no launcher of its own to tell it.
+struct BaselineGroup {
+  int rank;
+  int worldSize;
+  int timeoutMs;  ///< that any wait between ranks may take
+  void* context;  ///< of `allGather`
+  /// Collective: hands over `bytes` of `mine` (the same number on all ranks) and receives
+  /// everybody's in `all`, rank by rank. 0, or else `init` has to fail.
+  int (*allGather)(void* context, const void* mine, void* all, std::size_t bytes);
+};
+
 /// The functions of a module. All are called by one thread, `init` first and `finalize` last.
-/// Those that return int return 0 when they succeeded; otherwise `lastError` says why. No exception
+/// Those that return a status return 0 when they succeeded; otherwise kBaselinePeerGone or any
+/// other number, and `lastError` says why. No exception
 /// leaves a module. `collective`, `type` and `reduction` are the numbers of lockstep::Collective,
 /// lockstep::DataType and lockstep::Reduction.
 struct BaselineModule {
   std::uint32_t abi;  ///< kBaselineAbi
 
-  /// Joins the group of processes that the rival's launcher started.
-  int (*init)();
+  /// Joins the group. `group` is null when the rival's own launcher (mpirun) started the ranks, and
+  /// need not outlive the call.
+  int (*init)(const BaselineGroup* group);
   int (*rank)();
   int (*worldSize)();
   /// Name and version ("Open MPI 4.1.4"); valid until finalize.

@@ -75,6 +75,12 @@ TEST(Options, OperationsAreAListOrAll) {
   EXPECT_TRUE(parse({"--check-only"}).config.checkOnly);
 }
 
+TEST(Options, RivalsAreAList) {
+  EXPECT_TRUE(parse({}).config.rivals.empty());
+  EXPECT_THAT(parse({"--baseline", "gloo"}).config.rivals, ElementsAre("gloo"));
+  EXPECT_THAT(parse({"--baseline", "mpi,gloo,mpi"}).config.rivals, ElementsAre("mpi", "gloo"));
+}
+
 TEST(Options, HelpFitsATerminal) {
   std::istringstream lines(parse({"--help"}).help);
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
@@ -123,7 +129,8 @@ TEST(Options, BadValuesSayWhatIsAccepted) {
       {{"--registered", "yes"}, "--registered"},
       {{"--timeout", "0"}, "--timeout"},
       {{"--time-budget", "nan"}, "--time-budget"},
-      {{"--baseline", "nccl"}, "there is mpi"},
+      {{"--baseline", "nccl"}, "there are mpi, gloo"},
+      {{"--baseline", "mpi,"}, "comma too many"},
       {{"-d", "f64", "-b", "1", "-e", "4"}, "f64"},
       {{"--psk", "x", "--insecure-keys"}, "exclude"},
       {{"--json", ""}, "--json is given an empty value"},

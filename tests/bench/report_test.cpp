@@ -283,7 +283,7 @@ TEST(Wrap, KeepsUnitsWithTheirNumbers) {
 
 TEST(ReportText, RivalIsComparedInTheRunWhereItWasFaster) {
   Report report = sampleReport();
-  report.config.rival = "mpi";
+  report.config.rivals = {"mpi"};
   report.runs[0].name = "mpi default";
   report.runs[0].result.contenders.push_back(
       {"mpi", "Open MPI 4", "host", "none", "none", "", false, true});
@@ -301,15 +301,39 @@ TEST(ReportText, RivalIsComparedInTheRunWhereItWasFaster) {
 
 TEST(ReportText, WhatARivalLacksIsSaid) {
   Report report = sampleReport();
-  report.config.rival = "mpi";
+  report.config.rivals = {"mpi"};
   report.runs[0].result.contenders.push_back(
       {"mpi", "Open MPI 4", "host", "none", "none", "", false, true});
   report.runs[0].result.rows[0].series.push_back(seriesOf(500));
-  constexpr const char* kLacks = "-: mpi has no such type to reduce, or no such reduction";
+  constexpr const char* kLacks = "-: mpi has no such collective, type to reduce or reduction";
   EXPECT_THAT(rivalText(report), Not(HasSubstr(kLacks)));
   report.runs[0].result.rows[0].series.back() = Series();
   report.runs[0].result.rows[0].series.back().supported = false;
   EXPECT_THAT(rivalText(report), HasSubstr(kLacks));
+}
+
+TEST(ReportText, EveryRivalHasItsTable) {
+  Report report = sampleReport();
+  report.config.rivals = {"mpi", "gloo"};
+  const NamedRun plain = report.runs[0];
+  report.runs.clear();
+  for (const auto& [setting, rival, describe, time] :
+       {std::tuple("mpi default", "mpi", "Open MPI 4", 200.0),
+        std::tuple("mpi ucx-sysv", "mpi", "Open MPI 4", 150.0),
+        std::tuple("gloo", "gloo", "Gloo 0.5", 700.0)}) {
+    NamedRun& run = report.runs.emplace_back(plain);
+    run.name = setting;
+    run.result.contenders.push_back({rival, describe, "host", "none", "none", "", false, true});
+    run.result.rows[0].series.push_back(seriesOf(time));
+  }
+  const std::string text = rivalText(report);
+  const std::size_t second = text.find("Lockstep beside Gloo 0.5");
+  ASSERT_NE(second, std::string::npos);
+  const std::string mpi = text.substr(0, second), gloo = text.substr(second);
+  EXPECT_THAT(mpi, HasSubstr("1.50"));
+  EXPECT_THAT(gloo, HasSubstr("7.00"));
+  EXPECT_THAT(gloo, Not(HasSubstr("mpi")));
+  EXPECT_THAT(headerText(report), ContainsRegex("rival +mpi.*\n +rival +gloo"));
 }
 
 TEST(ReportJson, HasWhatItsReadersNeedAndReadsBack) {

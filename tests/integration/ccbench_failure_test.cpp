@@ -124,6 +124,21 @@ TEST(CcbenchFailure, KilledRankIsNamed) {
   expectAllGone(ranks);
 }
 
+TEST(CcbenchFailure, KilledRankIsNamedBesideGlooToo) {
+  SKIP_WITHOUT_CCBENCH();
+  SKIP_WITHOUT_GLOO();
+  std::vector<std::string> arguments = kLongRun;
+  arguments.insert(arguments.end(), {"--baseline", "gloo"});
+  CcbenchProcess process(arguments);
+  const std::vector<pid_t> ranks = process.children(3);
+  ASSERT_EQ(ranks.size(), 3u);
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  kill(ranks[1], SIGKILL);
+  EXPECT_EQ(process.wait(), 1);
+  EXPECT_THAT(process.err(), testing::StartsWith("ccbench: rank 1 was killed by signal 9"));
+  expectAllGone(ranks);
+}
+
 TEST(CcbenchFailure, RanksDieWithTheirParent) {
   SKIP_WITHOUT_CCBENCH();
   CcbenchProcess process(kLongRun);

@@ -23,6 +23,10 @@ inline const std::string kCcbench = LOCKSTEP_BINARY_DIR "/bin/ccbench";
 #define SKIP_WITHOUT_CCBENCH() \
   if (access(kCcbench.c_str(), X_OK) != 0) GTEST_SKIP() << "ccbench was not built: " << kCcbench
 
+#define SKIP_WITHOUT_GLOO()                                                    \
+  if (access(LOCKSTEP_BINARY_DIR "/bin/lockstep_baseline_gloo.so", R_OK) != 0) \
+  GTEST_SKIP() << "built without Gloo, or with a sanitizer"
+
 class CcbenchProcess {
  public:
   /// `redirections`: as a shell takes them, applied after both streams are caught here.

@@ -161,5 +161,21 @@ TEST(CcbenchTable, BesideMpi) {
   EXPECT_EQ(all.status, 0) << all.err;
 }
 
+TEST(CcbenchTable, BesideGloo) {
+  SKIP_WITHOUT_CCBENCH();
+  SKIP_WITHOUT_GLOO();
+  const CcbenchRun run({"--mode", "cc", "--op", "allreduce,reducescatter", "--baseline", "gloo",
+                        "-b", "8", "-e", "1024", "-f", "128", "--ranks", "2", "-n", "3"});
+  ASSERT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("Lockstep beside Gloo"));
+  EXPECT_THAT(run.out, HasSubstr("run beside gloo"));
+  for (const char* ranks : {"1", "2", "3"}) {
+    const CcbenchRun all({"--op", "all", "--check-only", "--mode", "p2p", "--baseline", "gloo",
+                          "-b", "8", "-e", "64K", "-f", "8", "-d", "f16,bf16,f32,i8", "-o",
+                          "sum,min,avg", "--ranks", ranks});
+    EXPECT_EQ(all.status, 0) << ranks << ": " << all.err;
+  }
+}
+
 }  // namespace
 }  // namespace lockstep

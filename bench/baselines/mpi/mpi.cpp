@@ -6,11 +6,11 @@
 #include <exception>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include <mpi.h>
 
 #include "bench/baselines/baseline.hpp"
+#include "bench/baselines/buffers.hpp"
 #include <lockstep/types.hpp>
 
 namespace lockstep::bench {
@@ -93,7 +93,7 @@ std::optional<MPI_Op> operationOf(Reduction reduction) {
   return std::nullopt;
 }
 
-int init() {
+int init(const BaselineGroup*) {  // mpirun has told
   int provided = 0;
   // Errors come back to the caller instead of ending the process.
   if (check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SINGLE, &provided), "MPI_Init_thread"))
@@ -148,15 +148,6 @@ int takes(std::uint8_t collective, int inPlace) {
   }
 }
 
-/// Aligned like Lockstep's own buffers, so that neither side gains by its pages.
-void* allocate(std::size_t bytes) {
-  constexpr std::size_t kHugePage = std::size_t{2} << 20;
-  const std::size_t unit = bytes >= kHugePage ? kHugePage : 4096;
-  void* memory = std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit);
-  if (memory != nullptr) std::memset(memory, 0, bytes);
-  return memory;
-}
-
 void deallocate(void* memory) {
   std::free(memory);
 }
@@ -205,14 +196,6 @@ int runCall(Collective collective, const Call& c) {
   return refuse("MPI has no such collective");
 }
 
-/// Whether the smaller buffer is this rank's block of the larger, or both are the same.
-bool isInPlace(const Contract& contract, const void* in, const void* out, std::size_t block) {
-  if (in == nullptr || out == nullptr) return false;
-  if (contract.inPerRank == contract.outPerRank) return in == out;
-  const auto [larger, smaller] = contract.outPerRank ? std::pair(out, in) : std::pair(in, out);
-  return smaller == static_cast<const char*>(larger) + static_cast<std::size_t>(rank()) * block;
-}
-
 int run(std::uint8_t number, const void* in, void* out, std::size_t count, std::uint8_t type,
         std::uint8_t reduction, int root) {
   const auto collective = static_cast<Collective>(number);
@@ -229,15 +212,16 @@ int run(std::uint8_t number, const void* in, void* out, std::size_t count, std::
                               .type = *mpiType,
                               .operation = *operation,
                               .root = root,
-                              .inPlace = isInPlace(contract, in, out, block)});
+                              .inPlace = isInPlace(contract, in, out, rank(), block)});
 }
 
 int finalize() {
   return check(MPI_Finalize(), "MPI_Finalize");
 }
 
-constexpr BaselineModule kModule{kBaselineAbi, init,  rank,     worldSize,  describe, lastError,
-                                 supports,     takes, allocate, deallocate, run,      finalize};
+constexpr BaselineModule kModule{kBaselineAbi,    init,       rank,     worldSize,
+                                 describe,        lastError,  supports, takes,
+                                 allocateAligned, deallocate, run,      finalize};
 
 }  // namespace
 }  // namespace lockstep::bench
