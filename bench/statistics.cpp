@@ -47,6 +47,22 @@ std::size_t cubeRoot(std::size_t n) {
   return static_cast<std::size_t>(std::ceil(std::cbrt(static_cast<double>(n))));
 }
 
+/// How much more the number of samples above the median varies than if they were independent: by
+/// batch means, of batches as long as there are of them (sqrt(n)). At least 1.
+double inflation(std::span<const double> samples, double middle) {
+  const auto size = static_cast<std::size_t>(std::sqrt(static_cast<double>(samples.size())));
+  const std::size_t batches = samples.size() / size;
+  double squares = 0;
+  for (std::size_t b = 0; b < batches; ++b) {
+    double above = 0;  // less what is expected; ties with the median are neither
+    for (const double sample : samples.subspan(b * size, size))
+      above += sample > middle ? 0.5 : sample < middle ? -0.5 : 0;
+    squares += above * above;
+  }
+  const double variance = squares / static_cast<double>(batches - 1);
+  return std::max(1.0, variance / (static_cast<double>(size) / 4));
+}
+
 }  // namespace
 
 double quantile(std::span<const double> samples, double q) {
@@ -63,7 +79,7 @@ double medianUncertainty(std::span<const double> samples) {
   std::vector<double> sorted(samples.begin(), samples.end());
   std::sort(sorted.begin(), sorted.end());
   const auto n = static_cast<double>(sorted.size());
-  const double reach = 1.96 * std::sqrt(n) / 2;
+  const double reach = 1.96 * std::sqrt(n * inflation(samples, median(samples))) / 2;
   const auto low = static_cast<std::size_t>(std::max(0.0, std::floor(n / 2 - reach)));
   const auto high = std::min(sorted.size() - 1, static_cast<std::size_t>(std::ceil(n / 2 + reach)));
   return (sorted[high] - sorted[low]) / 2 / median(samples);

@@ -15,7 +15,9 @@ double median(std::span<const double> samples);
 
 /// Half the width of the 95 % confidence interval of the median, as a share of the median. From
 /// order statistics n/2 +- 1.96 sqrt(n)/2 (binomial, normal approximation): no assumption about the
-/// distribution. Infinity for fewer than 6 samples, where no such interval exists.
+/// distribution. Samples that follow each other resemble each other, so n is divided by how much
+/// more the number of those above the median varies for it (batch means, in the order given).
+/// Infinity for fewer than 6 samples, where no such interval exists.
 double medianUncertainty(std::span<const double> samples);
 
 struct Interval {

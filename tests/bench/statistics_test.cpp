@@ -32,8 +32,8 @@ TEST(MedianUncertainty, ShrinksWithSamplesAndIsZeroForConstants) {
 }
 
 TEST(MedianUncertainty, TakesTheOrderStatisticsOfTheBinomial) {
-  std::vector<double> samples;
-  for (int i = 1; i <= 100; ++i) samples.push_back(i);
+  std::vector<double> samples;  // 1 to 100, high and low in turn: nothing lasts
+  for (int i = 0; i < 50; ++i) samples.insert(samples.end(), {50.0 - i, 51.0 + i});
   // n/2 -+ 1.96 sqrt(100)/2 = 40.2 and 59.8: elements 40 and 60 of the sorted samples, 41 and 61.
   EXPECT_DOUBLE_EQ(medianUncertainty(samples), (61.0 - 41.0) / 2 / 50.5);
 }
@@ -99,6 +99,24 @@ double coverage(double memory, std::size_t block) {
     held += interval.low <= 1 && 1 <= interval.high;
   }
   return static_cast<double>(held) / kTrials;
+}
+
+/// Share of 95 % intervals of the median that hold the true one, which is 1.
+double coverageOfMedian(double memory) {
+  constexpr int kTrials = 400;
+  std::mt19937_64 random(11);
+  int held = 0;
+  for (int trial = 0; trial < kTrials; ++trial) {
+    const auto times = correlatedTimes(random, 160, memory);
+    const double middle = median(times);
+    held += std::abs(1 - middle) <= medianUncertainty(times) * middle;
+  }
+  return static_cast<double>(held) / kTrials;
+}
+
+TEST(MedianUncertainty, CoversWhatLastsFromRoundToRound) {
+  EXPECT_GT(coverageOfMedian(0.0), 0.93);
+  EXPECT_GT(coverageOfMedian(0.7), 0.85);  // 0.68 if the samples were taken as independent
 }
 
 TEST(RatioOfMedians, BlocksCoverWhatLastsFromRoundToRound) {
