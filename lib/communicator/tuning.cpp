@@ -277,9 +277,13 @@ Choice forced(const Situation& situation, const Force& force) {
           protocol == HostProtocol::simple ? 4 : 1};
 }
 
+constexpr const char* kTableText = "expected {\"version\": 1, \"rules\": [..]}";
+
 }  // namespace
 
 TuningTable TuningTable::parse(std::string_view json, std::string_view source) {
+  if (json.find_first_not_of(" \t\r\n") == std::string_view::npos)
+    fail(ErrorCode::invalidArgument, "tuning file {} is empty; {}", source, kTableText);
   nlohmann::json root;
   try {
     root = nlohmann::json::parse(json);
@@ -288,8 +292,7 @@ TuningTable TuningTable::parse(std::string_view json, std::string_view source) {
   }
   if (!root.is_object() || root.value("version", nlohmann::json()) != 1 ||
       !root.contains("rules") || !root.at("rules").is_array())
-    fail(ErrorCode::invalidArgument, "tuning file {}: expected {{\"version\": 1, \"rules\": [..]}}",
-         source);
+    fail(ErrorCode::invalidArgument, "tuning file {}: {}", source, kTableText);
   TuningTable table;
   std::size_t number = 0;
   for (const auto& rule : root.at("rules"))

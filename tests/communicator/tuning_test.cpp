@@ -58,7 +58,8 @@ TEST(Tuning, WhatIsWrongIsNamedWithFileAndRule) {
     return text;
   };
   const std::vector<std::pair<std::string, std::string>> cases{
-      {"", "is not JSON"},
+      {"", "is empty; expected {\"version\": 1"},
+      {" \n", "is empty"},
       {"{", "is not JSON"},
       {"[]", "expected {\"version\": 1"},
       {with("\"version\": 1", "\"version\": 2"), "expected {\"version\": 1"},
