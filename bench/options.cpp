@@ -29,13 +29,13 @@ constexpr const char* kHelpFooter =
 struct Raw {
   std::string mode = "cc", op = "allreduce", minBytes = "8", maxBytes = "64M", stepBytes,
               types = "f32", reductions = "sum", baseline;
-  std::optional<int> ranks;
+  std::optional<int> ranks, root;
   std::optional<long> stepFactor;
   int check = 1, registered = 0;
   bool checkOnly = false, explain = false, settings = false, version = false;
 };
 
-void declareWhat(CLI::App& app, Raw& raw, RunConfig& c) {
+void declareWhat(CLI::App& app, Raw& raw) {
   const auto add = [&](const char* names, auto& value, const char* type, const char* text) {
     return app.add_option(names, value, text)->type_name(type)->group("What is measured");
   };
@@ -45,7 +45,7 @@ void declareWhat(CLI::App& app, Raw& raw, RunConfig& c) {
       "allreduce,allgather,reducescatter,alltoall,broadcast,\n"
       "reduce,gather,scatter,barrier, or all")
       ->capture_default_str();
-  add("-r,--root", c.root, "RANK", "of the operations that have one")->capture_default_str();
+  add("-r,--root", raw.root, "RANK", "of the operations that have one (default: 0)");
   add("--ranks", raw.ranks, "N", "processes, 1 to 64 (default: one per core, at least 2; all: 4)");
   add("-b,--minbytes", raw.minBytes, "SIZE",
       "smallest message (the larger buffer): bytes, or with K, M, G")
@@ -205,6 +205,16 @@ SizeRange parseSizes(const Raw& raw) {
   return sizes;
 }
 
+int parseRoot(int root, const RunConfig& config) {
+  requireWithin(root, 0, config.ranks - 1, "--root");
+  const auto rooted = [](Collective op) { return contractOf(op).rooted; };
+  if (std::none_of(config.ops.begin(), config.ops.end(), rooted))
+    throw UsageError(
+        "--root is given, and no operation of this run has one; broadcast, reduce, gather and "
+        "scatter have");
+  return root;
+}
+
 /// Every operation and type must have a message to send.
 void requireRoomForElements(const RunConfig& config) {
   for (const Collective op : config.ops)
@@ -215,6 +225,10 @@ void requireRoomForElements(const RunConfig& config) {
             name(type), name(op), sizeOf(type) * blocksOf(op, config.ranks)));
 }
 
+void takeFromEnvironment(std::string& option, const char* variable) {
+  if (const char* value = std::getenv(variable); value != nullptr && option.empty()) option = value;
+}
+
 void interpret(const Raw& raw, const Machine& machine, CommandLine& line) {
   RunConfig& c = line.config;
   c.ops = parseList(raw.op, "--op", kCollectives, parseCollective);
@@ -223,7 +237,7 @@ void interpret(const Raw& raw, const Machine& machine, CommandLine& line) {
   c.ranks = raw.ranks.value_or(raw.mode == "all" ? kRanksToCompare
                                                  : std::clamp(machine.cores, 2, kMostRanks));
   requireWithin(c.ranks, 1, kMostRanks, "--ranks");
-  requireWithin(c.root, 0, c.ranks - 1, "--root");
+  if (raw.root) c.root = parseRoot(*raw.root, c);
   c.sizes = parseSizes(raw);
   c.types = parseList(raw.types, "--datatype", kDataTypes, parseDataType);
   c.reductions = parseList(raw.reductions, "--redop", kReductions, parseReduction);
@@ -237,9 +251,11 @@ void interpret(const Raw& raw, const Machine& machine, CommandLine& line) {
   requireWithin(c.timeoutSeconds, 0.1, 3600, "--timeout");
   requireWithin(c.budgetSeconds, 0.1, 86400, "--time-budget");
   if (!raw.baseline.empty()) c.rivals = parseRivals(raw.baseline);
-  // What the library would take by itself, said, so that the bound is of the same cipher.
-  if (const char* cipher = std::getenv("LOCKSTEP_CIPHER"); cipher != nullptr && c.cipher.empty())
-    c.cipher = cipher;
+  // What the library would take by itself, said: the bound is of the same cipher, and whoever is
+  // forced in vain is named.
+  takeFromEnvironment(c.cipher, "LOCKSTEP_CIPHER");
+  takeFromEnvironment(c.algorithm, "LOCKSTEP_ALGORITHM");
+  takeFromEnvironment(c.protocol, "LOCKSTEP_PROTOCOL");
   if (c.insecureKeys && !line.pskFile.empty())
     throw UsageError("--psk and --insecure-keys exclude each other");
 }
@@ -251,7 +267,7 @@ CommandLine parseCommandLine(const std::vector<std::string>& arguments, const Ma
                "ccbench");
   Raw raw;
   CommandLine line;
-  declareWhat(app, raw, line.config);
+  declareWhat(app, raw);
   declareHow(app, raw, line.config);
   declareForced(app, line);
   declareOutput(app, raw, line);

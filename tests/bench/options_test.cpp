@@ -72,6 +72,8 @@ TEST(Options, OperationsAreAListOrAll) {
               ElementsAre(Collective::scatter, Collective::barrier));
   EXPECT_EQ(parse({"--op", "all"}).config.ops.size(), kCollectives);
   EXPECT_EQ(parse({"--op", "reduce", "-r", "2", "--ranks", "3"}).config.root, 2);
+  EXPECT_EQ(parse({"--op", "barrier,all"}).config.ops.size(), kCollectives);
+  EXPECT_EQ(parse({"--op", "barrier,all"}).config.ops.front(), Collective::barrier);
   EXPECT_TRUE(parse({"--check-only"}).config.checkOnly);
 }
 
@@ -107,6 +109,10 @@ TEST(Options, BadValuesSayWhatIsAccepted) {
       {{"--op", "allgather", "--ranks", "4", "-e", "8"}, "per block of allgather (16 bytes)"},
       {{"--root", "8"}, "--root is from 0 to 7"},
       {{"-r", "-1"}, "--root"},
+      {{"-r", "1"}, "no operation of this run has one"},
+      {{"--op", "allreduce,"}, "comma too many"},
+      {{"--op", ",allreduce"}, "comma too many"},
+      {{"--op", "all,everything"}, "'everything' is unknown"},
       {{"--check-only", "-c", "0"}, "exclude"},
       {{"-d", "f8"}, "f16, bf16, f32"},
       {{"-d", "f32,f8"}, "f16, bf16, f32"},
