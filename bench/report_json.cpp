@@ -60,7 +60,7 @@ json runJson(const Report& report, const NamedRun& run) {
 json reportJson(const Report& report) {
   json runs = json::array();
   for (const NamedRun& run : report.runs) runs.push_back(runJson(report, run));
-  return {{"schema", 2},
+  return {{"schema", 3},
           {"tool", "ccbench"},
           {"version", version()},
           {"machine", report.machine},

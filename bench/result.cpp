@@ -12,8 +12,39 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PlanText, algorithm, protocol, transport, til
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(CallBytes, moved, sealed, opened, records)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Series, supported, plan, bytes, wrong, batch, samples)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Rates, seal, open, copy, reduce)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Row, op, type, reduction, bytes, count, streaming, cached,
-                                   series)
+
+namespace {
+
+template <class Value>
+void getUnlessNull(const nlohmann::json& json, Value& value) {
+  if (!json.is_null()) json.get_to(value);
+}
+
+}  // namespace
+
+/// What the operation does not take is null.
+void to_json(nlohmann::json& json, const Row& row) {
+  const Contract& contract = contractOf(row.op);
+  json = {{"op", row.op},
+          {"type", contract.hasData ? nlohmann::json(row.type) : nlohmann::json()},
+          {"reduction", contract.reduces ? nlohmann::json(row.reduction) : nlohmann::json()},
+          {"bytes", row.bytes},
+          {"count", row.count},
+          {"streaming", row.streaming},
+          {"cached", row.cached},
+          {"series", row.series}};
+}
+
+void from_json(const nlohmann::json& json, Row& row) {
+  json.at("op").get_to(row.op);
+  getUnlessNull(json.at("type"), row.type);
+  getUnlessNull(json.at("reduction"), row.reduction);
+  json.at("bytes").get_to(row.bytes);
+  json.at("count").get_to(row.count);
+  json.at("streaming").get_to(row.streaming);
+  json.at("cached").get_to(row.cached);
+  json.at("series").get_to(row.series);
+}
 
 void to_json(nlohmann::json& json, const RunResult& result) {
   json = {{"contenders", result.contenders}, {"rows", result.rows}};
