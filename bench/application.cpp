@@ -1,6 +1,7 @@
 #include "bench/application.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 #include <fstream>
 
@@ -15,6 +16,7 @@
 #include "bench/plans.hpp"
 #include "bench/progress.hpp"
 #include "bench/report.hpp"
+#include "bench/tasks.hpp"
 
 namespace lockstep::bench {
 namespace {
@@ -54,7 +56,7 @@ void requireMemory(const RunConfig& config) {
   const std::size_t sets =
       (config.registered ? config.modes.size() : 1) + (config.rivals.empty() ? 0 : 1);
   const double needed =
-      2.0 * static_cast<double>(config.sizes.maxBytes) * static_cast<double>(sets) * config.ranks;
+      2.0 * static_cast<double>(largestMessage(config)) * static_cast<double>(sets) * config.ranks;
   const auto available = static_cast<double>(availableMemory());
   if (needed > available)
     throw UsageError(fmt::format(
@@ -117,7 +119,8 @@ int printSettings() {
 /// Why a run gave no result, said; the exit status.
 int explainFailure(const Outcome& outcome) {
   if (outcome.signal != 0) {
-    complain(fmt::format("ended by {}", strsignal(outcome.signal)));
+    complain(fmt::format("{} (SIG{})", outcome.signal == SIGINT ? "interrupted" : "ended",
+                         sigabbrev_np(outcome.signal)));
     return 128 + outcome.signal;
   }
   for (const std::string& fault : outcome.faults) complain("wrong result: " + fault);
@@ -193,7 +196,7 @@ class Application {
     return report_.faults.empty() ? kSuccess : kWrongResults;
   }
 
-  /// Operation after operation; the story where there is but one.
+  /// Operation after operation; the whole story where there is but one.
   std::string tables() const {
     const std::vector<Report> operations = byOperation(report_);
     std::string text;
@@ -201,8 +204,11 @@ class Application {
       if (operations.size() > 1) text += titleText(op);
       if (!line_.quiet) text += planText(op);
       text += timesText(op) + bytesText(op) + regressionText(op) + rivalText(op);
-      if (!line_.quiet && operations.size() == 1) text += storyText(op);
+      if (!line_.quiet) text += operations.size() == 1 ? storyText(op) : shortStoryText(op);
     }
+    if (!line_.quiet && operations.size() > 1 && line_.config.ranks > 1 &&
+        line_.config.modes.size() > 1)
+      text += "\nOf one operation alone, --op NAME says more: smaller messages too.\n";
     return text;
   }
 

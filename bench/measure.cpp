@@ -118,6 +118,7 @@ void Measurement::measureRow(std::size_t index, const std::optional<Contents>& c
     Series& series = row.series[s];
     if (!series.supported) continue;
     if (config_.check && contents) series.wrong = verify(*subjects_[s], *contents, task);
+    if (config_.checkOnly && !contents) subjects_[s]->run(task, nullptr, nullptr);
     if (config_.checkOnly) continue;
     series.bytes = bytesOfOneCall(*subjects_[s], task);
     for (int i = 0; i < config_.warmups; ++i) secondsPerCall(*subjects_[s], task, 1);

@@ -251,11 +251,12 @@ void interpret(const Raw& raw, const Machine& machine, CommandLine& line) {
   requireWithin(c.timeoutSeconds, 0.1, 3600, "--timeout");
   requireWithin(c.budgetSeconds, 0.1, 86400, "--time-budget");
   if (!raw.baseline.empty()) c.rivals = parseRivals(raw.baseline);
-  // What the library would take by itself, said: the bound is of the same cipher, and whoever is
-  // forced in vain is named.
+  // What the library would take by itself, said: the bound is of the same cipher, and the report
+  // names what was forced.
   takeFromEnvironment(c.cipher, "LOCKSTEP_CIPHER");
   takeFromEnvironment(c.algorithm, "LOCKSTEP_ALGORITHM");
   takeFromEnvironment(c.protocol, "LOCKSTEP_PROTOCOL");
+  takeFromEnvironment(c.tuningFile, "LOCKSTEP_TUNING_FILE");
   if (c.insecureKeys && !line.pskFile.empty())
     throw UsageError("--psk and --insecure-keys exclude each other");
 }

@@ -71,14 +71,26 @@ void addOnce(std::vector<std::string>& phrases, std::string phrase) {
     phrases.push_back(std::move(phrase));
 }
 
-std::string plansOf(const RunResult& result, std::size_t contender) {
+/// Whether a communicator decides by its own measurement from where peers read this contender's
+/// buffers by process_vm_readv.
+bool attaches(const Report& report, const Contender& contender) {
+  constexpr int kMostRanks = 16;  // more do not measure (lib/communicator/measure.cpp)
+  const RunConfig& config = report.config;
+  return !config.registered && contender.ordinaryPath == "process_vm_readv" &&
+         config.protocol.empty() && config.tuningFile.empty() && config.ranks <= kMostRanks;
+}
+
+std::string plansOf(const Report& report, const RunResult& result, std::size_t contender) {
   const auto plan = [&](const Row& row) -> const PlanText& { return row.series[contender].plan; };
   std::vector<std::string> phrases;
   eachRange(
       result.rows, [&](const Row& a, const Row& b) { return samePlan(plan(a), plan(b)); },
       [&](const Row& first, const Row& last) {
         const std::string range = rangeText(first, last);
-        addOnce(phrases, range + (range.empty() ? "" : " ") + describePlan(plan(last), last));
+        std::string phrase = range + (range.empty() ? "" : " ") + describePlan(plan(last), last);
+        if (plan(last).protocol == "zero_copy" && attaches(report, result.contenders[contender]))
+          phrase += " (from a size measured in each run)";
+        addOnce(phrases, std::move(phrase));
       });
   return fmt::format("{}", fmt::join(phrases, "; "));
 }
@@ -125,7 +137,7 @@ std::string planText(const Report& report) {
   std::string text;
   for (std::size_t c = 0; c < result.contenders.size(); ++c) {
     if (result.contenders[c].rival) continue;
-    std::string plans = plansOf(result, c);
+    std::string plans = plansOf(report, result, c);
     if (const std::string same = sizesAlike(result, c, 0); c > 0 && !same.empty())
       plans += fmt::format(". {}: the very plan of p2p", same);
     text += labelled("plan", result.contenders[c].name + ": " + plans);
@@ -137,8 +149,15 @@ std::string explainText(const Report& report) {
   std::string text = fmt::format("What would run on {}, {} memory (nothing is run):\n",
                                  ranksText(report.config.ranks),
                                  report.config.registered ? "registered" : "ordinary");
+  const RunResult& result = report.runs.front().result;
   for (const Report& op : byOperation(report)) text += titleText(op) + planText(op);
-  return text + '\n' + meaningsOf(report.runs.front().result);
+  text += '\n' + meaningsOf(result);
+  if (std::any_of(result.contenders.begin(), result.contenders.end(),
+                  [&](const Contender& c) { return attaches(report, c); }))
+    text += labelled("measured",
+                     "from which size zero_copy pays on ordinary memory: by every communicator "
+                     "when it is created, so another run may draw that line elsewhere");
+  return text;
 }
 
 }  // namespace lockstep::bench

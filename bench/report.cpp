@@ -1,5 +1,7 @@
 #include "bench/report.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "bench/bandwidth.hpp"
@@ -37,9 +39,36 @@ std::string ranksText(int ranks) {
   return fmt::format("{} rank{}", ranks, ranks == 1 ? "" : "s");
 }
 
+namespace {
+
+/// For each operation of which no call ran what is forced.
+void warnOfForce(const Report& report, const char* what, const std::string& forced,
+                 std::string PlanText::*field, std::vector<std::string>& warnings) {
+  if (forced.empty() || report.runs.empty()) return;
+  for (const Collective op : report.config.ops) {
+    const auto ranIt = [&](const Row& row) {
+      return row.op == op && std::any_of(row.series.begin(), row.series.end(),
+                                         [&](const Series& s) { return s.plan.*field == forced; });
+    };
+    const std::vector<Row>& rows = report.runs.front().result.rows;
+    if (std::none_of(rows.begin(), rows.end(), ranIt))
+      warnings.push_back(
+          fmt::format("{} '{}' is forced, but {} cannot run it here: it runs what "
+                      "it would without",
+                      what, forced, name(op)));
+  }
+}
+
+}  // namespace
+
 std::vector<std::string> warnings(const Report& report) {
-  if (!report.config.insecureKeys) return {};
-  return {"keys are not authenticated (--insecure-keys): an active attacker can read everything"};
+  std::vector<std::string> warnings;
+  if (report.config.insecureKeys)
+    warnings.emplace_back(
+        "keys are not authenticated (--insecure-keys): an active attacker can read everything");
+  warnOfForce(report, "algorithm", report.config.algorithm, &PlanText::algorithm, warnings);
+  warnOfForce(report, "protocol", report.config.protocol, &PlanText::protocol, warnings);
+  return warnings;
 }
 
 Ratio comparedWith(const Series& series, const Series& base) {

@@ -68,6 +68,8 @@ std::string regressionText(const Report& report);
 std::string rivalText(const Report& report);
 /// One paragraph per mode: what it costs here, and why.
 std::string storyText(const Report& report);
+/// The same of the largest message only, for an operation among others; empty with one rank.
+std::string shortStoryText(const Report& report);
 
 /// Everything, samples included. `runs[i]` reads back as a RunResult.
 nlohmann::json reportJson(const Report& report);

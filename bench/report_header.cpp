@@ -7,6 +7,7 @@
 
 #include "bench/plans.hpp"
 #include "bench/report.hpp"
+#include "bench/tasks.hpp"
 #include "bench/wrap.hpp"
 
 namespace lockstep::bench {
@@ -47,12 +48,17 @@ std::string bufferText(const RunConfig& config, const RunResult& result) {
 }
 
 std::string measuredText(const RunConfig& config) {
-  if (config.checkOnly) return "nothing; every element verified, out of place and in place";
+  const bool hasData = largestMessage(config) > 0;
+  if (config.checkOnly)
+    return hasData ? "nothing; every element verified, out of place and in place"
+                   : "nothing; called once, with no elements to verify";
   return fmt::format(
-      "time: median of samples, each the slowest rank's mean of a batch of calls out of place; "
-      "modes in turn, in changing order{}",
-      config.check ? "; every element verified before, out of place and in place"
-                   : "; NOT verified");
+      "time: median of samples, each the slowest rank's mean of a batch of calls{}; modes in turn, "
+      "in changing order{}",
+      hasData ? " out of place" : "",
+      !hasData       ? ""
+      : config.check ? "; every element verified before, out of place and in place"
+                     : "; NOT verified");
 }
 
 std::string contenderLine(const Contender& c) {
@@ -110,7 +116,7 @@ std::string headerText(const Report& report) {
     if (!c.rival) text += labelled("mode", contenderLine(c));
   text += rivalLines(report);
   if (config.ranks > 1) text += labelled("transport", transportText(first));
-  text += labelled("buffers", bufferText(config, first));
+  if (largestMessage(config) > 0) text += labelled("buffers", bufferText(config, first));
   text += ratesText(first);
   text += labelled("measured", measuredText(config));
   if (anyEmulated(first))

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "bench/report.hpp"
+#include "bench/tasks.hpp"
 #include "bench/text_table.hpp"
 
 namespace lockstep::bench {
@@ -47,12 +48,15 @@ TextTable verdictOf(const Report& report, std::size_t run) {
 }  // namespace
 
 std::string verdictText(const Report& report) {
+  const bool hasData = largestMessage(report.config) > 0;
   std::string text;
   for (std::size_t run = 0; run < report.runs.size(); ++run) {
     const std::string& name = report.runs[run].name;
-    text += fmt::format("\nVerified{}, out of place and in place, on {}:\n\n",
-                        name.empty() ? "" : " beside " + name, ranksText(report.config.ranks)) +
-            verdictOf(report, run).text();
+    text +=
+        fmt::format("\n{}{}{}, on {}:\n\n", hasData ? "Verified" : "Called",
+                    name.empty() ? "" : " beside " + name,
+                    hasData ? ", out of place and in place" : "", ranksText(report.config.ranks)) +
+        verdictOf(report, run).text();
   }
   return text;
 }

@@ -102,6 +102,20 @@ std::vector<const Row*> examples(const RunResult& result) {
   return chosen;
 }
 
+/// One paragraph per mode: `opening(contender)`, then what it takes at the sizes of `rows`.
+template <class Opening>
+std::string paragraphs(const Report& report, const std::vector<const Row*>& rows, Opening opening) {
+  const RunResult& result = report.runs.front().result;
+  std::string text;
+  for (std::size_t c = 1; c < report.config.modes.size(); ++c) {
+    std::string story = opening(result.contenders[c]);
+    for (const Row* row : rows)
+      if (!ranAlike(*row, c, 0)) story += atSize(report, *row, result.contenders[c], c);
+    text += '\n' + wrap("", story + likeness(result, c));
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string storyText(const Report& report) {
@@ -111,16 +125,16 @@ std::string storyText(const Report& report) {
                        "seal or to reduce, and every mode copies the input to the output.");
   const NamedRun& run = report.runs.front();
   const std::string which = run.name.empty() ? "one run" : "the run beside " + run.name;
-  std::string text;
-  for (std::size_t c = 1; c < report.config.modes.size(); ++c) {
-    const Contender& contender = run.result.contenders[c];
-    std::string story = fmt::format("What {} costs here ({}, {}; medians of {}).", contender.name,
-                                    contender.provenance, ranksText(report.config.ranks), which);
-    for (const Row* row : examples(run.result))
-      if (!ranAlike(*row, c, 0)) story += atSize(report, *row, contender, c);
-    text += '\n' + wrap("", story + likeness(run.result, c));
-  }
-  return text;
+  return paragraphs(report, examples(run.result), [&](const Contender& contender) {
+    return fmt::format("What {} costs here ({}, {}; medians of {}).", contender.name,
+                       contender.provenance, ranksText(report.config.ranks), which);
+  });
+}
+
+std::string shortStoryText(const Report& report) {
+  if (report.config.ranks == 1) return {};
+  return paragraphs(report, {examples(report.runs.front().result).back()},
+                    [](const Contender& contender) { return contender.name + ':'; });
 }
 
 }  // namespace lockstep::bench

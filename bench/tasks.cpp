@@ -23,6 +23,11 @@ std::vector<std::size_t> countsFor(const RunConfig& config, Collective op, DataT
   return counts;
 }
 
+std::size_t largestMessage(const RunConfig& config) {
+  const auto hasData = [](Collective op) { return contractOf(op).hasData; };
+  return std::any_of(config.ops.begin(), config.ops.end(), hasData) ? config.sizes.maxBytes : 0;
+}
+
 std::vector<Task> listTasks(const RunConfig& config) {
   std::vector<Task> tasks;
   for (const Collective op : config.ops) {

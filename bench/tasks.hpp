@@ -25,6 +25,9 @@ std::size_t blocksOf(Collective op, int ranks);
 /// largest size has no room for that.
 std::vector<std::size_t> countsFor(const RunConfig& config, Collective op, DataType type);
 
+/// Bytes of the largest buffer of a run; 0 when none of its operations has data.
+std::size_t largestMessage(const RunConfig& config);
+
 /// All rows, operation by operation. Types and reductions only of those that have them.
 std::vector<Task> listTasks(const RunConfig& config);
 

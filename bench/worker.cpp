@@ -66,7 +66,7 @@ class Rank {
  private:
   void createSubjects(const std::vector<std::byte>& psk) {
     const std::vector<UniqueId> ids = meet(link_, rank_, config_.modes.size());
-    const std::size_t bytes = config_.sizes.maxBytes;
+    const std::size_t bytes = largestMessage(config_);
     std::shared_ptr<OrdinaryBuffers> ordinary;
     if (!config_.registered) ordinary = std::make_shared<OrdinaryBuffers>(bytes);
     for (std::size_t i = 0; i < ids.size(); ++i)

@@ -1,6 +1,6 @@
 #include "bench/report.hpp"
 
-#include <algorithm>
+#include <functional>
 #include <sstream>
 
 #include <gmock/gmock.h>
@@ -76,10 +76,15 @@ Report wideReport() {
 }
 
 /// On one line, so that it can be searched whatever its breaks.
+std::string flat(const std::string& text) {
+  std::istringstream words(text);
+  std::string line;
+  for (std::string word; words >> word;) line += (line.empty() ? "" : " ") + word;
+  return line;
+}
+
 std::string flatStory(const Report& report) {
-  std::string text = storyText(report);
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return text;
+  return flat(storyText(report));
 }
 
 std::string allText(const Report& report) {
@@ -268,6 +273,51 @@ TEST(ReportText, WarningsAreInEveryOutput) {
   EXPECT_EQ(reportJson(report).at("warnings").size(), 1u);
 }
 
+TEST(ReportText, NamesEachOperationThatRunsSomethingElse) {
+  Report report = reportOfThree();
+  auto& rows = report.runs[0].result.rows;
+  report.config.algorithm = "ring";
+  for (Series& series : rows[0].series) series.plan.algorithm = "ring";
+  ASSERT_EQ(warnings(report).size(), 2u);
+  EXPECT_THAT(warnings(report)[0], HasSubstr("'ring' is forced, but barrier"));
+  EXPECT_THAT(warnings(report)[1], HasSubstr("'ring' is forced, but broadcast"));
+  report.config.algorithm.clear();
+  report.config.protocol = "simple";
+  EXPECT_TRUE(warnings(report).empty());
+}
+
+TEST(ReportText, SaysThatAThresholdIsMeasured) {
+  Report report = sampleReport();
+  Row& row = report.runs[0].result.rows[0];
+  for (Contender& c : report.runs[0].result.contenders) c.ordinaryPath = "process_vm_readv";
+  EXPECT_THAT(planText(report), Not(HasSubstr("measured")));
+  row.series[0].plan.protocol = "zero_copy";
+  EXPECT_THAT(flat(planText(report)), HasSubstr("measured in each run"));
+  EXPECT_THAT(flat(explainText(report)), HasSubstr("when it is created"));
+  for (const auto& decide : std::vector<std::function<void(RunConfig&)>>{
+           [](RunConfig& c) { c.registered = true; },
+           [](RunConfig& c) { c.protocol = "zero_copy"; },
+           [](RunConfig& c) { c.tuningFile = "rules.json"; }}) {
+    Report decided = report;
+    decide(decided.config);
+    EXPECT_THAT(flat(explainText(decided)), Not(HasSubstr("measured")));
+  }
+}
+
+TEST(ReportText, ClaimsNoVerificationOfABarrier) {
+  const std::vector<Report> parts = byOperation(reportOfThree());
+  EXPECT_THAT(headerText(parts[0]), HasSubstr("every element verified"));
+  EXPECT_THAT(headerText(parts[1]), Not(HasSubstr("verified")));
+  EXPECT_THAT(headerText(parts[1]), Not(HasSubstr("buffers")));
+  EXPECT_THAT(verdictText(parts[1]), Not(HasSubstr("Verified")));
+}
+
+TEST(ReportText, ShortStoryIsOfTheLargestMessage) {
+  const std::string text = shortStoryText(wideReport());
+  EXPECT_THAT(text, HasSubstr("cc: At 64 MiB it takes"));
+  EXPECT_THAT(text, Not(HasSubstr("512 KiB it takes")));
+}
+
 TEST(Wrap, BreaksBetweenWordsAndIndents) {
   const std::string word(40, 'x');
   EXPECT_EQ(wrap("ab ", word + ' ' + word + ' ' + word, 3),
@@ -339,7 +389,7 @@ TEST(ReportText, EveryRivalHasItsTable) {
 TEST(ReportJson, HasWhatItsReadersNeedAndReadsBack) {
   const Report report = sampleReport();
   const json j = json::parse(reportJson(report).dump());
-  EXPECT_EQ(j.at("schema"), 2);
+  EXPECT_EQ(j.at("schema"), 3);
   EXPECT_EQ(j.at("runs")[0].at("rows")[0].at("op"), "allreduce");
   EXPECT_EQ(j.at("runs").size(), 1u);
   const json& derived = j.at("runs")[0].at("rows")[0].at("series")[1].at("derived");
@@ -350,6 +400,12 @@ TEST(ReportJson, HasWhatItsReadersNeedAndReadsBack) {
   EXPECT_DOUBLE_EQ(derived.at("timeOverCrypto"), 1.5);
   EXPECT_TRUE(derived.at("fasterThanStreaming"));
   EXPECT_EQ(json(j.at("runs")[0].get<RunResult>()), json(report.runs[0].result));
+  const json three = reportJson(reportOfThree()).at("runs")[0];
+  EXPECT_EQ(three.at("rows")[0].at("reduction"), "sum");
+  EXPECT_TRUE(three.at("rows")[1].at("type").is_null());
+  EXPECT_EQ(three.at("rows")[2].at("type"), "f32");
+  EXPECT_TRUE(three.at("rows")[2].at("reduction").is_null());
+  EXPECT_EQ(json(three.get<RunResult>()), json(reportOfThree().runs[0].result));
   EXPECT_EQ(json(j.at("config").get<RunConfig>()), json(report.config));
 }
 

@@ -51,5 +51,13 @@ TEST(Tasks, TypesAndReductionsAreOfThoseThatHaveThem) {
   EXPECT_EQ(describe(tasks[8]), "reduce f64 avg of 96 B");
 }
 
+TEST(Tasks, OnlyDataNeedsBuffers) {
+  RunConfig config = configOf(2, 8, 4096);
+  config.ops = {Collective::barrier};
+  EXPECT_EQ(largestMessage(config), 0u);
+  config.ops.push_back(Collective::gather);
+  EXPECT_EQ(largestMessage(config), 4096u);
+}
+
 }  // namespace
 }  // namespace lockstep::bench

@@ -107,6 +107,8 @@ TEST(CcbenchFailure, SignalsEndEverything) {
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
     kill(process.pid(), signal);
     EXPECT_EQ(process.wait(), 128 + signal) << process.err();
+    EXPECT_EQ(process.err(),
+              signal == SIGINT ? "ccbench: interrupted (SIGINT)\n" : "ccbench: ended (SIGTERM)\n");
     expectAllGone(ranks);
   }
   EXPECT_EQ(sharedMemoryFiles(), before);

@@ -55,7 +55,7 @@ TEST(CcbenchTable, JsonHasEveryModeTypeAndSize) {
                         "3", "-d", "bf16,i32", "-o", "sum,max", "--json", file.path()});
   ASSERT_EQ(run.status, 0) << run.err;
   const json report = json::parse(std::ifstream(file.path()));
-  EXPECT_EQ(report.at("schema"), 2);
+  EXPECT_EQ(report.at("schema"), 3);
   EXPECT_EQ(report.at("faults").size(), 0u);
   const json& result = report.at("runs")[0];
   ASSERT_EQ(result.at("contenders").size(), 4u);
@@ -106,6 +106,41 @@ TEST(CcbenchTable, OperationsFollowEachOther) {
   EXPECT_LT(first, second);
   EXPECT_LT(second, third);
   EXPECT_NE(third, std::string::npos);
+  EXPECT_THAT(run.out, HasSubstr("cc: At 1 KiB it takes"));
+  EXPECT_THAT(run.out, HasSubstr("cc: It takes"));
+  EXPECT_THAT(run.out, HasSubstr("--op NAME"));
+}
+
+/// Neither the size of messages nor memory concerns it.
+TEST(CcbenchTable, ABarrierHasNoSizes) {
+  SKIP_WITHOUT_CCBENCH();
+  const std::vector<std::string> barrier{"--op", "barrier", "--mode",       "p2p",
+                                         "-e",   "1T",      "--ranks",      "2",
+                                         "-n",   "3",       "--registered", "1"};
+  const auto with = [&](const char* option) {
+    std::vector<std::string> arguments = barrier;
+    arguments.emplace_back(option);
+    return arguments;
+  };
+  for (const auto& arguments : {barrier, with("--check-only"), with("--explain")}) {
+    const CcbenchRun run(arguments);
+    ASSERT_EQ(run.status, 0) << run.err;
+    for (const char* absent : {"verified", "Verified", "buffers", "1 TiB"})
+      EXPECT_THAT(run.out, testing::Not(HasSubstr(absent))) << arguments.back();
+  }
+}
+
+/// By option or variable; in JSON too.
+TEST(CcbenchTable, WhatIsForcedInVainIsSaid) {
+  SKIP_WITHOUT_CCBENCH();
+  const TemporaryFile file("forced.json");
+  const CcbenchRun run({"--op", "allreduce,alltoall", "--algo", "bruck", "--mode", "p2p", "-e",
+                        "64", "--ranks", "3", "-n", "2", "--quiet", "--json", file.path()});
+  ASSERT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("WARNING"));
+  const json report = json::parse(std::ifstream(file.path()));
+  ASSERT_EQ(report.at("warnings").size(), 1u);
+  EXPECT_THAT(report.at("warnings")[0].get<std::string>(), HasSubstr("but allreduce"));
 }
 
 TEST(CcbenchTable, RegisteredBuffersAndForcedChoices) {
