@@ -4,7 +4,9 @@
 #include <cmath>
 
 #include "base/fail.hpp"
+#include "bench/floors/transfer.hpp"
 #include "bench/statistics.hpp"
+#include "bench/tasks.hpp"
 
 namespace lockstep::floors {
 namespace {
@@ -24,12 +26,13 @@ double timeBatch(Pair& pair, const Contender& contender, std::size_t count, std:
   return pair.agreeOnMax(took.count()) / static_cast<double>(calls);
 }
 
-void verify(Pair& pair, const Contender& contender, std::size_t count) {
-  std::fill_n(contender.out, count, -1.0F);
+void verify(Pair& pair, Collective op, const Contender& contender, std::size_t count) {
+  const std::size_t outputs = contractOf(op).outPerRank ? 2 * count : count;
+  std::fill_n(contender.out, outputs, -1.0F);
   pair.barrier();
   contender.loop->run(contender.in, contender.out, count);
-  for (std::size_t i = 0; i < count; ++i) {
-    const float expected = patternAt(i, 0) + patternAt(i, 1);
+  for (std::size_t i = 0; i < outputs; ++i) {
+    const float expected = expectedAt(op, pair.rank(), count, i);
     if (contender.out[i] != expected)
       fail(ErrorCode::internal, "{}, {} elements: element {} on rank {} is {}, not {}",
            contender.name, count, i, pair.rank(), contender.out[i], expected);
@@ -44,8 +47,8 @@ struct Entry {
   std::vector<double> samples;
 };
 
-Entry enter(Pair& pair, const Contender& contender, std::size_t count) {
-  verify(pair, contender, count);
+Entry enter(Pair& pair, Collective op, const Contender& contender, std::size_t count) {
+  verify(pair, op, contender, count);
   timeBatch(pair, contender, count, 1);
   const double once = timeBatch(pair, contender, count, 3);
   const double fitting = std::clamp(kBatchSeconds / once, 1.0, 1e5);
@@ -90,20 +93,20 @@ void compare(const Entry& challenger, const Entry& floor, Standing& standing) {
 
 }  // namespace
 
-Standing compete(Pair& pair, const std::vector<Contender>& floors, const Contender* challenger,
-                 std::size_t bytes, int samples) {
-  const std::size_t count = bytes / sizeof(float);
+Standing compete(Pair& pair, Collective op, const std::vector<Contender>& floors,
+                 const Contender* challenger, std::size_t bytes, int samples) {
+  const std::size_t count = bytes / sizeof(float) / bench::blocksOf(op, 2);
   std::vector<Entry> entries;
   for (const Contender& floor : floors)
     if (bytes >= floor.minBytes && bytes <= floor.maxBytes)
-      entries.push_back(enter(pair, floor, count));
+      entries.push_back(enter(pair, op, floor, count));
   for (int i = 0; i < kTrials; ++i) round(pair, entries, count);
   sortByMedian(entries);
   entries.resize(std::min(entries.size(), kFinalists));
   for (Entry& e : entries) e.samples.clear();
 
   std::vector<Entry> challengers;
-  if (challenger != nullptr) challengers.push_back(enter(pair, *challenger, count));
+  if (challenger != nullptr) challengers.push_back(enter(pair, op, *challenger, count));
   std::vector<double> flags;
   for (int i = 0; i < samples; ++i) {
     flags.push_back(timeFlag(pair));

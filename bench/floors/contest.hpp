@@ -7,6 +7,7 @@
 
 #include "bench/floors/floors.hpp"
 #include "bench/floors/pair.hpp"
+#include <lockstep/types.hpp>
 
 namespace lockstep::floors {
 
@@ -33,15 +34,11 @@ struct Standing {
   double ratio = 0, low = 0, high = 0;
 };
 
-/// The input of element i on a rank: small whole numbers, so that sums are exact.
-inline float patternAt(std::size_t i, int rank) {
-  return static_cast<float>((i * 7 + static_cast<std::size_t>(rank) * 13) % 1001);
-}
-
-/// Verifies every floor that takes part at this size, finds the three fastest in a short trial,
-/// measures them in turn with `challenger` (may be null) and reports the fastest. Both ranks at
-/// once, both get the result. Throws internal for a wrong sum.
-Standing compete(Pair& pair, const std::vector<Contender>& floors, const Contender* challenger,
-                 std::size_t bytes, int samples);
+/// `bytes`: of the larger buffer. Verifies every floor that takes part at this size, finds the
+/// three fastest in a short trial, measures them in turn with `challenger` (may be null) and
+/// reports the fastest. Both ranks at once, both get the result. Throws internal for a wrong
+/// result.
+Standing compete(Pair& pair, Collective op, const std::vector<Contender>& floors,
+                 const Contender* challenger, std::size_t bytes, int samples);
 
 }  // namespace lockstep::floors

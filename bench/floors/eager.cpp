@@ -29,7 +29,8 @@ class LlOneShot : public Loop {
     const Line* theirs = sets_.theirs();
     for (std::size_t i = 0; i < full; ++i) {
       awaitLine(theirs[i], call);
-      addTo(out + i * kPerLine, in + i * kPerLine, reinterpret_cast<const float*>(theirs[i].data));
+      addLine(out + i * kPerLine, in + i * kPerLine,
+              reinterpret_cast<const float*>(theirs[i].data));
     }
     if (rest != 0) {
       awaitLine(theirs[full], call);
@@ -42,18 +43,6 @@ class LlOneShot : public Loop {
   }
 
  private:
-  /// 14 elements: four vectors of four, the last overlapping the one before it by two.
-  static void addTo(float* out, const float* a, const float* b) {
-    const auto piece = [&](int at) {
-      return _mm_add_ps(_mm_loadu_ps(a + at), _mm_loadu_ps(b + at));
-    };
-    const __m128 s0 = piece(0), s1 = piece(4), s2 = piece(8), s3 = piece(10);
-    _mm_storeu_ps(out, s0);
-    _mm_storeu_ps(out + 4, s1);
-    _mm_storeu_ps(out + 8, s2);
-    _mm_storeu_ps(out + 10, s3);
-  }
-
   LineSets sets_;
 };
 

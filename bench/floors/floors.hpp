@@ -1,5 +1,6 @@
-// The registry of floors: hand-made two-rank all-reduce loops (f32, sum) that show what this
-// machine can do at all. Every ratio of Lockstep's is measured against the best of them.
+// The registry of floors: hand-made two-rank loops (f32, sum) of all-reduce, and of the collectives
+// that transfer.hpp names, that show what this machine can do at all. Every ratio of Lockstep's is
+// measured against the best of them.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "bench/floors/pair.hpp"
+#include <lockstep/types.hpp>
 
 namespace lockstep::floors {
 
@@ -20,12 +22,14 @@ enum class Group {
 };
 const char* name(Group group);
 
-/// One way to all-reduce, made ready. Both ranks call `run` with the same counts in the same order.
+/// One way to do a collective, made ready. Both ranks call `run` with the same counts in the same
+/// order.
 class Loop {
  public:
   virtual ~Loop() = default;
-  /// out[i] = in[i] here + in[i] there, i < count <= the maximum it was made for. The buffers are
-  /// page aligned and do not overlap. Returns when `out` is complete and `in` may be written.
+  /// The collective, in blocks of `count` elements (at most what it was made for), as Lockstep does
+  /// it; of all-reduce out[i] = in[i] here + in[i] there. The buffers are page aligned and do not
+  /// overlap. Returns when `out` is complete and `in` may be written.
   virtual void run(const float* in, float* out, std::size_t count) = 0;
 };
 
@@ -41,6 +45,8 @@ struct Floor {
 std::vector<Floor> registeredFloors();
 std::vector<Floor> ordinaryFloors();
 std::vector<Floor> sealedFloors();
+/// Of broadcast (root 0), allGather, allToAll or reduceScatter; not sealed.
+std::vector<Floor> transferFloors(Group group, Collective op);
 
 /// LL one-shot and slot floors, which suit private and registered buffers alike.
 std::vector<Floor> eagerFloors(Group group);

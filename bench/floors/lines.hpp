@@ -67,6 +67,17 @@ inline const std::byte* partialData(const Line& line, std::size_t bytes) {
   return bytes <= 8 ? line.data + 48 : line.data;
 }
 
+/// out = a + b, a full line: four vectors of four elements, the last overlapping the one before it
+/// by two.
+inline void addLine(float* out, const float* a, const float* b) {
+  const auto piece = [&](int at) { return _mm_add_ps(_mm_loadu_ps(a + at), _mm_loadu_ps(b + at)); };
+  const __m128 s0 = piece(0), s1 = piece(4), s2 = piece(8), s3 = piece(10);
+  _mm_storeu_ps(out, s0);
+  _mm_storeu_ps(out + 4, s1);
+  _mm_storeu_ps(out + 8, s2);
+  _mm_storeu_ps(out + 10, s3);
+}
+
 /// Two sets of lines, used by turns: a rank is in call n + 1 only after the peer has sent call n,
 /// hence after the peer has read all of call n - 1, so two need no acknowledgement.
 class LineSets {

@@ -6,7 +6,7 @@
 
 namespace lockstep::floors {
 
-std::unique_ptr<LockstepLoop> joinLockstep(Pair& pair, const Options& options) {
+std::unique_ptr<LockstepLoop> joinLockstep(Pair& pair, const Options& options, Collective op) {
   char* mailbox = pair.takeShared<char>(kPage);
   if (pair.rank() == 0) {
     const std::string text = UniqueId::create().text();
@@ -15,7 +15,7 @@ std::unique_ptr<LockstepLoop> joinLockstep(Pair& pair, const Options& options) {
   }
   pair.barrier();
   const UniqueId id = UniqueId::parse(pair.rank() == 0 ? mailbox : pair.theirs(mailbox));
-  return std::make_unique<LockstepLoop>(Communicator::create(id, pair.rank(), 2, options));
+  return std::make_unique<LockstepLoop>(Communicator::create(id, pair.rank(), 2, options), op);
 }
 
 }  // namespace lockstep::floors

@@ -10,17 +10,19 @@ namespace lockstep::floors {
 
 class LockstepLoop : public Loop {
  public:
-  explicit LockstepLoop(Communicator communicator) : communicator_(std::move(communicator)) {}
+  LockstepLoop(Communicator communicator, Collective op)
+      : communicator_(std::move(communicator)), op_(op) {}
   void run(const float* in, float* out, std::size_t count) override {
-    communicator_.allReduce(in, out, count, DataType::f32);
+    communicator_.run(op_, in, out, count, DataType::f32, Reduction::sum, 0);
   }
   Communicator& communicator() { return communicator_; }
 
  private:
   Communicator communicator_;
+  Collective op_;
 };
 
 /// Joins the two ranks. Both at once.
-std::unique_ptr<LockstepLoop> joinLockstep(Pair& pair, const Options& options);
+std::unique_ptr<LockstepLoop> joinLockstep(Pair& pair, const Options& options, Collective op);
 
 }  // namespace lockstep::floors

@@ -1,4 +1,5 @@
 // floors: what this machine can do at all, and Lockstep beside it.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <csignal>
@@ -18,19 +19,25 @@
 #include "bench/floors/floors.hpp"
 #include "bench/floors/lockstep_loop.hpp"
 #include "bench/floors/primitives.hpp"
+#include "bench/floors/transfer.hpp"
 #include "bench/sizes.hpp"
+#include "bench/tasks.hpp"
 
 namespace lockstep::floors {
 namespace {
 
 struct Settings {
-  std::string begin = "8", end = "64M", which = "all", json, algorithm, protocol;
+  std::string begin = "8", end = "64M", json, algorithm, protocol;
+  std::vector<std::string> which{"all"};
   std::size_t factor = 2;
   int samples = 15;
   bool alone = false;
   std::vector<std::size_t> sizes;
 
-  bool wants(std::string_view part) const { return which == "all" || which == part; }
+  bool wants(std::string_view part) const {
+    return std::any_of(which.begin(), which.end(),
+                       [&](const std::string& w) { return w == "all" || w == part; });
+  }
   std::size_t maxBytes() const { return sizes.back(); }
 };
 
@@ -48,6 +55,13 @@ std::array<int, 2> twoCpus() {
   return cpus;
 }
 
+/// Those with floors besides all-reduce, and the groups of these.
+constexpr std::array kOthers{Collective::broadcast, Collective::allGather, Collective::allToAll,
+                             Collective::reduceScatter};
+constexpr std::array kOtherGroups{Group::registered, Group::ordinary};
+/// Buffers of the groups of all-reduce and of the others.
+constexpr std::size_t kContests = 3 + kOthers.size() * kOtherGroups.size();
+
 /// One rank's half of the run. Rank 0 prints.
 class Run {
  public:
@@ -56,7 +70,10 @@ class Run {
   void all() {
     if (settings_.wants("primitives")) primitives();
     for (const Group group : {Group::registered, Group::ordinary, Group::sealed})
-      if (settings_.wants(name(group))) contest(group);
+      if (settings_.wants(name(group))) contest(Collective::allReduce, group);
+    for (const Collective op : kOthers)
+      for (const Group group : kOtherGroups)
+        if (settings_.wants(lockstep::name(op))) contest(op, group);
     if (pair_.rank() == 0 && !settings_.json.empty()) writeJson();
   }
 
@@ -91,52 +108,58 @@ class Run {
     return options;
   }
 
-  void contest(Group group) {
+  /// Shared memory for the inputs and outputs of registered groups, taken once.
+  float* shared(float*& buffer) {
+    if (buffer == nullptr) buffer = pair_.takeShared<float>(settings_.maxBytes() / sizeof(float));
+    return buffer;
+  }
+
+  void contest(Collective op, Group group) {
     const std::size_t bytes = settings_.maxBytes(), count = bytes / sizeof(float);
-    const bool shared = group == Group::registered;
-    const Mapping privateIn = Mapping::anonymous(shared ? kPage : bytes);
-    const Mapping privateOut = Mapping::anonymous(shared ? kPage : bytes);
-    float* in =
-        shared ? pair_.takeShared<float>(count) : reinterpret_cast<float*>(privateIn.data());
-    float* out =
-        shared ? pair_.takeShared<float>(count) : reinterpret_cast<float*>(privateOut.data());
+    const bool isShared = group == Group::registered;
+    const Mapping privateIn = Mapping::anonymous(isShared ? kPage : bytes);
+    const Mapping privateOut = Mapping::anonymous(isShared ? kPage : bytes);
+    float* in = isShared ? shared(sharedIn_) : reinterpret_cast<float*>(privateIn.data());
+    float* out = isShared ? shared(sharedOut_) : reinterpret_cast<float*>(privateOut.data());
     fill(in, count);
 
     std::vector<std::unique_ptr<Loop>> loops;
     std::vector<Contender> contenders;
-    for (const Floor& floor : floorsOf(group)) {
+    for (const Floor& floor : floorsOf(op, group)) {
       loops.push_back(floor.make(pair_, std::min(bytes, floor.maxBytes) / sizeof(float)));
       contenders.push_back(
           {floor.name, floor.minBytes, floor.maxBytes, loops.back().get(), in, out});
     }
     if (settings_.alone) {
-      standings(group, contenders, nullptr, nullptr);
+      standings(op, group, contenders, nullptr, nullptr);
       return;
     }
-    const std::unique_ptr<LockstepLoop> lockstep = joinLockstep(pair_, optionsFor(group));
+    const std::unique_ptr<LockstepLoop> lockstep = joinLockstep(pair_, optionsFor(group), op);
     Buffer ownIn, ownOut;
     Contender challenger{"Lockstep", 0, bytes, lockstep.get(), in, out};
-    if (shared) {
+    if (isShared) {
       ownIn = lockstep->communicator().alloc(bytes);
       ownOut = lockstep->communicator().alloc(bytes);
       fill(static_cast<float*>(ownIn.data()), count);
       challenger.in = static_cast<const float*>(ownIn.data());
       challenger.out = static_cast<float*>(ownOut.data());
     }
-    standings(group, contenders, &challenger, &lockstep->communicator());
+    standings(op, group, contenders, &challenger, &lockstep->communicator());
   }
 
-  void standings(Group group, const std::vector<Contender>& contenders, const Contender* challenger,
-                 const Communicator* communicator) {
-    print("\n{}, f32 sum, 2 ranks on 2 cores\n{:>10} {:>11} {:>11} {:>6} {:>15} {:>8}  {}\n",
-          name(group), "size", "floor us", "Lockstep us", "ratio", "95 %", "flag ns",
-          "floor | plan");
+  void standings(Collective op, Group group, const std::vector<Contender>& contenders,
+                 const Contender* challenger, const Communicator* communicator) {
+    print(
+        "\n{}, {} buffers, f32{}, 2 ranks on 2 cores\n{:>10} {:>11} {:>11} {:>6} {:>15} {:>8}  "
+        "{}\n",
+        lockstep::name(op), name(group), contractOf(op).reduces ? " sum" : "", "size", "floor us",
+        "Lockstep us", "ratio", "95 %", "flag ns", "floor | plan");
     for (const std::size_t bytes : settings_.sizes) {
-      const Standing s = compete(pair_, contenders, challenger, bytes, settings_.samples);
+      const Standing s = compete(pair_, op, contenders, challenger, bytes, settings_.samples);
       std::string plan;
       if (communicator != nullptr) {
-        const Plan p = communicator->planAllReduce(bytes / sizeof(float), DataType::f32,
-                                                   group == Group::registered);
+        const Plan p = communicator->plan(op, bytes / sizeof(float) / bench::blocksOf(op, 2),
+                                          DataType::f32, group == Group::registered);
         plan = fmt::format(" | {} {}", p.algorithm, p.protocol);
       }
       print("{:>10} {:>11.2f} {:>11} {:>6} {:>15} {:>8.0f}  {}{}\n",
@@ -145,12 +168,13 @@ class Run {
             s.compared ? fmt::format("{:.2f}", s.ratio) : "-",
             s.compared ? fmt::format("{:.2f} to {:.2f}", s.low, s.high) : "-", s.flagSeconds * 1e9,
             s.floor, plan);
-      record(group, s, plan);
+      record(op, group, s, plan);
     }
   }
 
-  void record(Group group, const Standing& s, const std::string& plan) {
-    nlohmann::json line{{"group", name(group)},
+  void record(Collective op, Group group, const Standing& s, const std::string& plan) {
+    nlohmann::json line{{"op", lockstep::name(op)},
+                        {"group", name(group)},
                         {"bytes", s.bytes},
                         {"floor", s.floor},
                         {"floorSeconds", s.floorSeconds},
@@ -171,7 +195,8 @@ class Run {
     if (!file) fail(ErrorCode::system, "cannot write {}", settings_.json);
   }
 
-  static std::vector<Floor> floorsOf(Group group) {
+  static std::vector<Floor> floorsOf(Collective op, Group group) {
+    if (op != Collective::allReduce) return transferFloors(group, op);
     switch (group) {
       case Group::registered:
         return registeredFloors();
@@ -189,6 +214,7 @@ class Run {
 
   Pair& pair_;
   const Settings& settings_;
+  float *sharedIn_ = nullptr, *sharedOut_ = nullptr;
   nlohmann::json json_;
 };
 
@@ -232,13 +258,15 @@ int runBoth(Pair& pair, const Settings& settings) {
 int main(int argc, char** argv) {
   Settings s;
   CLI::App app(
-      "What this machine can do at all, by hand-made all-reduce loops of two ranks, and "
-      "Lockstep beside it");
+      "What this machine can do at all, by hand-made loops of two ranks, and Lockstep beside it");
   app.add_option("-b,--begin", s.begin, "smallest message (8, 4K, 1M)")->capture_default_str();
   app.add_option("-e,--end", s.end, "largest message")->capture_default_str();
   app.add_option("-f,--factor", s.factor, "from one size to the next")->capture_default_str();
-  app.add_option("--which", s.which, "what to measure")
-      ->check(CLI::IsMember({"registered", "ordinary", "sealed", "primitives", "all"}))
+  app.add_option("--which", s.which,
+                 "what to measure: buffers of all-reduce, other collectives (a list)")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"registered", "ordinary", "sealed", "primitives", "broadcast",
+                             "allgather", "alltoall", "reducescatter", "all"}))
       ->capture_default_str();
   app.add_option("--samples", s.samples, "batches per size")
       ->check(CLI::Range(6, 10000))
@@ -250,11 +278,13 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   try {
     s.sizes = bench::listSizes({bench::parseSize(s.begin), bench::parseSize(s.end), 0, s.factor});
-    for (std::size_t& bytes : s.sizes) bytes = roundUp(bytes, sizeof(float));
+    // Two blocks of whole elements; of whole cache lines, where loops may stream.
+    for (std::size_t& bytes : s.sizes)
+      bytes = roundUp(bytes, 2 * (bytes < 1024 ? sizeof(float) : kCacheLine));
     if (!s.json.empty() && !std::ofstream(s.json, std::ios::app))
       fail(ErrorCode::system, "cannot write {}", s.json);
-    // A group's buffers and slots, three groups.
-    Pair pair(2 * roundUp(s.maxBytes(), kPage) + 3 * kSlotRoom);
+    // The registered buffers, and the slots of every contest.
+    Pair pair(2 * roundUp(s.maxBytes(), kPage) + kContests * kSlotRoom);
     return runBoth(pair, s);
   } catch (const std::exception& e) {
     fmt::print(stderr, "floors: {}\n", e.what());
