@@ -69,12 +69,15 @@ void requireMemory(const RunConfig& config) {
 /// something else.
 void requireForcible(const Communicator& communicator, const RunConfig& config) {
   const std::string& wanted = communicator.options().algorithm;
-  const auto has = [&](Collective op) {
-    return communicator.plan(op, 1, config.types.front(), config.registered).algorithm == wanted;
+  const auto has = [&](Operation op) {
+    const auto collective = collectiveOf(op);
+    return collective &&
+           communicator.plan(*collective, 1, config.types.front(), config.registered).algorithm ==
+               wanted;
   };
   if (wanted.empty() || std::any_of(config.ops.begin(), config.ops.end(), has)) return;
   std::vector<std::string_view> names;
-  for (const Collective op : config.ops) names.push_back(name(op));
+  for (const Operation op : config.ops) names.push_back(name(op));
   throw UsageError(fmt::format("there is no algorithm '{}' for {} (--algo or LOCKSTEP_ALGORITHM)",
                                wanted, fmt::join(names, ", ")));
 }
@@ -85,8 +88,9 @@ void requireOptionsAccepted(const CommandLine& line, const std::vector<std::byte
   for (const Mode mode : line.config.modes) try {
       const auto alone =
           Communicator::createInProcess(1, communicatorOptions(line.config, mode, psk));
-      for (const Collective op : line.config.ops)
-        alone.front().plan(op, 1, line.config.types.front(), line.config.registered);
+      for (const Operation op : line.config.ops)
+        if (const auto collective = collectiveOf(op))
+          alone.front().plan(*collective, 1, line.config.types.front(), line.config.registered);
       requireForcible(alone.front(), line.config);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::invalidArgument && error.code() != ErrorCode::unsupported)

@@ -8,9 +8,9 @@ double microseconds(double bytes, double bytesPerSecond) {
 }
 
 /// Whether some rank reduces the whole messages of all, instead of everyone a part.
-bool reducesWhole(Collective op, const std::string& algorithm) {
-  return (op == Collective::allReduce && algorithm == "one_shot") ||
-         (op == Collective::reduce && algorithm == "direct");
+bool reducesWhole(Operation op, const std::string& algorithm) {
+  return (op == Operation::allReduce && algorithm == "one_shot") ||
+         (op == Operation::reduce && algorithm == "direct");
 }
 
 double reducedBytes(const Row& row, const Series& series, int ranks) {

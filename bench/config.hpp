@@ -6,6 +6,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "bench/operation.hpp"
 #include "bench/sizes.hpp"
 #include <lockstep/communicator.hpp>
 
@@ -22,7 +23,7 @@ struct RunConfig {
   /// Physical cores that the run may use.
   int cores = 1;
 
-  std::vector<Collective> ops{Collective::allReduce};
+  std::vector<Operation> ops{Operation::allReduce};
   int root = 0;     ///< of the operations that have one
   SizeRange sizes;  ///< of the larger buffer
   std::vector<DataType> types{DataType::f32};

@@ -40,12 +40,18 @@ void Contents::fill(void* in, std::size_t count) const {
   given_.fill(in, count, startOf(rank_, 0, count));
 }
 
+/// Whose input block `b` of my output comes from, where nothing is reduced.
+int Contents::sourceOf(int b) const {
+  if (task_.op == Operation::sendRecv) return (rank_ + ranks_ - 1) % ranks_;
+  return contractOf(task_.op).inAtRoot ? task_.root : b;
+}
+
 CheckResult Contents::check(const void* out, std::size_t count) const {
   const auto* block = static_cast<const std::byte*>(out);
   const std::size_t blocks = layoutOf(task_.op, ranks_, rank_, task_.root).outBlocks;
   CheckResult all;
   for (std::size_t b = 0; b < blocks; ++b, block += count * sizeOf(task_.type)) {
-    const int source = contractOf(task_.op).inAtRoot ? task_.root : static_cast<int>(b);
+    const int source = sourceOf(static_cast<int>(b));
     CheckResult found = wanted_.check(block, count, startOf(source, rank_, count));
     if (found.first) found.first->index += b * count;
     if (!all.first) all.first = found.first;

@@ -21,6 +21,7 @@ class Contents {
   std::size_t startOf(int source, int target, std::size_t count) const;
 
  private:
+  int sourceOf(int b) const;
   Task task_;
   int ranks_, rank_;
   Pattern given_, wanted_;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/fail.hpp"
+#include "bench/operation.hpp"
 #include <lockstep/types.hpp>
 
 namespace lockstep {
@@ -15,9 +16,6 @@ Enum fromName(const nlohmann::json& json, std::optional<Enum> (*parse)(std::stri
   fail(ErrorCode::invalidArgument, "'{}' is not a name this version knows", text);
 }
 
-inline void to_json(nlohmann::json& j, Collective v) {
-  j = name(v);
-}
 inline void to_json(nlohmann::json& j, DataType v) {
   j = name(v);
 }
@@ -26,9 +24,6 @@ inline void to_json(nlohmann::json& j, Reduction v) {
 }
 inline void to_json(nlohmann::json& j, Mode v) {
   j = name(v);
-}
-inline void from_json(const nlohmann::json& j, Collective& v) {
-  v = fromName(j, parseCollective);
 }
 inline void from_json(const nlohmann::json& j, DataType& v) {
   v = fromName(j, parseDataType);
@@ -41,3 +36,14 @@ inline void from_json(const nlohmann::json& j, Mode& v) {
 }
 
 }  // namespace lockstep
+
+namespace lockstep::bench {
+
+inline void to_json(nlohmann::json& j, Operation v) {
+  j = name(v);
+}
+inline void from_json(const nlohmann::json& j, Operation& v) {
+  v = fromName(j, parseOperation);
+}
+
+}  // namespace lockstep::bench

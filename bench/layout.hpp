@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include <lockstep/types.hpp>
+#include "bench/operation.hpp"
 
 namespace lockstep::bench {
 
@@ -15,7 +15,7 @@ struct Layout {
   std::size_t blocks() const { return std::max(inBlocks, outBlocks); }
 };
 
-constexpr Layout layoutOf(Collective op, int ranks, int rank, int root) {
+constexpr Layout layoutOf(Operation op, int ranks, int rank, int root) {
   const Contract& contract = contractOf(op);
   const auto blocks = [&](bool perRank, bool atRoot) -> std::size_t {
     if (!contract.hasData || (atRoot && rank != root)) return 0;

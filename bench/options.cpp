@@ -207,7 +207,7 @@ SizeRange parseSizes(const Raw& raw) {
 
 int parseRoot(int root, const RunConfig& config) {
   requireWithin(root, 0, config.ranks - 1, "--root");
-  const auto rooted = [](Collective op) { return contractOf(op).rooted; };
+  const auto rooted = [](Operation op) { return contractOf(op).rooted; };
   if (std::none_of(config.ops.begin(), config.ops.end(), rooted))
     throw UsageError(
         "--root is given, and no operation of this run has one; broadcast, reduce, gather and "
@@ -217,7 +217,7 @@ int parseRoot(int root, const RunConfig& config) {
 
 /// Every operation and type must have a message to send.
 void requireRoomForElements(const RunConfig& config) {
-  for (const Collective op : config.ops)
+  for (const Operation op : config.ops)
     for (const DataType type : config.types)
       if (countsFor(config, op, type).empty())
         throw UsageError(fmt::format(
@@ -231,7 +231,7 @@ void takeFromEnvironment(std::string& option, const char* variable) {
 
 void interpret(const Raw& raw, const Machine& machine, CommandLine& line) {
   RunConfig& c = line.config;
-  c.ops = parseList(raw.op, "--op", kCollectives, parseCollective);
+  c.ops = parseList(raw.op, "--op", kOperations, parseOperation);
   c.modes = parseModes(raw.mode);
   c.cores = machine.cores;
   c.ranks = raw.ranks.value_or(raw.mode == "all" ? kRanksToCompare

@@ -20,7 +20,7 @@ Timing timingOf(const Row& row, const Series& series, int ranks) {
 
 std::vector<Report> byOperation(const Report& report) {
   std::vector<Report> operations;
-  for (const Collective op : report.config.ops) {
+  for (const Operation op : report.config.ops) {
     Report& part = operations.emplace_back(report);
     part.config.ops = {op};
     if (!contractOf(op).hasData) part.config.types.clear();
@@ -32,7 +32,7 @@ std::vector<Report> byOperation(const Report& report) {
 }
 
 const Contract& contractOf(const Report& report) {
-  return lockstep::contractOf(report.config.ops.front());
+  return contractOf(report.config.ops.front());
 }
 
 std::string ranksText(int ranks) {
@@ -45,7 +45,7 @@ namespace {
 void warnOfForce(const Report& report, const char* what, const std::string& forced,
                  std::string PlanText::*field, std::vector<std::string>& warnings) {
   if (forced.empty() || report.runs.empty()) return;
-  for (const Collective op : report.config.ops) {
+  for (const Operation op : report.config.ops) {
     const auto ranIt = [&](const Row& row) {
       return row.op == op && std::any_of(row.series.begin(), row.series.end(),
                                          [&](const Series& s) { return s.plan.*field == forced; });

@@ -13,9 +13,9 @@
 namespace lockstep::bench {
 namespace {
 
-std::string namesOf(const std::vector<Collective>& ops) {
+std::string namesOf(const std::vector<Operation>& ops) {
   std::vector<std::string_view> names;
-  for (const Collective op : ops) names.push_back(name(op));
+  for (const Operation op : ops) names.push_back(name(op));
   return fmt::format("{}", fmt::join(names, ", "));
 }
 

@@ -8,6 +8,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "bench/config.hpp"
+#include "bench/operation.hpp"
 
 namespace lockstep::bench {
 
@@ -55,7 +56,7 @@ struct Rates {
 
 /// A call of one operation on one message (bench/tasks.hpp).
 struct Row {
-  Collective op = Collective::allReduce;
+  Operation op = Operation::allReduce;
   DataType type = DataType::f32;
   Reduction reduction = Reduction::sum;
   std::size_t bytes = 0, count = 0;

@@ -126,7 +126,7 @@ bool RivalSubject::supports(const Task& task) const {
   return rival_.module().supports(number(task.op), number(task.type), number(task.reduction)) != 0;
 }
 
-bool RivalSubject::takes(Collective op, bool inPlace) const {
+bool RivalSubject::takes(Operation op, bool inPlace) const {
   return rival_.module().takes(number(op), inPlace ? 1 : 0) != 0;
 }
 
@@ -137,7 +137,7 @@ void RivalSubject::run(const Task& task, const void* in, void* out) {
 }
 
 void RivalSubject::barrier() {
-  run({.op = Collective::barrier}, nullptr, nullptr);
+  run({.op = Operation::barrier}, nullptr, nullptr);
 }
 
 }  // namespace lockstep::bench

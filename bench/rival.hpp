@@ -65,7 +65,7 @@ class RivalSubject final : public Subject {
   std::byte* in() override { return in_; }
   std::byte* out() override { return out_; }
   bool supports(const Task& task) const override;
-  bool takes(Collective op, bool inPlace) const override;
+  bool takes(Operation op, bool inPlace) const override;
   void run(const Task& task, const void* in, void* out) override;
   void barrier() override;
   PlanText plan(const Task&) const override { return {}; }

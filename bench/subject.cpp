@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <lockstep/group.hpp>
+
 namespace lockstep::bench {
 namespace {
 
@@ -38,12 +40,29 @@ std::byte* LockstepSubject::out() {
   return ordinary_ ? ordinary_->out.data() : static_cast<std::byte*>(registeredOut_.data());
 }
 
+void LockstepSubject::transfer(const Task& task, const void* in, void* out) {
+  const int ranks = communicator_.worldSize(), rank = communicator_.rank();
+  if (task.op == Operation::sendRecv) {
+    Group group;
+    group.send(communicator_, in, task.count, task.type, (rank + 1) % ranks)
+        .receive(communicator_, out, task.count, task.type, (rank + ranks - 1) % ranks);
+    group.start().wait();
+    return;
+  }
+  counts_.assign(static_cast<std::size_t>(ranks), task.count);
+  offsets_.resize(counts_.size());
+  for (std::size_t r = 0; r < counts_.size(); ++r) offsets_[r] = r * task.count;
+  communicator_.allToAllV(in, counts_, offsets_, out, counts_, offsets_, task.type);
+}
+
 PlanText LockstepSubject::plan(const Task& task) const {
+  const auto collective = collectiveOf(task.op);
+  if (!collective) return {"transfers", "by size", contender_.ordinaryPath, 0, 1};
   // Products are in the caller's memory if `out` is as large as `in` on every rank.
   const bool elsewhere = task.reduction == Reduction::preMulSum &&
-                         (task.op == Collective::reduceScatter || task.op == Collective::reduce);
+                         (task.op == Operation::reduceScatter || task.op == Operation::reduce);
   const Plan plan =
-      communicator_.plan(task.op, task.count, task.type, ordinary_ == nullptr && !elsewhere);
+      communicator_.plan(*collective, task.count, task.type, ordinary_ == nullptr && !elsewhere);
   return {plan.algorithm, plan.protocol, plan.transport, plan.tileBytes, plan.depth};
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "base/mapping.hpp"
 #include "bench/patterns.hpp"
@@ -23,7 +24,7 @@ class Subject {
   virtual std::byte* out() = 0;
   virtual bool supports(const Task& task) const = 0;
   /// Whether it does a collective in place as Lockstep does, or out of place.
-  virtual bool takes(Collective op, bool inPlace) const = 0;
+  virtual bool takes(Operation op, bool inPlace) const = 0;
   /// A buffer that this rank does not have is null.
   virtual void run(const Task& task, const void* in, void* out) = 0;
   virtual void barrier() = 0;
@@ -50,20 +51,28 @@ class LockstepSubject final : public Subject {
   std::byte* in() override;
   std::byte* out() override;
   bool supports(const Task&) const override { return true; }
-  bool takes(Collective, bool) const override { return true; }
+  /// What is sent cannot be received into at the same time.
+  bool takes(Operation op, bool inPlace) const override {
+    return collectiveOf(op).has_value() || !inPlace;
+  }
   void run(const Task& task, const void* in, void* out) override {
-    communicator_.run(task.op, in, out, task.count, task.type, task.reduction, task.root,
-                      factorOf(communicator_.rank()));
+    if (const auto collective = collectiveOf(task.op))
+      communicator_.run(*collective, in, out, task.count, task.type, task.reduction, task.root,
+                        factorOf(communicator_.rank()));
+    else
+      transfer(task, in, out);
   }
   void barrier() override { communicator_.barrier(); }
   PlanText plan(const Task& task) const override;
   CallBytes counters() const override;
 
  private:
+  void transfer(const Task& task, const void* in, void* out);
   Communicator communicator_;
   Contender contender_;
   std::shared_ptr<OrdinaryBuffers> ordinary_;
   Buffer registeredIn_, registeredOut_;
+  std::vector<std::size_t> counts_, offsets_;  ///< of allToAllV, kept
 };
 
 }  // namespace lockstep::bench

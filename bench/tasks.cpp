@@ -6,13 +6,13 @@
 
 namespace lockstep::bench {
 
-std::size_t blocksOf(Collective op, int ranks) {
+std::size_t blocksOf(Operation op, int ranks) {
   const Contract& contract = contractOf(op);
   if (!contract.hasData) return 0;
   return contract.inPerRank || contract.outPerRank ? static_cast<std::size_t>(ranks) : 1;
 }
 
-std::vector<std::size_t> countsFor(const RunConfig& config, Collective op, DataType type) {
+std::vector<std::size_t> countsFor(const RunConfig& config, Operation op, DataType type) {
   const std::size_t element = blocksOf(op, config.ranks) * sizeOf(type);
   if (element == 0) return {0};
   std::vector<std::size_t> counts;
@@ -24,13 +24,13 @@ std::vector<std::size_t> countsFor(const RunConfig& config, Collective op, DataT
 }
 
 std::size_t largestMessage(const RunConfig& config) {
-  const auto hasData = [](Collective op) { return contractOf(op).hasData; };
+  const auto hasData = [](Operation op) { return contractOf(op).hasData; };
   return std::any_of(config.ops.begin(), config.ops.end(), hasData) ? config.sizes.maxBytes : 0;
 }
 
 std::vector<Task> listTasks(const RunConfig& config) {
   std::vector<Task> tasks;
-  for (const Collective op : config.ops) {
+  for (const Operation op : config.ops) {
     const Contract& contract = contractOf(op);
     const std::size_t types = contract.hasData ? config.types.size() : 1;
     const std::size_t reductions = contract.reduces ? config.reductions.size() : 1;

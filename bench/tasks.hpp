@@ -4,13 +4,14 @@
 #include <vector>
 
 #include "bench/config.hpp"
+#include "bench/operation.hpp"
 
 namespace lockstep::bench {
 
 /// One row. What its collective does not take (a type, a reduction, a root) is said nevertheless,
 /// and ignored.
 struct Task {
-  Collective op = Collective::allReduce;
+  Operation op = Operation::allReduce;
   DataType type = DataType::f32;
   Reduction reduction = Reduction::sum;
   int root = 0;
@@ -19,11 +20,11 @@ struct Task {
 };
 
 /// Blocks of the larger buffer of a collective; none without data.
-std::size_t blocksOf(Collective op, int ranks);
+std::size_t blocksOf(Operation op, int ranks);
 
 /// Elements of one block, size by size, each once: as many as fit, but at least one. Empty when the
 /// largest size has no room for that.
-std::vector<std::size_t> countsFor(const RunConfig& config, Collective op, DataType type);
+std::vector<std::size_t> countsFor(const RunConfig& config, Operation op, DataType type);
 
 /// Bytes of the largest buffer of a run; 0 when none of its operations has data.
 std::size_t largestMessage(const RunConfig& config);

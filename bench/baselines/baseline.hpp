@@ -33,7 +33,7 @@ struct BaselineGroup {
 /// The functions of a module. All are called by one thread, `init` first and `finalize` last.
 /// Those that return a status return 0 when they succeeded; otherwise kBaselinePeerGone or any
 /// other number, and `lastError` says why. No exception
-/// leaves a module. `collective`, `type` and `reduction` are the numbers of lockstep::Collective,
+/// leaves a module. `collective`, `type` and `reduction` are the numbers of bench::Operation,
 /// lockstep::DataType and lockstep::Reduction.
 struct BaselineModule {
   std::uint32_t abi;  ///< kBaselineAbi
@@ -57,7 +57,7 @@ struct BaselineModule {
   /// ordinary memory otherwise, zeroed. Null when there is none left. Freed by `deallocate`.
   void* (*allocate)(std::size_t bytes);
   void (*deallocate)(void* memory);
-  /// As lockstep::Communicator::run; a barrier takes nothing.
+  /// As lockstep::Communicator::run; a barrier takes nothing, sends and receives go around a ring.
   int (*run)(std::uint8_t collective, const void* in, void* out, std::size_t count,
              std::uint8_t type, std::uint8_t reduction, int root);
   /// Leaves the group. Nothing else of the module is called afterwards.

@@ -17,7 +17,7 @@ using Elements = std::vector<std::int32_t>;
 
 /// A world whose collectives are done by hand, from nothing but their description.
 struct World {
-  Collective op;
+  Operation op;
   int ranks, root;
   std::size_t count;
 
@@ -46,27 +46,31 @@ struct World {
   Elements out(int rank) const {
     const auto own = static_cast<std::size_t>(rank);
     switch (op) {
-      case Collective::allReduce:
+      case Operation::allReduce:
         return summed(0);
-      case Collective::reduceScatter:
+      case Operation::reduceScatter:
         return summed(own);
-      case Collective::reduce:
+      case Operation::reduce:
         return rank == root ? summed(0) : Elements();
-      case Collective::broadcast:
+      case Operation::broadcast:
         return given(root, 0);
-      case Collective::scatter:
+      case Operation::scatter:
         return given(root, own);
-      case Collective::allGather:
-      case Collective::allToAll:
-      case Collective::gather:
+      case Operation::sendRecv:
+        return given((rank + ranks - 1) % ranks, 0);
+      case Operation::allGather:
+      case Operation::allToAll:
+      case Operation::allToAllV:
+      case Operation::gather:
         break;
-      case Collective::barrier:
+      case Operation::barrier:
         return {};
     }
     Elements all;
-    if (op == Collective::gather && rank != root) return all;
+    if (op == Operation::gather && rank != root) return all;
     for (int q = 0; q < ranks; ++q) {
-      const Elements part = given(q, op == Collective::allToAll ? own : 0);
+      const Elements part =
+          given(q, op == Operation::allToAll || op == Operation::allToAllV ? own : 0);
       all.insert(all.end(), part.begin(), part.end());
     }
     return all;
@@ -75,9 +79,9 @@ struct World {
 
 template <class Body>
 void forEveryWorld(Body body) {
-  for (std::size_t c = 0; c < kCollectives; ++c)
+  for (std::size_t c = 0; c < kOperations; ++c)
     for (const int ranks : {1, 2, 5}) {
-      const World world{static_cast<Collective>(c), ranks, ranks - 1, 1000};
+      const World world{static_cast<Operation>(c), ranks, ranks - 1, 1000};
       SCOPED_TRACE(testing::Message() << name(world.op) << " P=" << ranks);
       if (contractOf(world.op).hasData) body(world);
     }
@@ -111,7 +115,7 @@ TEST(Contents, AWrongElementIsFoundWhereverItIs) {
 
 /// A block of another rank, or for another rank, must not pass for the right one.
 TEST(Contents, EveryBlockIsToldFromEveryOther) {
-  for (const Collective op : {Collective::allGather, Collective::allToAll, Collective::scatter})
+  for (const Operation op : {Operation::allGather, Operation::allToAll, Operation::scatter})
     for (std::size_t count = 1; count <= std::size_t{1} << 26; count *= 2) {
       constexpr int kRanks = 8;
       const Contents contents({op, DataType::u8, kReduction, 0, count, 0}, kRanks, 0);
@@ -126,16 +130,16 @@ TEST(Contents, EveryBlockIsToldFromEveryOther) {
 }
 
 TEST(Layout, InPlaceTheSmallerBufferIsTheOwnBlockOfTheLarger) {
-  const Layout gathering = layoutOf(Collective::allGather, 4, 2, 0);
+  const Layout gathering = layoutOf(Operation::allGather, 4, 2, 0);
   EXPECT_EQ(gathering.inAt, 2u);
   EXPECT_EQ(gathering.outAt, 0u);
-  const Layout scattering = layoutOf(Collective::reduceScatter, 4, 2, 0);
+  const Layout scattering = layoutOf(Operation::reduceScatter, 4, 2, 0);
   EXPECT_EQ(scattering.inAt, 0u);
   EXPECT_EQ(scattering.outAt, 2u);
-  const Layout both = layoutOf(Collective::allToAll, 4, 2, 0);
+  const Layout both = layoutOf(Operation::allToAll, 4, 2, 0);
   EXPECT_EQ(both.inAt + both.outAt, 0u);
   EXPECT_EQ(both.blocks(), 4u);
-  const Layout giving = layoutOf(Collective::gather, 4, 2, 0);  // all it has is an input
+  const Layout giving = layoutOf(Operation::gather, 4, 2, 0);  // all it has is an input
   EXPECT_EQ(giving.inAt, 0u);
   EXPECT_EQ(giving.outBlocks, 0u);
 }

@@ -34,7 +34,7 @@ TEST(Options, DefaultsShowCcBesideP2pOnAllCores) {
   EXPECT_TRUE(line.config.check);
   EXPECT_FALSE(line.config.registered);
   EXPECT_FALSE(line.config.checkOnly);
-  EXPECT_THAT(line.config.ops, ElementsAre(Collective::allReduce));
+  EXPECT_THAT(line.config.ops, ElementsAre(Operation::allReduce));
   EXPECT_EQ(line.config.root, 0);
 }
 
@@ -69,11 +69,11 @@ TEST(Options, MeanWhatNcclTestsMean) {
 
 TEST(Options, OperationsAreAListOrAll) {
   EXPECT_THAT(parse({"--op", "scatter,barrier,scatter"}).config.ops,
-              ElementsAre(Collective::scatter, Collective::barrier));
-  EXPECT_EQ(parse({"--op", "all"}).config.ops.size(), kCollectives);
+              ElementsAre(Operation::scatter, Operation::barrier));
+  EXPECT_EQ(parse({"--op", "all"}).config.ops.size(), kOperations);
   EXPECT_EQ(parse({"--op", "reduce", "-r", "2", "--ranks", "3"}).config.root, 2);
-  EXPECT_EQ(parse({"--op", "barrier,all"}).config.ops.size(), kCollectives);
-  EXPECT_EQ(parse({"--op", "barrier,all"}).config.ops.front(), Collective::barrier);
+  EXPECT_EQ(parse({"--op", "barrier,all"}).config.ops.size(), kOperations);
+  EXPECT_EQ(parse({"--op", "barrier,all"}).config.ops.front(), Operation::barrier);
   EXPECT_TRUE(parse({"--check-only"}).config.checkOnly);
 }
 
@@ -105,7 +105,7 @@ TEST(Options, BadValuesSayWhatIsAccepted) {
   };
   const Case cases[] = {
       {{"--mode", "fast"}, "p2p, multicast, cc, cc-multicast"},
-      {{"--op", "sendrecv"}, "there are allreduce, barrier, allgather"},
+      {{"--op", "sendreceive"}, "there are allreduce, barrier, allgather"},
       {{"--op", "allgather", "--ranks", "4", "-e", "8"}, "per block of allgather (16 bytes)"},
       {{"--root", "8"}, "--root is from 0 to 7"},
       {{"-r", "-1"}, "--root"},

@@ -38,7 +38,7 @@ Report sampleReport() {
   result.contenders = {
       {"p2p", "Lockstep", "host", "none", "none", "slots", false, false},
       {"cc", "Lockstep", "host, emulated", "AES", "pre-shared key", "slots", true, false}};
-  Row row{Collective::allReduce,
+  Row row{Operation::allReduce,
           DataType::f32,
           Reduction::sum,
           1000000,
@@ -94,14 +94,15 @@ std::string allText(const Report& report) {
 
 TEST(Bandwidth, FollowsNcclTests) {
   EXPECT_DOUBLE_EQ(algorithmBandwidth(1000000, 100), 10);
-  EXPECT_DOUBLE_EQ(busFactor(Collective::allReduce, 2), 1);
-  EXPECT_DOUBLE_EQ(busFactor(Collective::allReduce, 4), 1.5);
-  EXPECT_DOUBLE_EQ(busFactor(Collective::allReduce, 1), 0);
-  for (const Collective op : {Collective::allGather, Collective::reduceScatter,
-                              Collective::allToAll, Collective::gather, Collective::scatter})
+  EXPECT_DOUBLE_EQ(busFactor(Operation::allReduce, 2), 1);
+  EXPECT_DOUBLE_EQ(busFactor(Operation::allReduce, 4), 1.5);
+  EXPECT_DOUBLE_EQ(busFactor(Operation::allReduce, 1), 0);
+  for (const Operation op : {Operation::allGather, Operation::reduceScatter, Operation::allToAll,
+                             Operation::allToAllV, Operation::gather, Operation::scatter})
     EXPECT_DOUBLE_EQ(busFactor(op, 4), 0.75) << name(op);
-  EXPECT_DOUBLE_EQ(busFactor(Collective::broadcast, 4), 1);
-  EXPECT_DOUBLE_EQ(busFactor(Collective::reduce, 4), 1);
+  EXPECT_DOUBLE_EQ(busFactor(Operation::broadcast, 4), 1);
+  EXPECT_DOUBLE_EQ(busFactor(Operation::sendRecv, 4), 1);
+  EXPECT_DOUBLE_EQ(busFactor(Operation::reduce, 4), 1);
 }
 
 TEST(Bound, IsTheSumOfItsPartsTimesTheTurns) {
@@ -119,23 +120,23 @@ TEST(Bound, IsTheSumOfItsPartsTimesTheTurns) {
 TEST(Bound, ReducesOnlyWhereTheOperationDoes) {
   Report report = sampleReport();
   Row& row = report.runs[0].result.rows[0];
-  const auto reduced = [&](Collective op, const char* algorithm) {
+  const auto reduced = [&](Operation op, const char* algorithm) {
     row.op = op;
     row.series[1].plan.algorithm = algorithm;
     return boundOf(row, row.series[1], row.streaming, 4, 4).reduce;
   };
-  EXPECT_DOUBLE_EQ(reduced(Collective::allReduce, "two_shot"), 20);
-  EXPECT_DOUBLE_EQ(reduced(Collective::allReduce, "one_shot"), 80);
-  EXPECT_DOUBLE_EQ(reduced(Collective::reduceScatter, "direct"), 20);
-  EXPECT_DOUBLE_EQ(reduced(Collective::reduce, "direct"), 80);
-  EXPECT_DOUBLE_EQ(reduced(Collective::allGather, "direct"), 0);
+  EXPECT_DOUBLE_EQ(reduced(Operation::allReduce, "two_shot"), 20);
+  EXPECT_DOUBLE_EQ(reduced(Operation::allReduce, "one_shot"), 80);
+  EXPECT_DOUBLE_EQ(reduced(Operation::reduceScatter, "direct"), 20);
+  EXPECT_DOUBLE_EQ(reduced(Operation::reduce, "direct"), 80);
+  EXPECT_DOUBLE_EQ(reduced(Operation::allGather, "direct"), 0);
 }
 
 /// While one rank seals 1 MB, another opens 3: 300 us at 10 GB/s, and as much again for no turns.
 TEST(Bound, CountsTheBusierSideOfARoot) {
   Report report = sampleReport();
   Row& row = report.runs[0].result.rows[0];
-  row.op = Collective::gather;
+  row.op = Operation::gather;
   row.series[1].bytes = {1e6, 1e6, 3e6, 100};
   const Bound bound = boundOf(row, row.series[1], row.streaming, 4, 2);
   EXPECT_DOUBLE_EQ(bound.crypto, 300);
@@ -184,13 +185,13 @@ TEST(ReportText, SaysWhereTwoModesRanTheSamePlan) {
 /// A barrier's row behind the all-reduce of the sample, and a rooted operation's.
 Report reportOfThree() {
   Report report = sampleReport();
-  report.config.ops = {Collective::allReduce, Collective::barrier, Collective::broadcast};
+  report.config.ops = {Operation::allReduce, Operation::barrier, Operation::broadcast};
   auto& rows = report.runs[0].result.rows;
   Row barrier = rows[0], broadcast = rows[0];
-  barrier.op = Collective::barrier;
+  barrier.op = Operation::barrier;
   barrier.bytes = barrier.count = 0;
   barrier.series[1].bytes = {};
-  broadcast.op = Collective::broadcast;
+  broadcast.op = Operation::broadcast;
   broadcast.series[1].wrong = 3;
   rows.insert(rows.end(), {barrier, broadcast});
   return report;

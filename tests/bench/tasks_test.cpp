@@ -17,31 +17,31 @@ RunConfig configOf(int ranks, std::size_t minBytes, std::size_t maxBytes) {
 
 TEST(Tasks, SizesAreOfTheLargerBufferAndCountsOfABlock) {
   const RunConfig config = configOf(4, 64, 256);
-  for (const Collective op : {Collective::allReduce, Collective::broadcast, Collective::reduce})
+  for (const Operation op : {Operation::allReduce, Operation::broadcast, Operation::reduce})
     EXPECT_THAT(countsFor(config, op, DataType::f32), ElementsAre(16, 32, 64)) << name(op);
-  for (const Collective op : {Collective::allGather, Collective::reduceScatter,
-                              Collective::allToAll, Collective::gather, Collective::scatter})
+  for (const Operation op : {Operation::allGather, Operation::reduceScatter, Operation::allToAll,
+                             Operation::gather, Operation::scatter})
     EXPECT_THAT(countsFor(config, op, DataType::f32), ElementsAre(4, 8, 16)) << name(op);
 }
 
 /// 1 to 128 bytes, 7 ranks of 4 bytes: 28 bytes are the least, and what 1 to 32 come down to.
 TEST(Tasks, EveryBlockHasAnElementAndEveryCountIsOne) {
-  EXPECT_THAT(countsFor(configOf(7, 1, 128), Collective::allToAll, DataType::f32),
+  EXPECT_THAT(countsFor(configOf(7, 1, 128), Operation::allToAll, DataType::f32),
               ElementsAre(1, 2, 4));
-  EXPECT_THAT(countsFor(configOf(7, 1, 27), Collective::allToAll, DataType::f32), ElementsAre());
-  EXPECT_THAT(countsFor(configOf(7, 1, 16), Collective::allReduce, DataType::f32),
+  EXPECT_THAT(countsFor(configOf(7, 1, 27), Operation::allToAll, DataType::f32), ElementsAre());
+  EXPECT_THAT(countsFor(configOf(7, 1, 16), Operation::allReduce, DataType::f32),
               ElementsAre(1, 2, 4));
 }
 
 TEST(Tasks, TypesAndReductionsAreOfThoseThatHaveThem) {
   RunConfig config = configOf(3, 96, 96);
-  config.ops = {Collective::barrier, Collective::scatter, Collective::reduce};
+  config.ops = {Operation::barrier, Operation::scatter, Operation::reduce};
   config.types = {DataType::f16, DataType::f64};
   config.reductions = {Reduction::min, Reduction::max, Reduction::avg};
   config.root = 2;
   const std::vector<Task> tasks = listTasks(config);
   ASSERT_EQ(tasks.size(), 1u + 2u + 2u * 3u);
-  EXPECT_EQ(tasks[0].op, Collective::barrier);
+  EXPECT_EQ(tasks[0].op, Operation::barrier);
   EXPECT_EQ(tasks[0].bytes, 0u);
   EXPECT_EQ(describe(tasks[0]), "barrier");
   EXPECT_EQ(tasks[1].count, 16u);
@@ -53,9 +53,9 @@ TEST(Tasks, TypesAndReductionsAreOfThoseThatHaveThem) {
 
 TEST(Tasks, OnlyDataNeedsBuffers) {
   RunConfig config = configOf(2, 8, 4096);
-  config.ops = {Collective::barrier};
+  config.ops = {Operation::barrier};
   EXPECT_EQ(largestMessage(config), 0u);
-  config.ops.push_back(Collective::gather);
+  config.ops.push_back(Operation::gather);
   EXPECT_EQ(largestMessage(config), 4096u);
 }
 

@@ -185,6 +185,7 @@ const char* lastError() {
 /// What is only moved may be of any type. Gloo's one reduce-scatter (ReduceScatterHalvingDoubling)
 /// puts its result over what it may still be sending: wrong results from 128 KiB on, four ranks.
 int supports(std::uint8_t collective, std::uint8_t type, std::uint8_t reduction) {
+  if (collective >= kCollectives) return 0;  // sends and receives
   if (static_cast<Collective>(collective) == Collective::reduceScatter) return 0;
   if (!contractOf(static_cast<Collective>(collective)).reduces) return 1;
   return withElement(static_cast<DataType>(type), 0, [&](auto element) {

@@ -6,12 +6,13 @@
 #include <exception>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <mpi.h>
 
 #include "bench/baselines/baseline.hpp"
 #include "bench/baselines/buffers.hpp"
-#include <lockstep/types.hpp>
+#include "bench/operation.hpp"
 
 namespace lockstep::bench {
 namespace {
@@ -127,8 +128,8 @@ const char* lastError() {
   return state().error.c_str();
 }
 
-int supports(std::uint8_t collective, std::uint8_t type, std::uint8_t reduction) {
-  const bool reduces = contractOf(static_cast<Collective>(collective)).reduces;
+int supports(std::uint8_t op, std::uint8_t type, std::uint8_t reduction) {
+  const bool reduces = contractOf(static_cast<Operation>(op)).reduces;
   return typeOf(static_cast<DataType>(type), reduces) &&
                  (!reduces || operationOf(static_cast<Reduction>(reduction)))
              ? 1
@@ -137,11 +138,13 @@ int supports(std::uint8_t collective, std::uint8_t type, std::uint8_t reduction)
 
 /// A broadcast has one buffer; a reduce-scatter in place leaves its result at the beginning of the
 /// input instead of in this rank's block.
-int takes(std::uint8_t collective, int inPlace) {
-  switch (static_cast<Collective>(collective)) {
-    case Collective::broadcast:
+int takes(std::uint8_t op, int inPlace) {
+  switch (static_cast<Operation>(op)) {
+    case Operation::broadcast:
       return inPlace;
-    case Collective::reduceScatter:
+    case Operation::reduceScatter:
+    case Operation::sendRecv:
+    case Operation::allToAllV:
       return 1 - inPlace;
     default:
       return 1;
@@ -163,56 +166,71 @@ struct Call {
   bool inPlace;  ///< then MPI is told so instead of where this rank's own block is
 };
 
-int runCall(Collective collective, const Call& c) {
+int runCall(Operation op, const Call& c) {
   const MPI_Comm world = MPI_COMM_WORLD;
   const void* in = c.inPlace ? MPI_IN_PLACE : c.in;
-  switch (collective) {
-    case Collective::allReduce:
+  switch (op) {
+    case Operation::allReduce:
       return check(MPI_Allreduce(in, c.out, c.count, c.type, c.operation, world), "MPI_Allreduce");
-    case Collective::barrier:
+    case Operation::barrier:
       return check(MPI_Barrier(world), "MPI_Barrier");
-    case Collective::allGather:
+    case Operation::allGather:
       return check(MPI_Allgather(in, c.count, c.type, c.out, c.count, c.type, world),
                    "MPI_Allgather");
-    case Collective::reduceScatter:
+    case Operation::reduceScatter:
       return check(MPI_Reduce_scatter_block(c.in, c.out, c.count, c.type, c.operation, world),
                    "MPI_Reduce_scatter_block");
-    case Collective::allToAll:
+    case Operation::allToAll:
       return check(MPI_Alltoall(in, c.count, c.type, c.out, c.count, c.type, world),
                    "MPI_Alltoall");
-    case Collective::broadcast:
+    case Operation::broadcast:
       return check(MPI_Bcast(c.out, c.count, c.type, c.root, world), "MPI_Bcast");
-    case Collective::reduce:
+    case Operation::reduce:
       return check(MPI_Reduce(in, c.out, c.count, c.type, c.operation, c.root, world),
                    "MPI_Reduce");
-    case Collective::gather:
+    case Operation::gather:
       return check(MPI_Gather(in, c.count, c.type, c.out, c.count, c.type, c.root, world),
                    "MPI_Gather");
-    case Collective::scatter:
+    case Operation::sendRecv: {
+      const int ranks = worldSize(), me = rank();
+      return check(MPI_Sendrecv(c.in, c.count, c.type, (me + 1) % ranks, 0, c.out, c.count, c.type,
+                                (me + ranks - 1) % ranks, 0, world, MPI_STATUS_IGNORE),
+                   "MPI_Sendrecv");
+    }
+    case Operation::allToAllV: {
+      static std::vector<int> counts, offsets;
+      counts.assign(static_cast<std::size_t>(worldSize()), c.count);
+      offsets.resize(counts.size());
+      for (std::size_t r = 0; r < counts.size(); ++r) offsets[r] = static_cast<int>(r) * c.count;
+      return check(MPI_Alltoallv(c.in, counts.data(), offsets.data(), c.type, c.out, counts.data(),
+                                 offsets.data(), c.type, world),
+                   "MPI_Alltoallv");
+    }
+    case Operation::scatter:
       return check(MPI_Scatter(c.in, c.count, c.type, c.inPlace ? MPI_IN_PLACE : c.out, c.count,
                                c.type, c.root, world),
                    "MPI_Scatter");
   }
-  return refuse("MPI has no such collective");
+  return refuse("MPI has no such operation");
 }
 
 int run(std::uint8_t number, const void* in, void* out, std::size_t count, std::uint8_t type,
         std::uint8_t reduction, int root) {
-  const auto collective = static_cast<Collective>(number);
-  const Contract& contract = contractOf(collective);
+  const auto op = static_cast<Operation>(number);
+  const Contract& contract = contractOf(op);
   const auto mpiType = typeOf(static_cast<DataType>(type), contract.reduces);
   const auto operation =
       contract.reduces ? operationOf(static_cast<Reduction>(reduction)) : MPI_OP_NULL;
   if (!mpiType || !operation) return refuse("MPI has no such element type or reduction");
   if (count > INT_MAX) return refuse("MPI counts at most 2^31 - 1 elements; ask for a smaller -e");
   const std::size_t block = count * sizeOf(static_cast<DataType>(type));
-  return runCall(collective, {.in = in,
-                              .out = out,
-                              .count = static_cast<int>(count),
-                              .type = *mpiType,
-                              .operation = *operation,
-                              .root = root,
-                              .inPlace = isInPlace(contract, in, out, rank(), block)});
+  return runCall(op, {.in = in,
+                      .out = out,
+                      .count = static_cast<int>(count),
+                      .type = *mpiType,
+                      .operation = *operation,
+                      .root = root,
+                      .inPlace = isInPlace(contract, in, out, rank(), block)});
 }
 
 int finalize() {
