@@ -1,6 +1,6 @@
 // How the ranks of a communicator find and reach each other before there is shared memory, and how
-// they learn that one is gone. Two implementations: processes (TCP to the meeting point, Unix
-// sockets between ranks) and threads of one process.
+// they learn that one is gone. Three implementations: processes that met (TCP to the meeting point,
+// Unix sockets between ranks), groups of them (Unix sockets alone), and threads of one process.
 #pragma once
 
 #include <cstddef>
@@ -42,6 +42,18 @@ class Peers {
   /// every rank gave, by rank. It stays while anyone holds a share, whatever becomes of its giver.
   virtual std::vector<std::shared_ptr<void>> share(std::shared_ptr<void> mine,
                                                    Deadline deadline) = 0;
+  /// Collective: every rank joins the others of its group anew, or none. `members`: the ranks of
+  /// this rank's group in their new order, itself among them; the same on all of them. Empty: it
+  /// joins none, and gets nullptr. What comes out needs neither this object nor a meeting point.
+  virtual std::unique_ptr<Peers> group(std::span<const int> members, Deadline deadline) = 0;
+  /// Makes something out of a group of ranks (`members`, as above).
+  using Build = std::function<void(std::unique_ptr<Peers> peers, std::span<const int> members)>;
+  /// Collective among the ranks that are not gone, whatever has failed before: they agree on who
+  /// they are, in the old order, and each calls `build`. If a rank dies meanwhile, which ends some
+  /// ranks' `build` with peerDied or aborted, they try again without it; the last one counts.
+  /// Returns when all of them have built. Throws timeout (naming the ranks that did not answer),
+  /// aborted (another rank could not go on), what this rank's `build` threw, system.
+  virtual void shrink(const Build& build, Deadline deadline) = 0;
   /// Bit r: rank r's process is gone. One system call, no allocation, any time after creation.
   virtual std::uint64_t gone() noexcept = 0;
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -13,6 +14,7 @@
 
 #include "base/fail.hpp"
 #include "bootstrap/meeting_connection.hpp"
+#include "bootstrap/mesh.hpp"
 #include "bootstrap/peers.hpp"
 #include "bootstrap/socket.hpp"
 #include "bootstrap/unix_mesh.hpp"
@@ -100,18 +102,16 @@ class ProcessPeers final : public Peers {
     checkOneHost(all);
     std::vector<MeshAddress> addresses;
     for (const Introduction& one : all) addresses.push_back(one.mesh);
-    links_ = door.connect(
-        rank, addresses, [this] { meeting_.check(); }, deadline);
-    links_[static_cast<std::size_t>(rank)].pid = ::getpid();
+    mesh_.emplace(door.connect(
+                      rank, addresses, [this] { meeting_.check(); }, deadline),
+                  rank);
   }
 
   int rank() const override { return rank_; }
-  int worldSize() const override { return static_cast<int>(links_.size()); }
+  int worldSize() const override { return mesh_->worldSize(); }
   bool sameProcess() const override { return false; }
-  pid_t pidOf(int rank) const override { return links_[static_cast<std::size_t>(rank)].pid; }
-  int pidfdOf(int rank) const override {
-    return links_[static_cast<std::size_t>(rank)].process.get();
-  }
+  pid_t pidOf(int rank) const override { return mesh_->pidOf(rank); }
+  int pidfdOf(int rank) const override { return mesh_->pidfdOf(rank); }
 
   std::vector<Bytes> allGather(std::span<const std::byte> mine, Deadline deadline) override {
     return meeting_.allGather(
@@ -123,18 +123,23 @@ class ProcessPeers final : public Peers {
         deadline);
   }
   std::vector<Fd> exchangeFds(const Fd& mine, Deadline deadline) override {
-    return lockstep::exchangeFds(links_, rank_, exchanges_++, mine, look(), deadline);
+    return mesh_->exchangeFds(mine, look(), deadline);
   }
   std::vector<std::shared_ptr<void>> share(std::shared_ptr<void>, Deadline) override {
     fail(ErrorCode::internal, "processes cannot share an object");
   }
-  std::uint64_t gone() noexcept override { return goneRanks(links_); }
+  std::uint64_t gone() noexcept override { return mesh_->gone(); }
+  std::unique_ptr<Peers> group(std::span<const int> members, Deadline deadline) override {
+    return mesh_->group(members, look(), deadline);
+  }
+  void shrink(const Build& build, Deadline deadline) override {
+    mesh_->shrink(build, look(), deadline);
+  }
 
  private:
   int rank_;
   MeetingConnection meeting_;
-  std::vector<Link> links_;  ///< by rank; no sockets for this one
-  std::uint32_t exchanges_ = 0;
+  std::optional<Mesh> mesh_;  ///< once met
 };
 
 }  // namespace

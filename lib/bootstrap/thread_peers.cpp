@@ -12,6 +12,7 @@
 
 #include "base/fail.hpp"
 #include "bootstrap/frame.hpp"
+#include "bootstrap/mesh_group.hpp"
 #include "bootstrap/peers.hpp"
 #include "bootstrap/socket.hpp"
 
@@ -61,7 +62,37 @@ class Board {
     changed_.notify_all();
   }
 
+  /// Who is left, and a board for them; or who did not come. The same for all who came.
+  struct Survivors {
+    RankSet ranks = 0;
+    std::shared_ptr<Board> board;
+    RankSet missing = 0;
+  };
+  Survivors shrink(int rank, const Look& look, Deadline deadline) {
+    std::unique_lock lock(mutex_);
+    const std::uint64_t shrink = shrinks_;
+    come_ |= rankBit(rank);
+    while (shrinks_ == shrink) {
+      const RankSet missing = all_ & ~(come_ | left_);
+      if (missing == 0)
+        endShrink({come_, std::make_shared<Board>(std::popcount(come_)), 0});
+      else if (deadline.passed())
+        endShrink({0, nullptr, missing});
+      else
+        changed_.wait_until(lock, sooner(deadline, Deadline::in(kLook)).at());
+      look();
+    }
+    return survivors_;
+  }
+
  private:
+  void endShrink(Survivors survivors) {
+    survivors_ = std::move(survivors);
+    come_ = 0;
+    ++shrinks_;
+    changed_.notify_all();
+  }
+
   void publish() {
     result_ = std::exchange(given_, std::vector<Contribution>(given_.size()));
     have_ = taken_ = 0;
@@ -108,6 +139,9 @@ class Board {
   RankSet taken_ = 0;                 ///< who has it
   RankSet givenUp_ = 0;               ///< who was missing when a deadline passed
   std::atomic<RankSet> left_{0};      ///< whose Peers is destroyed
+  RankSet come_ = 0;                  ///< who takes part in the shrink in progress
+  std::uint64_t shrinks_ = 0;         ///< those that are complete
+  Survivors survivors_;               ///< of the last one
 };
 
 class ThreadPeers final : public Peers {
@@ -150,6 +184,32 @@ class ThreadPeers final : public Peers {
   }
 
   std::uint64_t gone() noexcept override { return board_->left(); }
+
+  std::unique_ptr<Peers> group(std::span<const int> members, Deadline deadline) override {
+    // The first of each group brings the board.
+    std::shared_ptr<void> mine;
+    if (!members.empty() && members.front() == rank_)
+      mine = std::make_shared<Board>(static_cast<int>(members.size()));
+    const auto all = share(std::move(mine), deadline);
+    if (members.empty()) return nullptr;
+    const auto& board = all[static_cast<std::size_t>(members.front())];
+    return std::make_unique<ThreadPeers>(std::static_pointer_cast<Board>(board),
+                                         placeIn(members, rank_));
+  }
+
+  void shrink(const Build& build, Deadline deadline) override {
+    const Board::Survivors survivors = board_->shrink(rank_, look(), deadline);
+    if (survivors.board == nullptr)
+      throw Error(ErrorCode::timeout, std::countr_zero(survivors.missing), {},
+                  fmt::format("{} {} not answered: every rank that lives must call shrink, or "
+                              "destroy its communicator",
+                              describe(survivors.missing), have(survivors.missing)));
+    std::vector<int> members;
+    for (int r = 0; r < worldSize(); ++r)
+      if ((survivors.ranks & rankBit(r)) != 0) members.push_back(r);
+    // A thread that has come here cannot die: one try is enough.
+    build(std::make_unique<ThreadPeers>(survivors.board, placeIn(members, rank_)), members);
+  }
 
  private:
   static Fd duplicate(const Fd& fd) {

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 
 #include "base/fail.hpp"
+#include "bootstrap/mesh_message.hpp"
 #include "bootstrap/socket.hpp"
 
 namespace lockstep {
@@ -79,8 +80,9 @@ Link makeLink(Fd socket) {
   link.socket = std::move(socket);
   if (pid <= 0) return link;  // it has no number in this pid namespace
   link.pid = pid;
-  link.process = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  if (!link.process && outOfDescriptors(errno)) failErrno("cannot watch process {}", pid);
+  Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!process && outOfDescriptors(errno)) failErrno("cannot watch process {}", pid);
+  if (process) link.process = std::make_shared<const Fd>(std::move(process));
   return link;  // without a pidfd where the kernel gives none
 }
 
@@ -154,89 +156,23 @@ std::optional<std::pair<int, Fd>> admitOne(const Fd& listener, const MeshAddress
   return std::pair(static_cast<int>(hello->from), std::move(socket));
 }
 
-/// Room for the one descriptor that a message may carry, aligned as cmsg(3) wants it.
-union FdControl {
-  cmsghdr header;
-  char bytes[CMSG_SPACE(sizeof(int))];
-};
-
-enum class Sent { yes, full, tooManyInFlight };
-
-Sent sendFd(const Link& link, int to, FdNote note, const Fd& fd) {
-  iovec data{&note, sizeof note};
-  FdControl control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  if (fd) {
-    message.msg_control = control.bytes;
-    message.msg_controllen = sizeof control.bytes;
-    control.header.cmsg_level = SOL_SOCKET;
-    control.header.cmsg_type = SCM_RIGHTS;
-    control.header.cmsg_len = CMSG_LEN(sizeof(int));
-    const int number = fd.get();
-    std::memcpy(CMSG_DATA(&control.header), &number, sizeof number);
-  }
-  for (;;) {
-    if (::sendmsg(link.socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return Sent::yes;
-    if (errno == EAGAIN || errno == ENOBUFS) return Sent::full;
-    // A user may have RLIMIT_NOFILE descriptors in flight (unix(7)): peers have to take some first.
-    if (errno == ETOOMANYREFS) return Sent::tooManyInFlight;
-    if (errno == EPIPE || errno == ECONNRESET)
-      throw Error(ErrorCode::peerDied, to, {}, fmt::format("rank {} is gone", to));
-    if (errno != EINTR) failErrno("cannot send a descriptor to rank {}", to);
-  }
-}
-
 /// Empty: nothing has come yet.
 std::optional<Fd> receiveFd(const Link& link, int from, std::uint32_t sequence) {
   FdNote note{};
-  iovec data{&note, sizeof note};
-  FdControl control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.bytes;
-  message.msg_controllen = sizeof control.bytes;
-  ssize_t got = 0;
-  do {
-    got = ::recvmsg(link.socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  } while (got < 0 && errno == EINTR);
-  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return std::nullopt;
-  if (got <= 0) throw Error(ErrorCode::peerDied, from, {}, fmt::format("rank {} is gone", from));
-
-  Fd fd;
-  const cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  if (header != nullptr && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-    int number = -1;
-    std::memcpy(&number, CMSG_DATA(header), sizeof number);
-    fd = Fd(number);
-  }
-  if (got != sizeof note || note.magic != kMeshMagic || note.sequence != sequence ||
+  Received got = receiveMessage(link, std::as_writable_bytes(std::span(&note, 1)));
+  if (got.status == Received::Status::nothing) return std::nullopt;
+  if (got.status == Received::Status::ended)
+    throw Error(ErrorCode::peerDied, from, {}, fmt::format("rank {} is gone", from));
+  if (got.bytes != sizeof note || note.magic != kMeshMagic || note.sequence != sequence ||
       note.from != static_cast<std::uint32_t>(from))
     fail(ErrorCode::bootstrap, "rank {} sent something else than its descriptor number {}", from,
          sequence);
-  if (static_cast<bool>(fd) != (note.holdsFd != 0))
+  if (static_cast<bool>(got.fd) != (note.holdsFd != 0))
     fail(ErrorCode::system,
          "cannot take over a descriptor of rank {}: this process has too many open files; raise "
          "'ulimit -n'",
          from);
-  return fd;
-}
-
-/// Waits until something can be sent or received. No more than a moment while the user's share of
-/// descriptors in flight is used up, since no event tells when that ends.
-void waitForLinks(std::span<const Link> links, RankSet unsent, RankSet unreceived, bool inFlight,
-                  Deadline deadline) {
-  std::array<pollfd, kMaxWorld> entries{};
-  for (std::size_t r = 0; r < links.size(); ++r) {
-    const RankSet bit = rankBit(static_cast<int>(r));
-    const int events =
-        ((unreceived & bit) != 0 ? POLLIN : 0) | ((unsent & bit) != 0 && !inFlight ? POLLOUT : 0);
-    entries[r] = {events != 0 ? links[r].socket.get() : -1, static_cast<short>(events), 0};
-  }
-  if (inFlight) deadline = sooner(deadline, Deadline::in(1ms));
-  ::poll(entries.data(), links.size(), deadline.pollMilliseconds());
+  return std::move(got.fd);
 }
 
 }  // namespace
@@ -306,7 +242,7 @@ std::vector<Fd> exchangeFds(std::span<const Link> links, int rank, std::uint32_t
         }
       }
       if ((unsent & rankBit(r)) != 0 && !inFlight) {
-        const Sent sent = sendFd(links[i], r, note, mine);
+        const Sent sent = sendMessage(links[i], r, std::as_bytes(std::span(&note, 1)), mine);
         if (sent == Sent::yes) unsent &= ~rankBit(r);
         inFlight = sent == Sent::tooManyInFlight;
       }
@@ -327,7 +263,7 @@ RankSet goneRanks(std::span<const Link> links) noexcept {
   for (std::size_t r = 0; r < world; ++r) {
     // Not POLLIN for the socket: a descriptor that waits to be taken is no sign of death.
     entries[r] = {links[r].socket.get(), POLLRDHUP, 0};
-    entries[world + r] = {links[r].process.get(), POLLIN, 0};
+    entries[world + r] = {links[r].pidfd(), POLLIN, 0};
   }
   if (::poll(entries.data(), 2 * world, 0) <= 0) return 0;
   RankSet gone = 0;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,9 +26,11 @@ struct MeshAddress {
 
 /// This rank's end of the connection with one other.
 struct Link {
-  Fd socket;       ///< SOCK_SEQPACKET
-  Fd process;      ///< pidfd; empty if the kernel gives none
-  pid_t pid = -1;  ///< as seen from here; -1 in another pid namespace
+  Fd socket;                          ///< SOCK_SEQPACKET
+  std::shared_ptr<const Fd> process;  ///< pidfd, shared by all links to it; null if there is none
+  pid_t pid = -1;                     ///< as seen from here; -1 in another pid namespace
+
+  int pidfd() const noexcept { return process == nullptr ? -1 : process->get(); }
 };
 
 /// The way in, open until every rank has come.

@@ -28,6 +28,10 @@ class ForwardingPeers : public Peers {
     return inner_.share(std::move(mine), deadline);
   }
   std::uint64_t gone() noexcept override { return inner_.gone(); }
+  std::unique_ptr<Peers> group(std::span<const int> members, Deadline deadline) override {
+    return inner_.group(members, deadline);
+  }
+  void shrink(const Build& build, Deadline deadline) override { inner_.shrink(build, deadline); }
 
  private:
   Peers& inner_;
