@@ -1,0 +1,45 @@
+// What a communicator keeps of its pre-shared key, so that it can have children.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/secret.hpp"
+#include "cc_mode/keys/hkdf.hpp"
+
+namespace lockstep::cc {
+
+/// How a child came about: all of it is bound into its key. Every member knows the same.
+struct Birth {
+  std::string_view how;        ///< "split"
+  std::uint64_t number = 0;    ///< of its parent's children
+  std::int64_t color = 0;      ///< of the split
+  std::span<const int> ranks;  ///< of the parent, in their new order
+};
+
+/// A secret derived from a pre-shared key and the id of the communicator that it made:
+///
+///     secret = HKDF-Expand(HKDF-Extract(salt communicator id, pre-shared key), "lockstep
+///     children") child's pre-shared key = HKDF-Expand(secret, "lockstep child" | birth)
+///
+/// It opens nothing that was sent: traffic keys come from ephemeral ones too, which are gone.
+class Lineage {
+ public:
+  /// Of a communicator without a pre-shared key: its children have none either.
+  Lineage() = default;
+  Lineage(Bytes psk, Bytes communicatorId);
+
+  /// The pre-shared key of a child: 32 bytes, or none. No two births have the same. The caller
+  /// wipes it. Throws invalidArgument in a forked child, whose copy of the secret is wiped.
+  std::vector<std::byte> childPsk(const Birth& birth) const;
+
+ private:
+  std::optional<Secret<Hash>> secret_;
+};
+
+}  // namespace lockstep::cc
