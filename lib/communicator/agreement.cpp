@@ -131,7 +131,7 @@ bool ranksOutnumberCores(Peers& peers, Deadline deadline) {
 }
 
 cc::KeyRing keys(Peers& peers, const Options& options, std::shared_ptr<const cc::Aead> aead,
-                 Deadline deadline) {
+                 cc::Lineage& lineage, Deadline deadline) {
   // The communicator's id: rank 0 draws it. It is bound into every key, so a lie about it only
   // fails.
   std::array<std::byte, 16> id{};
@@ -141,6 +141,7 @@ cc::KeyRing keys(Peers& peers, const Options& options, std::shared_ptr<const cc:
   if (ids[0].size() != id.size())
     fail(ErrorCode::keyExchange, "rank 0 sent a malformed communicator id");
   std::copy(ids[0].begin(), ids[0].end(), id.begin());
+  if (!options.psk.empty()) lineage = cc::Lineage(options.psk, id);
   const cc::HandshakeParameters parameters{.rank = peers.rank(),
                                            .worldSize = peers.worldSize(),
                                            .mode = options.mode,

@@ -9,6 +9,7 @@
 #include "bootstrap/peers.hpp"
 #include "cc_mode/aead/aead.hpp"
 #include "cc_mode/keys/key_ring.hpp"
+#include "cc_mode/keys/lineage.hpp"
 #include "communicator/tuning.hpp"
 #include <lockstep/communicator.hpp>
 
@@ -25,9 +26,9 @@ bool crossMemoryAttach(Peers& peers, const Options& options, Deadline deadline);
 /// Some set of ranks shares fewer cores than it has members, as far as their affinity masks tell.
 bool ranksOutnumberCores(Peers& peers, Deadline deadline);
 
-/// The handshake of sealed modes.
+/// The handshake of sealed modes. `lineage` becomes that of a communicator with these keys.
 cc::KeyRing keys(Peers& peers, const Options& options, std::shared_ptr<const cc::Aead> aead,
-                 Deadline deadline);
+                 cc::Lineage& lineage, Deadline deadline);
 
 /// A part of a message of one rank from which its reduction is written past the cache: when the
 /// inputs and outputs of all ranks together no longer fit the last-level cache.

@@ -167,6 +167,17 @@ void Communicator::abort() noexcept {
 Buffer Communicator::alloc(std::size_t bytes) {
   return impl_->alloc(bytes);
 }
+std::optional<Communicator> Communicator::split(int color, int key) {
+  auto child = impl_->split(color, key);
+  if (child == nullptr) return std::nullopt;
+  return Communicator(std::move(child));
+}
+Communicator Communicator::duplicate() {
+  return Communicator(impl_->duplicate());
+}
+Communicator Communicator::shrink() {
+  return Communicator(impl_->shrink());
+}
 Plan Communicator::planAllReduce(std::size_t count, DataType type, bool registered) const {
   return plan(Collective::allReduce, count, type, registered);
 }

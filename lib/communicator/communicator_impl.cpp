@@ -70,11 +70,12 @@ shm::Protocol channelProtocol(HostProtocol protocol) {
 
 // ---- creation and end ----
 
-CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options)
+CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options,
+                                   const CommunicatorImpl* parent)
     : peers_(std::move(peers)),
       options_(std::move(options)),
       forkGeneration_(forkGeneration()),
-      tuning_(loadTuning(options_)),
+      tuning_(parent == nullptr ? loadTuning(options_) : parent->tuning_),
       aead_(isSealed(options_.mode) ? cc::createAead(options_.cipher) : nullptr),
       fabric_(*peers_, Deadline::in(options_.timeout)),
       crossMemoryAttach_(
@@ -89,7 +90,7 @@ CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options
   static_cast<void>(tuning_.select(situation(Collective::allReduce, 8, true), options_.algorithm,
                                    options_.protocol));
   if (aead_ != nullptr) {
-    keys_.emplace(agreement::keys(*peers_, options_, aead_, deadline));
+    keys_.emplace(agreement::keys(*peers_, options_, aead_, lineage_, deadline));
     authenticated_ = !options_.psk.empty();
     wipe(options_.psk.data(), options_.psk.size());  // it has done its work
     options_.psk.clear();
@@ -143,13 +144,18 @@ void CommunicatorImpl::abort() noexcept {
 
 // ---- calls ----
 
-void CommunicatorImpl::checkUsable() const {
+void CommunicatorImpl::checkNotForked() const {
   if (forkGeneration_ != forkGeneration())
     fail(ErrorCode::invalidArgument,
          "a forked child cannot use its parent's communicator; create one after the fork");
+}
+
+void CommunicatorImpl::checkUsable() const {
+  checkNotForked();
   if (failed_.load(std::memory_order_relaxed))
     throw Error(ErrorCode::aborted, rank(), "",
-                "this communicator has failed or was aborted before; create a new one");
+                "this communicator has failed or was aborted before; create a new one, or go on "
+                "with the ranks that are left (shrink)");
 }
 
 void CommunicatorImpl::run(Request& request, const void* in, void* out) {
@@ -400,7 +406,7 @@ Buffer CommunicatorImpl::alloc(std::size_t bytes) {
     // All ranks saw different sizes, and nothing has happened. Anything else may have hit some
     // ranks only.
     if (error.code() == ErrorCode::mismatch) throw;
-    throwAllocFailed(error);
+    throwFailed(kAlloc, error);
   } catch (...) {
     poison(ErrorCode::system, rank());  // no memory, most likely
     throw;
@@ -427,15 +433,16 @@ Buffer CommunicatorImpl::allocShared(std::size_t bytes, Deadline deadline) {
 }
 
 /// If another rank has given up, that explains more than what it made of the exchange.
-void CommunicatorImpl::throwAllocFailed(const Error& error) {
+void CommunicatorImpl::throwFailed(std::string_view operation, const Error& error) {
   try {
-    watch_.checkFailed(kAlloc);
+    watch_.checkFailed(operation);
   } catch (const Error& why) {
     poison(why.code(), why.rank());
     throw;
   }
   poison(error.code(), error.rank());
-  throw Error(error.code(), error.rank(), kAlloc, fmt::format("{}: {}", kAlloc, error.what()));
+  throw Error(error.code(), error.rank(), std::string(operation),
+              fmt::format("{}: {}", operation, error.what()));
 }
 
 // ---- telling ----

@@ -14,6 +14,8 @@
 
 #include "bootstrap/peers.hpp"
 #include "cc_mode/keys/key_ring.hpp"
+#include "cc_mode/keys/lineage.hpp"
+#include "communicator/family.hpp"
 #include "communicator/pending.hpp"
 #include "communicator/premultiply.hpp"
 #include "communicator/progress_thread.hpp"
@@ -31,8 +33,9 @@ namespace lockstep {
 
 class CommunicatorImpl {
  public:
-  /// Collective. `options` with the environment already applied.
-  CommunicatorImpl(std::unique_ptr<Peers> peers, Options options);
+  /// Collective. `options` with the environment already applied. A child has its parent's tuning.
+  CommunicatorImpl(std::unique_ptr<Peers> peers, Options options,
+                   const CommunicatorImpl* parent = nullptr);
   ~CommunicatorImpl();
 
   static Communicator wrap(std::shared_ptr<CommunicatorImpl> impl) {
@@ -52,6 +55,12 @@ class CommunicatorImpl {
   void run(Request& request, const void* in, void* out);
   void abort() noexcept;
   Buffer alloc(std::size_t bytes);
+
+  // ---- children (family.cpp) ----
+  std::shared_ptr<CommunicatorImpl> split(int color, int key);
+  std::shared_ptr<CommunicatorImpl> duplicate();
+  std::shared_ptr<CommunicatorImpl> shrink();
+
   bool outnumbered() const { return outnumbered_; }
 
   // ---- operations that are asked for now and done later (queue.cpp) ----
@@ -152,7 +161,12 @@ class CommunicatorImpl {
 
   Buffer allocPrivate(std::size_t bytes, Deadline deadline);
   Buffer allocShared(std::size_t bytes, Deadline deadline);
-  [[noreturn]] void throwAllocFailed(const Error& error);
+  [[noreturn]] void throwFailed(std::string_view operation, const Error& error);
+
+  std::shared_ptr<CommunicatorImpl> bear(family::Wish wish);
+  std::shared_ptr<CommunicatorImpl> child(const cc::Birth& birth,
+                                          std::unique_ptr<Peers> peers) const;
+  void checkNotForked() const;
 
   Situation situation(Collective collective, std::size_t bytes, bool direct) const;
   const Remembered& remember(const Shape& shape);
@@ -170,6 +184,8 @@ class CommunicatorImpl {
   bool outnumbered_ = false;
   std::optional<cc::KeyRing> keys_;
   bool authenticated_ = false;  ///< the keys, by a pre-shared key
+  cc::Lineage lineage_;         ///< for the keys of children
+  std::uint64_t births_ = 0;    ///< children so far
   host::Doorbell doorbell_;
   Watch watch_;
   host::Run run_;

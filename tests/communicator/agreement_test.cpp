@@ -108,13 +108,15 @@ TEST(Agreement, ARankThatAloneRefusesTheKeysDoesNotWaitForTheOthers) {
   auto ends = joinThreads(2);
   const Options options = optionsOf(Mode::cc);
   std::thread other([&] {
-    EXPECT_NO_THROW(
-        agreement::keys(*ends[1], options, cc::createAead(), Deadline::in(options.timeout)));
+    cc::Lineage lineage;
+    EXPECT_NO_THROW(agreement::keys(*ends[1], options, cc::createAead(), lineage,
+                                    Deadline::in(options.timeout)));
   });
   TamperedPeers tampered(*ends[0]);
+  cc::Lineage lineage;
   const auto begin = Clock::now();
   try {
-    agreement::keys(tampered, options, cc::createAead(), Deadline::in(options.timeout));
+    agreement::keys(tampered, options, cc::createAead(), lineage, Deadline::in(options.timeout));
     ADD_FAILURE() << "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::keyExchange);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -81,6 +82,9 @@ struct Counters {
 };
 
 class CommunicatorImpl;
+
+/// The color of ranks that take no part in what a split makes.
+inline constexpr int kNoColor = -1;
 
 /// Memory that the peers of a communicator can read in place (in sealed modes, and where ranks are
 /// threads: private memory). Gives it back when destroyed. It may outlive its communicator.
@@ -207,6 +211,26 @@ class LOCKSTEP_API Communicator {
   /// `bytes` (1 to half of the address space) of zeroed memory that peers read in place.
   /// Collective: every rank asks for the same size, or all throw mismatch, which names the sizes.
   Buffer alloc(std::size_t bytes);
+
+  // Children. A child has its parent's options and its own memory, connections and keys: it works
+  // on when the parent is gone, whoever opened the meeting point, and both may be used by different
+  // threads at once. Each member counts as one of the child's ranks, from 0. Errors are those of
+  // create and of collectives; mismatch (the ranks called different things) leaves the parent as it
+  // was. In sealed modes a child's keys come from a fresh key exchange, under a pre-shared key
+  // derived from the parent's; children of insecure parents are insecure.
+
+  /// Collective over this communicator: the ranks that give the same `color` (0 or more) get a
+  /// communicator of their own, ordered by `key`, then by rank here. A negative color (kNoColor)
+  /// takes part in the call and gets nothing.
+  std::optional<Communicator> split(int color, int key);
+  /// Collective: the same ranks in the same order once more.
+  Communicator duplicate();
+  /// Collective among the ranks that are left, also after this communicator has failed: they agree
+  /// on who is left and get a communicator of those, in the old order. Left out are ranks whose
+  /// process has died, also if it does so during the call, and ranks that have destroyed their
+  /// communicator. Every other rank must call it within Options::timeout: else timeout, which names
+  /// those that did not. This communicator stays as it was.
+  Communicator shrink();
 
   /// What allReduce of `count` elements would run; `registered`: all ranks' buffers are Buffers of
   /// this communicator. Not collective. Throws invalidArgument if Options force what there is not.
