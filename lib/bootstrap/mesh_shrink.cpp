@@ -48,7 +48,7 @@ class Shrinking {
       checkVerdict(*agreed);
       const bool grown = agreed->gone != before;
       gone_ = agreed->gone;
-      if (built_ && !grown && agreed->spoilt == 0) return;
+      if (built_ && !grown && agreed->spoilt == 0) return hearOut();
       tryToBuild(build);
     }
   }
@@ -67,6 +67,7 @@ class Shrinking {
   /// Nothing: a rank has begun a later call, which is this rank's too now.
   std::optional<Verdict> agree(const Verdict& mine) {
     Agreement agreement(others_ & ~gone_, mine);
+    concluded_ = 0;
     tell(agreement);
     while (!agreement.decided()) {
       // Before looking for messages: what a rank sent before it went is there to be read.
@@ -89,7 +90,36 @@ class Shrinking {
       check_();
       waitForLinks(links_, 0, agreement.awaited(), false, sooner(deadline_, Deadline::in(kLook)));
     }
+    unheard_ = agreement.participants() & ~concluded_;
     return agreement.verdict();
+  }
+
+  /// All have settled the same, and say so. That is read, so that the links of a world in which
+  /// nothing has failed are as they were.
+  void hearOut() {
+    while (unheard_ != 0 && !deadline_.passed()) {
+      const RankSet gone = goneRanks(links_);
+      forRanks(unheard_, [&](int r) {
+        if (hasConcluded(r, (gone & rankBit(r)) != 0)) unheard_ &= ~rankBit(r);
+      });
+      if (unheard_ == 0) return;
+      check_();
+      waitForLinks(links_, 0, unheard_, false, sooner(deadline_, Deadline::in(kLook)));
+    }
+  }
+
+  bool hasConcluded(int from, bool gone) const {
+    for (;;) {
+      const Waiting waiting = peekNote(links_[at(from)]);
+      if (waiting.status != Received::Status::message)
+        return gone || waiting.status == Received::Status::ended;
+      const MeshNote& said = waiting.note;
+      if (said.magic == MeshNote::kMagic && said.number > number_) return true;  // of later
+      discardMessage(links_[at(from)]);
+      if (said.magic == MeshNote::kMagic && said.kind == NoteKind::decision &&
+          said.number == number_)
+        return true;
+    }
   }
 
   MeshNote note(NoteKind kind) const {
@@ -149,6 +179,7 @@ class Shrinking {
       if (said.magic != MeshNote::kMagic) continue;  // of an exchange that failed
       if (isSurrender(said)) failMissing(said.sets[0] & others_);
       if (!proposes || said.number != number_) continue;  // of before
+      if (said.kind == NoteKind::decision) concluded_ |= rankBit(from);
       agreement.hear(from,
                      {.round = said.round,
                       .decided = said.kind == NoteKind::decision,
@@ -212,6 +243,8 @@ class Shrinking {
   RankSet all_, others_;
   std::uint64_t number_ = 0;  ///< of the agreement under way, and of the group that it leads to
   RankSet gone_ = 0;          ///< as agreed so far
+  RankSet concluded_ = 0;     ///< whose decision in this agreement has been read
+  RankSet unheard_ = 0;       ///< whose decision in the last one is still to be read
   bool built_ = false;        ///< this rank has tried to, at least
   Verdict mine_;              ///< to propose next
   std::exception_ptr error_;  ///< of the last try

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
@@ -108,6 +109,66 @@ TEST(Leftovers, NothingIsLeftOfAWorldThatCouldNotBeMade) {
   });
   for (const Outcome& outcome : outcomes) EXPECT_EQ(outcome.code, ErrorCode::mismatch);
   expectSoon(before);
+}
+
+/// Makes children of every kind, and lets them go in another order.
+void haveChildren(Communicator& communicator, int rank) {
+  Communicator twin = communicator.duplicate();
+  auto half = twin.split(rank % 2, -rank);
+  auto none = communicator.split(rank == 1 ? kNoColor : 0, 0);
+  Communicator rest = communicator.shrink();
+  work(*half);
+  { const Communicator gone = std::move(twin); }
+  work(rest);
+  auto grandchild = half->duplicate();
+  half.reset();
+  work(grandchild);
+}
+
+TEST(Leftovers, NothingIsLeftOfChildren) {
+  for (const Kind kind : {Kind::threads, Kind::sockets})
+    for (const Mode mode : {Mode::p2p, Mode::ccMulticast}) {
+      SCOPED_TRACE(name(kind));
+      const auto outcomes =
+          runAndLook(kind, optionsOf(mode), [](Communicator& communicator, int rank) {
+            haveChildren(communicator, rank);
+            work(communicator);
+          });
+      EXPECT_EQ(failures(outcomes), "");
+    }
+}
+
+TEST(Leftovers, NothingIsLeftOfChildrenWhoseParentFailed) {
+  for (const Kind kind : {Kind::threads, Kind::sockets})
+    for (const Mode mode : {Mode::multicast, Mode::cc}) {
+      SCOPED_TRACE(name(kind));
+      const auto outcomes =
+          runAndLook(kind, optionsOf(mode), [](Communicator& communicator, int rank) {
+            auto half = communicator.split(rank % 2, -rank);
+            if (rank == 1) communicator.abort();
+            Communicator rest = communicator.shrink();
+            work(rest);
+            static_cast<void>(communicator.duplicate());
+          });
+      for (const Outcome& outcome : outcomes) EXPECT_EQ(outcome.code, ErrorCode::aborted);
+    }
+}
+
+// A long-lived parent has many children in its life.
+TEST(Leftovers, AParentIsAsItWasBeforeItsChildren) {
+  EXPECT_EQ(failures(runRanks(Kind::processes, 3, optionsOf(Mode::cc),
+                              [](Communicator& communicator, int rank) {
+                                haveChildren(communicator, rank);
+                                communicator.barrier();
+                                const Belongings before = belongings();
+                                for (int i = 0; i < 3; ++i) haveChildren(communicator, rank);
+                                communicator.barrier();
+                                const Belongings after = belongings();
+                                require(after == before,
+                                        fmt::format("{} descriptors, before {}", after.descriptors,
+                                                    before.descriptors));
+                              })),
+            "");
 }
 
 TEST(Leftovers, TheLibraryStartsNoProcesses) {
