@@ -1,12 +1,15 @@
 // The public face: nothing but forwarding.
+#include <atomic>
 #include <exception>
 #include <thread>
 #include <utility>
 
 #include "base/fail.hpp"
 #include "bootstrap/peers.hpp"
+#include "bootstrap/rendezvous.hpp"
 #include "collectives/schedule.hpp"
 #include "communicator/communicator_impl.hpp"
+#include "communicator/launch.hpp"
 #include "communicator/settings.hpp"
 #include <lockstep/communicator.hpp>
 
@@ -51,6 +54,25 @@ Communicator Communicator::create(const UniqueId& id, int rank, int worldSize,
          worldSize - 1);
   auto peers = joinProcesses(id.text(), rank, worldSize, Deadline::in(effective.timeout));
   return Communicator(std::make_shared<CommunicatorImpl>(std::move(peers), std::move(effective)));
+}
+
+Communicator Communicator::createFromEnvironment(const Options& options) {
+  // The n-th call of every rank is one meeting. A call that fails counts too.
+  static std::atomic<unsigned> calls{0};
+  const unsigned call = calls.fetch_add(1);
+  const launch::Place place = launch::find();
+  try {
+    const Options effective = checked(options, place.worldSize);
+    const auto openOne = [] { return UniqueId::create().text(); };
+    const std::string id = meetAt({.name = fmt::format("{}#{}", place.job, call),
+                                   .rank = place.rank,
+                                   .worldSize = place.worldSize},
+                                  openOne, Deadline::in(effective.timeout));
+    return create(UniqueId::parse(id), place.rank, place.worldSize, options);
+  } catch (const Error& error) {
+    throw Error(error.code(), error.rank(), error.operation(),
+                fmt::format("{} ({})", error.what(), toString(place)));
+  }
 }
 
 std::vector<Communicator> Communicator::createInProcess(int worldSize, const Options& options) {

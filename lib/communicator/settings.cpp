@@ -23,6 +23,11 @@ constexpr std::array kSettings{
     Setting{"LOCKSTEP_CMA", "0 | 1", "1", "0: never process_vm_readv (Options::crossMemoryAttach)"},
     Setting{"LOCKSTEP_PROGRESS_THREAD", "0 | 1", "0",
             "1: a thread keeps asynchronous operations moving (Options::progressThread)"},
+    Setting{"LOCKSTEP_RANK", "number", "", "this process's rank (createFromEnvironment)"},
+    Setting{"LOCKSTEP_WORLD_SIZE", "number", "",
+            "how many ranks there are (createFromEnvironment)"},
+    Setting{"LOCKSTEP_JOB", "text", "",
+            "what ranks that belong together share (createFromEnvironment)"},
 };
 
 std::string_view variable(const char* name) {

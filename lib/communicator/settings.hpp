@@ -1,4 +1,5 @@
-// Environment variables. The table in settings.cpp is the only place that names them.
+// Environment variables. The table in settings.cpp has all of them; launch.cpp reads those that say
+// which rank this is.
 #pragma once
 
 #include <lockstep/communicator.hpp>

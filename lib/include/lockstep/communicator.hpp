@@ -121,6 +121,16 @@ class LOCKSTEP_API Communicator {
   /// keyExchange (sealed modes), peerDied, system.
   static Communicator create(const UniqueId& id, int rank, int worldSize,
                              const Options& options = {});
+  /// As create, for processes that a launcher has started, with nothing to hand around: rank, world
+  /// size and job come from the environment. The first of these that is there decides:
+  /// LOCKSTEP_RANK, LOCKSTEP_WORLD_SIZE and LOCKSTEP_JOB set by hand (LOCKSTEP_JOB: a text that all
+  /// ranks share and no other job uses at the same time; it may also name the job of a launcher
+  /// below); torchrun (RANK, WORLD_SIZE); Open MPI (OMPI_COMM_WORLD_RANK); PMI, which MPICH and
+  /// Intel MPI speak (PMI_RANK); Slurm (SLURM_PROCID). Every rank makes the same number of calls,
+  /// in the same order. Throws as create does; also invalidArgument (nothing there, or a value that
+  /// makes no sense: named), timeout (names the ranks that did not come), unsupported (several
+  /// hosts), mismatch (two processes with one rank, or different world sizes).
+  static Communicator createFromEnvironment(const Options& options = {});
   /// All ranks in this process, element r for the thread that plays rank r. One trust domain:
   /// sealed modes run their full cost, but keep nothing from anyone. Throws as create does.
   static std::vector<Communicator> createInProcess(int worldSize, const Options& options = {});

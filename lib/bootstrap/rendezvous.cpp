@@ -1,0 +1,254 @@
+#include "bootstrap/rendezvous.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <iterator>
+#include <list>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/fail.hpp"
+#include "base/fd.hpp"
+#include "bootstrap/rank_set.hpp"
+#include "bootstrap/socket.hpp"
+
+namespace lockstep {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint32_t kMagic = 0x3152534c;  // "LSR1"
+/// Processes that may wait at once, strangers of this user included.
+constexpr std::size_t kMostVisitors = 256;
+
+struct Visit {
+  std::uint32_t magic = kMagic;
+  std::uint32_t rank = 0;
+  std::uint32_t worldSize = 0;
+};
+
+enum class Answer : std::uint32_t { text, missing, otherWorld, taken };
+
+struct Reply {
+  std::uint32_t magic = kMagic;
+  Answer answer = Answer::text;
+  std::uint32_t worldSize = 0;  ///< as rank 0 was told
+  RankSet missing = 0;
+  std::array<char, 256> text{};
+};
+
+/// FNV-1a, so that names of any length fit and any character may occur.
+std::uint64_t hashOf(std::string_view text) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
+struct Address {
+  explicit Address(const std::string& name) {
+    const std::string unique = fmt::format("lockstep-job-{}-{:016x}", ::geteuid(), hashOf(name));
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path + 1, unique.data(), unique.size());  // the first byte is NUL
+    size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + unique.size());
+  }
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&address); }
+  sockaddr_un address{};
+  socklen_t size = 0;
+};
+
+Fd openSocket() {
+  Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket) failErrno("cannot create a Unix socket");
+  return socket;
+}
+
+/// Abstract names are open to every user of the host.
+bool isOfThisUser(const Fd& socket) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  return ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+         peer.uid == ::geteuid();
+}
+
+template <class T>
+std::span<const std::byte> bytesOf(const T& message) {
+  return std::as_bytes(std::span(&message, 1));
+}
+
+[[noreturn]] void failMissing(RankSet missing, int worldSize) {
+  throw Error(
+      ErrorCode::timeout, missing == 0 ? -1 : std::countr_zero(missing), {},
+      fmt::format("{} of {} {} not come; has every rank been started on this host, and does "
+                  "it create as many communicators as the others?",
+                  describe(missing), worldSize, have(missing)));
+}
+
+// ---- rank 0 ----
+
+class Host {
+ public:
+  explicit Host(const Rendezvous& place) : worldSize_(place.worldSize), listener_(openSocket()) {
+    const Address address(place.name);
+    if (::bind(listener_.get(), address.get(), address.size) != 0) {
+      if (errno != EADDRINUSE) failErrno("cannot wait for the other ranks");
+      throw Error(ErrorCode::bootstrap, 0, {},
+                  "another process is rank 0 of this job already; give each job that runs at the "
+                  "same time a name of its own (LOCKSTEP_JOB)");
+    }
+    if (::listen(listener_.get(), SOMAXCONN) != 0) failErrno("cannot wait for the other ranks");
+  }
+
+  std::string serve(const std::function<std::string()>& text, Deadline deadline) {
+    while (missing() != 0) {
+      if (deadline.passed()) {
+        Reply reply{.answer = Answer::missing, .missing = missing()};
+        tellAll(reply);
+        failMissing(missing(), worldSize_);
+      }
+      wait(deadline);
+      admit();
+      for (auto visitor = visitors_.begin(); visitor != visitors_.end();)
+        visitor = hear(*visitor) ? std::next(visitor) : visitors_.erase(visitor);
+    }
+    const std::string made = text();
+    Reply reply{.answer = Answer::text};
+    if (made.size() >= reply.text.size())
+      fail(ErrorCode::internal, "the name of a meeting point has {} characters", made.size());
+    std::memcpy(reply.text.data(), made.data(), made.size());
+    tellAll(reply);
+    return made;
+  }
+
+ private:
+  struct Visitor {
+    Fd socket;
+    int rank = -1;  ///< once it has said it
+  };
+
+  RankSet missing() const {
+    RankSet here = rankBit(0);
+    for (const Visitor& visitor : visitors_)
+      if (visitor.rank > 0) here |= rankBit(visitor.rank);
+    return allRanks(worldSize_) & ~here;
+  }
+
+  void wait(Deadline deadline) {
+    std::vector<pollfd> entries;
+    const bool room = visitors_.size() < kMostVisitors;
+    entries.push_back({room ? listener_.get() : -1, POLLIN, 0});
+    for (const Visitor& visitor : visitors_)
+      entries.push_back({visitor.socket.get(), POLLIN | POLLRDHUP, 0});
+    ::poll(entries.data(), entries.size(), deadline.pollMilliseconds());
+  }
+
+  void admit() {
+    while (visitors_.size() < kMostVisitors) {
+      Fd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      if (!socket && outOfDescriptors(errno)) failErrno("cannot let the other ranks in");
+      if (!socket) return;
+      if (isOfThisUser(socket)) visitors_.push_back({std::move(socket)});
+    }
+  }
+
+  /// False: it is gone, or does not belong here.
+  bool hear(Visitor& visitor) {
+    Visit visit{.magic = 0};
+    const auto got = receiveNow(visitor.socket, std::as_writable_bytes(std::span(&visit, 1)));
+    if (!got) return false;
+    if (*got == 0) return true;
+    if (*got != sizeof visit || visit.magic != kMagic || visitor.rank >= 0) return false;
+    const auto world = static_cast<std::uint32_t>(worldSize_);
+    if (visit.worldSize != world || visit.rank >= world) {
+      Reply reply{.answer = Answer::otherWorld, .worldSize = world};
+      sendNow(visitor.socket, bytesOf(reply));
+      return false;
+    }
+    const int rank = static_cast<int>(visit.rank);
+    if ((missing() & rankBit(rank)) == 0) {
+      Reply reply{.answer = Answer::taken};
+      sendNow(visitor.socket, bytesOf(reply));
+      return false;
+    }
+    visitor.rank = rank;
+    return true;
+  }
+
+  void tellAll(const Reply& reply) const {
+    for (const Visitor& visitor : visitors_) sendNow(visitor.socket, bytesOf(reply));
+  }
+
+  int worldSize_;
+  Fd listener_;
+  std::list<Visitor> visitors_;
+};
+
+// ---- the others ----
+
+/// The host's answer; nothing if it is not there, or went away.
+std::optional<Reply> visit(const Rendezvous& place, Deadline deadline) {
+  const Address address(place.name);
+  const Fd socket = openSocket();
+  if (::connect(socket.get(), address.get(), address.size) != 0 || !isOfThisUser(socket))
+    return std::nullopt;
+  const Visit visit{.rank = static_cast<std::uint32_t>(place.rank),
+                    .worldSize = static_cast<std::uint32_t>(place.worldSize)};
+  if (!sendNow(socket, bytesOf(visit)) || !waitFor(socket, POLLIN, deadline)) return std::nullopt;
+  Reply reply;
+  if (receiveNow(socket, std::as_writable_bytes(std::span(&reply, 1))) != sizeof reply ||
+      reply.magic != kMagic)
+    return std::nullopt;
+  return reply;
+}
+
+std::string await(const Rendezvous& place, Deadline deadline) {
+  // Rank 0 tells whom it missed when its time is over; it may have begun a little later.
+  constexpr auto kGrace = 500ms;
+  Deadline patience;
+  if (deadline.at() < Clock::time_point::max() - kGrace)
+    patience = Deadline::in(deadline.at() - Clock::now() + kGrace);
+  for (Clock::duration pause = 1ms;; pause = std::min<Clock::duration>(2 * pause, 50ms)) {
+    if (const auto reply = visit(place, patience)) {
+      switch (reply->answer) {
+        case Answer::text:
+          return {reply->text.data(), ::strnlen(reply->text.data(), reply->text.size())};
+        case Answer::missing:
+          failMissing(reply->missing & allRanks(place.worldSize), place.worldSize);
+        case Answer::otherWorld:
+          throw Error(ErrorCode::mismatch, 0, {},
+                      fmt::format("rank {} was told of {} ranks, rank 0 of {}; do two jobs use the "
+                                  "same name at once (LOCKSTEP_JOB)?",
+                                  place.rank, place.worldSize, reply->worldSize));
+        case Answer::taken:
+          throw Error(ErrorCode::mismatch, place.rank, {},
+                      fmt::format("another process is rank {} of this job already; do two jobs use "
+                                  "the same name at once (LOCKSTEP_JOB)?",
+                                  place.rank));
+      }
+    }
+    if (deadline.passed()) failMissing(rankBit(0), place.worldSize);
+    std::this_thread::sleep_until(std::min(Clock::now() + pause, deadline.at()));
+  }
+}
+
+}  // namespace
+
+std::string meetAt(const Rendezvous& place, const std::function<std::string()>& text,
+                   Deadline deadline) {
+  return place.rank == 0 ? Host(place).serve(text, deadline) : await(place, deadline);
+}
+
+}  // namespace lockstep
