@@ -38,16 +38,19 @@ class Gathering {
   }
 
   std::vector<Bytes> run(const std::function<void()>& check, Deadline deadline) {
-    for (;;) {
-      // Before looking for messages: what a rank sent before it went is there to be read.
-      const RankSet gone = goneRanks(links_);
-      forRanks(all() & ~unreceived_, [&](int r) { hearGivenUp(r); });
+    for (bool quiet = false;;) {
+      // Ends and surrenders are looked for when nothing else happens: closed links wake by
+      // themselves. Before looking for messages: what a rank sent before it went is there to be
+      // read.
+      const RankSet gone = quiet ? goneRanks(links_) : 0;
+      if (quiet) forRanks(all() & ~unreceived_, [&](int r) { hearGivenUp(r); });
       forRanks(unreceived_, [&](int r) { receive(r, (gone & rankBit(r)) != 0); });
       forRanks(unsent_, [&](int r) { send(r); });
       if ((unsent_ | unreceived_) == 0) return std::move(all_);
       if (deadline.passed()) giveUp();
       check();
-      waitForLinks(links_, unsent_, unreceived_, false, sooner(deadline, Deadline::in(kLook)));
+      quiet =
+          !waitForLinks(links_, unsent_, unreceived_, false, sooner(deadline, Deadline::in(kLook)));
     }
   }
 

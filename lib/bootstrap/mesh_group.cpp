@@ -95,10 +95,10 @@ std::vector<Link> connectGroup(std::span<const Link> links, int rank, std::span<
   }
   const MeshNote note{
       .kind = NoteKind::socket, .from = static_cast<std::uint32_t>(rank), .number = number};
-  for (;;) {
+  for (bool quiet = false;;) {
     bool inFlight = false;
     // Before looking for messages: what a rank sent before it went is there to be read.
-    const RankSet gone = goneRanks(links);
+    const RankSet gone = quiet ? goneRanks(links) : 0;
     for (std::size_t i = 0; i < members.size(); ++i) {
       const int r = members[i];
       if ((unreceived & rankBit(r)) != 0)
@@ -119,7 +119,8 @@ std::vector<Link> connectGroup(std::span<const Link> links, int rank, std::span<
                   fmt::format("{} {} not connected to rank {} anew", describe(unsent | unreceived),
                               have(unsent | unreceived), rank));
     check();
-    waitForLinks(links, unsent, unreceived, inFlight, sooner(deadline, Deadline::in(kLook)));
+    quiet =
+        !waitForLinks(links, unsent, unreceived, inFlight, sooner(deadline, Deadline::in(kLook)));
   }
 }
 

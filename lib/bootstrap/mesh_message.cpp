@@ -93,7 +93,7 @@ void discardMessage(const Link& link) {
   receiveMessage(link, std::span(&none, 1));
 }
 
-void waitForLinks(std::span<const Link> links, RankSet unsent, RankSet unreceived, bool inFlight,
+bool waitForLinks(std::span<const Link> links, RankSet unsent, RankSet unreceived, bool inFlight,
                   Deadline deadline) {
   std::array<pollfd, kMaxWorld> entries{};
   for (std::size_t r = 0; r < links.size(); ++r) {
@@ -103,7 +103,7 @@ void waitForLinks(std::span<const Link> links, RankSet unsent, RankSet unreceive
     entries[r] = {events != 0 ? links[r].socket.get() : -1, static_cast<short>(events), 0};
   }
   if (inFlight) deadline = sooner(deadline, Deadline::in(std::chrono::milliseconds(1)));
-  ::poll(entries.data(), links.size(), deadline.pollMilliseconds());
+  return ::poll(entries.data(), links.size(), deadline.pollMilliseconds()) > 0;
 }
 
 }  // namespace lockstep

@@ -64,10 +64,10 @@ Waiting peekNote(const Link& link);
 /// Takes a message away unread.
 void discardMessage(const Link& link);
 
-/// Waits until a link of `unreceived` has something, or one of `unsent` has room. No more than a
-/// moment if `inFlight`: while the user's share of descriptors in flight is used up, no event tells
-/// when that ends.
-void waitForLinks(std::span<const Link> links, RankSet unsent, RankSet unreceived, bool inFlight,
+/// Waits until a link of `unreceived` has something, or one of `unsent` has room; false if neither
+/// came about. No more than a moment if `inFlight`: while the user's share of descriptors in flight
+/// is used up, no event tells when that ends.
+bool waitForLinks(std::span<const Link> links, RankSet unsent, RankSet unreceived, bool inFlight,
                   Deadline deadline);
 
 }  // namespace lockstep

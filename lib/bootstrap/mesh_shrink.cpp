@@ -69,10 +69,13 @@ class Shrinking {
     Agreement agreement(others_ & ~gone_, mine);
     concluded_ = 0;
     tell(agreement);
-    while (!agreement.decided()) {
-      // Before looking for messages: what a rank sent before it went is there to be read.
-      const RankSet gone = goneRanks(links_);
-      forRanks(agreement.participants() & ~agreement.awaited(), [&](int r) { hearSurrender(r); });
+    for (bool quiet = false; !agreement.decided();) {
+      // Ends and surrenders are looked for when nothing else happens: closed links wake by
+      // themselves. Before looking for messages: what a rank sent before it went is there to be
+      // read.
+      const RankSet gone = quiet ? goneRanks(links_) : 0;
+      if (quiet)
+        forRanks(agreement.participants() & ~agreement.awaited(), [&](int r) { hearSurrender(r); });
       std::optional<std::uint32_t> later;
       forRanks(agreement.awaited(), [&](int r) {
         if (!later) later = listen(agreement, r, (gone & rankBit(r)) != 0);
@@ -88,7 +91,8 @@ class Shrinking {
       }
       if (deadline_.passed()) giveUp(agreement.awaited());
       check_();
-      waitForLinks(links_, 0, agreement.awaited(), false, sooner(deadline_, Deadline::in(kLook)));
+      quiet = !waitForLinks(links_, 0, agreement.awaited(), false,
+                            sooner(deadline_, Deadline::in(kLook)));
     }
     unheard_ = agreement.participants() & ~concluded_;
     return agreement.verdict();
@@ -97,14 +101,14 @@ class Shrinking {
   /// All have settled the same, and say so. That is read, so that the links of a world in which
   /// nothing has failed are as they were.
   void hearOut() {
-    while (unheard_ != 0 && !deadline_.passed()) {
-      const RankSet gone = goneRanks(links_);
+    for (bool quiet = false; unheard_ != 0 && !deadline_.passed();) {
+      const RankSet gone = quiet ? goneRanks(links_) : 0;
       forRanks(unheard_, [&](int r) {
         if (hasConcluded(r, (gone & rankBit(r)) != 0)) unheard_ &= ~rankBit(r);
       });
       if (unheard_ == 0) return;
       check_();
-      waitForLinks(links_, 0, unheard_, false, sooner(deadline_, Deadline::in(kLook)));
+      quiet = !waitForLinks(links_, 0, unheard_, false, sooner(deadline_, Deadline::in(kLook)));
     }
   }
 

@@ -103,8 +103,7 @@ Impl CommunicatorImpl::bear(family::Wish wish) {
 }
 
 Impl CommunicatorImpl::shrink() {
-  const auto lock = enter();
-  drain();
+  const auto lock = enter();  // what is in the queue waits, perhaps for ranks that are gone
   checkNotForked();
   const std::string_view what = name(How::shrink);
   const Deadline deadline = Deadline::in(options_.timeout);

@@ -147,10 +147,9 @@ void Watch::checkPresence(const shm::Awaited& awaited) {
     if (!left)
       throw Error(
           ErrorCode::peerDied, r, operation(),
-          fmt::format(
-              "{}: the process of rank {} has died; the others must create a new communicator "
-              "without it",
-              operation(), r));
+          fmt::format("{}: the process of rank {} has died; the others can go on without it "
+                      "(shrink), or create a new communicator",
+                      operation(), r));
     // Its last message may have come after we looked for it: look once more.
     const std::uint64_t bit = std::uint64_t{1} << r;
     if (awaited.rank == r && (seenLeft_ & bit) != 0)
