@@ -124,6 +124,9 @@ Impl CommunicatorImpl::shrink() {
     poison(error.code(), error.rank());
     throw Error(error.code(), error.rank(), std::string(what),
                 fmt::format("{}: {}", what, error.what()));
+  } catch (...) {
+    poison(ErrorCode::system, rank());  // no memory, most likely
+    throw;
   }
   return result;
 }

@@ -239,7 +239,7 @@ class LOCKSTEP_API Communicator {
   /// on who is left and get a communicator of those, in the old order. Left out are ranks whose
   /// process has died, also if it does so during the call, and ranks that have destroyed their
   /// communicator. Every other rank must call it within Options::timeout: else timeout, which names
-  /// those that did not. This communicator stays as it was.
+  /// those that did not. When it returns, this communicator is as it was.
   Communicator shrink();
 
   /// What allReduce of `count` elements would run; `registered`: all ranks' buffers are Buffers of
