@@ -24,7 +24,8 @@ using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 
 constexpr std::array kModesAll{Mode::p2p, Mode::multicast, Mode::cc, Mode::ccMulticast};
-constexpr std::array kKindsAll{Kind::threads, Kind::sockets, Kind::processes};
+/// Processes first: they are forked before this one has threads.
+constexpr std::array kKindsAll{Kind::processes, Kind::threads, Kind::sockets};
 
 /// Ranks with `rank % colors` in common, from the highest to the lowest.
 std::vector<int> reversed(int rank, int worldSize, int colors) {
