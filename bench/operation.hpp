@@ -28,6 +28,9 @@ enum class Operation : std::uint8_t {
 inline constexpr std::size_t kOperations = 11;
 static_assert(static_cast<std::size_t>(Operation::sendRecv) == kCollectives);
 
+constexpr Operation operationOf(Collective collective) {
+  return static_cast<Operation>(collective);
+}
 constexpr std::optional<Collective> collectiveOf(Operation op) {
   if (static_cast<std::size_t>(op) >= kCollectives) return std::nullopt;
   return static_cast<Collective>(op);

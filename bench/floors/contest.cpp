@@ -95,7 +95,7 @@ void compare(const Entry& challenger, const Entry& floor, Standing& standing) {
 
 Standing compete(Pair& pair, Collective op, const std::vector<Contender>& floors,
                  const Contender* challenger, std::size_t bytes, int samples) {
-  const std::size_t count = bytes / sizeof(float) / bench::blocksOf(op, 2);
+  const std::size_t count = bytes / sizeof(float) / bench::blocksOf(bench::operationOf(op), 2);
   std::vector<Entry> entries;
   for (const Contender& floor : floors)
     if (bytes >= floor.minBytes && bytes <= floor.maxBytes)

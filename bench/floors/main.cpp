@@ -158,8 +158,9 @@ class Run {
       const Standing s = compete(pair_, op, contenders, challenger, bytes, settings_.samples);
       std::string plan;
       if (communicator != nullptr) {
-        const Plan p = communicator->plan(op, bytes / sizeof(float) / bench::blocksOf(op, 2),
-                                          DataType::f32, group == Group::registered);
+        const Plan p = communicator->plan(
+            op, bytes / sizeof(float) / bench::blocksOf(bench::operationOf(op), 2), DataType::f32,
+            group == Group::registered);
         plan = fmt::format(" | {} {}", p.algorithm, p.protocol);
       }
       print("{:>10} {:>11.2f} {:>11} {:>6} {:>15} {:>8.0f}  {}{}\n",
