@@ -200,6 +200,9 @@ Communicator Communicator::duplicate() {
 Communicator Communicator::shrink() {
   return Communicator(impl_->shrink());
 }
+void Communicator::retune(std::string_view json, std::string_view name) {
+  impl_->retune(json, name);
+}
 Plan Communicator::planAllReduce(std::size_t count, DataType type, bool registered) const {
   return plan(Collective::allReduce, count, type, registered);
 }

@@ -87,8 +87,8 @@ CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options
   const Deadline deadline = Deadline::in(options_.timeout);
   agreement::compare(*peers_, options_, tuning_, aead_.get(), deadline);
   // A forced pair that does not exist is an error now, not at the first call.
-  static_cast<void>(tuning_.select(situation(Collective::allReduce, 8, true), options_.algorithm,
-                                   options_.protocol));
+  static_cast<void>(tuning_.select(situation(Collective::allReduce, 8, DataType::f32, true),
+                                   options_.algorithm, options_.protocol));
   if (aead_ != nullptr) {
     keys_.emplace(agreement::keys(*peers_, options_, aead_, lineage_, deadline));
     authenticated_ = !options_.psk.empty();
@@ -327,14 +327,16 @@ void CommunicatorImpl::drive() {
 
 // ---- plans ----
 
-Situation CommunicatorImpl::situation(Collective collective, std::size_t bytes, bool direct) const {
+Situation CommunicatorImpl::situation(Collective collective, std::size_t bytes, DataType type,
+                                      bool direct) const {
   const bool sealed = isSealed(options_.mode);
   return {.collective = collective,
           .mode = options_.mode,
           .worldSize = worldSize(),
           .bytes = bytes,
           .direct = !sealed && direct,
-          .zeroCopy = !sealed && (direct || crossMemoryAttach_)};
+          .zeroCopy = !sealed && (direct || crossMemoryAttach_),
+          .type = type};
 }
 
 const CommunicatorImpl::Remembered& CommunicatorImpl::remember(const Shape& shape) {
@@ -365,8 +367,8 @@ const CommunicatorImpl::Remembered& CommunicatorImpl::remember(const Shape& shap
 }
 
 const host::Plan* CommunicatorImpl::planFor(const Shape& shape, bool direct) {
-  return planOf(tuning_.select(situation(shape.collective, shape.bytes, direct), options_.algorithm,
-                               options_.protocol),
+  return planOf(tuning_.select(situation(shape.collective, shape.bytes, shape.type, direct),
+                               options_.algorithm, options_.protocol),
                 shape);
 }
 
@@ -450,9 +452,9 @@ void CommunicatorImpl::throwFailed(std::string_view operation, const Error& erro
 lockstep::Plan CommunicatorImpl::explain(Request request, bool registered) const {
   settle(request, worldSize());
   const bool direct = registered || peers_->sameProcess();
-  const Choice choice =
-      tuning_.select(situation(request.collective, request.count * sizeOf(request.type), direct),
-                     options_.algorithm, options_.protocol);
+  const Situation call =
+      situation(request.collective, request.count * sizeOf(request.type), request.type, direct);
+  const Choice choice = tuning_.select(call, options_.algorithm, options_.protocol);
   lockstep::Plan plan;
   plan.algorithm = choice.algorithm->name;
   plan.protocol = name(choice.protocol);
@@ -463,6 +465,7 @@ lockstep::Plan CommunicatorImpl::explain(Request request, bool registered) const
         isSealed(options_.mode) ? "sealed records in shared memory" : "slots in shared memory";
   else
     plan.transport = direct ? "shared memory, read in place" : "process_vm_readv";
+  plan.reason = tuning_.why(call, options_.algorithm, options_.protocol);
   return plan;
 }
 

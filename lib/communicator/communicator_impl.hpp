@@ -55,6 +55,7 @@ class CommunicatorImpl {
   void run(Request& request, const void* in, void* out);
   void abort() noexcept;
   Buffer alloc(std::size_t bytes);
+  void retune(std::string_view json, std::string_view name);
 
   // ---- children (family.cpp) ----
   std::shared_ptr<CommunicatorImpl> split(int color, int key);
@@ -168,7 +169,7 @@ class CommunicatorImpl {
                                           std::unique_ptr<Peers> peers) const;
   void checkNotForked() const;
 
-  Situation situation(Collective collective, std::size_t bytes, bool direct) const;
+  Situation situation(Collective collective, std::size_t bytes, DataType type, bool direct) const;
   const Remembered& remember(const Shape& shape);
   const host::Plan* planFor(const Shape& shape, bool direct);
   const host::Plan* planOf(const Choice& choice, const Shape& shape);
@@ -177,6 +178,7 @@ class CommunicatorImpl {
   Options options_;
   unsigned forkGeneration_;
   TuningTable tuning_;
+  std::optional<std::size_t> attachAbove_;  ///< where cross-memory attach pays, if it was measured
   std::shared_ptr<const cc::Aead> aead_;
   shm::Fabric fabric_;
   shm::Regions regions_;

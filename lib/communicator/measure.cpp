@@ -116,6 +116,7 @@ void CommunicatorImpl::measure() {
   }
   const SlotFacts facts = conclude(times);
   run_.streamSlotsFrom(facts.streamFrom);
+  attachAbove_ = facts.attachAbove;
   tuning_.attachPaysAbove(facts.attachAbove);
   transfers_->streamSlotsFrom(facts.streamFrom);
   if (attach) transfers_->attachFrom(facts.attachAbove + 1);

@@ -17,6 +17,7 @@ namespace lockstep {
 enum class HostProtocol : std::uint8_t { ll, simple, zeroCopy };
 std::string_view name(HostProtocol protocol);
 std::optional<HostProtocol> parseProtocol(std::string_view text);
+schedule::Edges edgesOf(HostProtocol protocol);
 
 /// What is run.
 struct Choice {
@@ -34,6 +35,7 @@ struct Situation {
   std::size_t bytes = 0;  ///< of a block (Contract)
   bool direct = false;    ///< every rank's buffers can be read in place
   bool zeroCopy = false;  ///< exposure is possible at all (in place, or by cross-memory attach)
+  DataType type = DataType::f32;
 };
 
 enum class Buffers : std::uint8_t { any, direct, ordinary };
@@ -49,23 +51,41 @@ struct Rule {
   std::size_t tileBytes = 0;
   int depth = 1;
   bool untilAttach = false;  ///< holds up to where cross-memory attach pays; see attachPaysAbove
+  std::size_t minBytes = 0;
+  std::uint32_t types = ~0U;  ///< bit per DataType
+  std::size_t number = 0;     ///< its place in the file, from 1; 0: built in
 };
+
+constexpr std::uint8_t bit(Mode mode) {
+  return static_cast<std::uint8_t>(1U << static_cast<unsigned>(mode));
+}
+constexpr std::uint32_t bit(DataType type) {
+  return 1U << static_cast<unsigned>(type);
+}
+
+struct Force;
 
 class TuningTable {
  public:
   /// Measured on two machines of two cores; tuning.cpp says how.
   static TuningTable builtIn();
-  /// Reads a file of the form {"version": 1, "rules": [{...}]}; README.md describes it. Throws
-  /// invalidArgument with the file, the rule and what was expected.
+  /// Reads a tuning file; README.md describes it. Of a file with tables of several machines, the
+  /// one that was measured on this one; without such, the built-in rules. Throws invalidArgument
+  /// with the file, the rule and what was expected.
   static TuningTable read(const std::string& path);
-  /// As read, from text; `source` names it in errors.
-  static TuningTable parse(std::string_view json, std::string_view source);
+  /// As read, from text; `source` names it in errors, `machine` this machine (lockstep::machine).
+  static TuningTable parse(std::string_view json, std::string_view source,
+                           std::string_view machine);
 
   /// The first rule that matches and is possible here. `algorithm` and `protocol` may be forced
   /// (empty: not); an algorithm that only other collectives have leaves the choice to the table.
   /// Throws invalidArgument for a forced pair that does not exist or is not allowed in the mode.
   Choice select(const Situation& situation, std::string_view algorithm,
                 std::string_view protocol) const;
+  /// Why select chooses what it chooses, for people: "rule 2 of FILE, measured 2026-11-21". Throws
+  /// as select does.
+  std::string why(const Situation& situation, std::string_view algorithm,
+                  std::string_view protocol) const;
   /// The built-in rules leave messages larger than `bytes` in ordinary buffers to cross-memory
   /// attach. What a system call costs differs too much between machines to be a constant.
   void attachPaysAbove(std::size_t bytes);
@@ -73,7 +93,13 @@ class TuningTable {
   std::string text() const;
 
  private:
+  const Rule* find(const Situation& situation, const Force& force) const;
+
   std::vector<Rule> rules_;
+  std::string source_;    ///< of the rules with a number; empty: there is no file
+  std::string measured_;  ///< when and how they came about, as the file says; may be empty
+  bool foreign_ = false;  ///< the file has no table for this machine
+  std::optional<std::size_t> attachAbove_;  ///< as measured by the communicator
 };
 
 }  // namespace lockstep

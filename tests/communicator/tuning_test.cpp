@@ -19,6 +19,18 @@ const std::string kGood = R"({"version": 1, "rules": [
   {"op": "allreduce", "modes": ["cc", "cc-multicast"], "buffers": "any", "ranks": [2, 8],
    "max_bytes": 65536, "algorithm": "ring", "protocol": "simple", "tile_bytes": 16384, "depth": 3}]})";
 
+/// Two machines' tables; the second one's rules are of sizes and types.
+const std::string kTwo = R"({"version": 2, "tables": [
+  {"machine": "a", "measured": "on a Monday", "rules": [
+    {"op": "allreduce", "modes": ["cc"], "algorithm": "ring", "protocol": "simple"}]},
+  {"machine": "b", "rules": [
+    {"op": "allreduce", "modes": ["cc"], "min_bytes": 4096, "max_bytes": 8192,
+     "types": ["f16", "f32"], "algorithm": "tree", "protocol": "simple", "depth": 2}]}]})";
+
+TuningTable parse(const std::string& text, const std::string& machine = "here") {
+  return TuningTable::parse(text, "tuning.json", machine);
+}
+
 Situation situation(Mode mode, int world, std::size_t bytes) {
   return {.collective = Collective::allReduce,
           .mode = mode,
@@ -29,7 +41,7 @@ Situation situation(Mode mode, int world, std::size_t bytes) {
 }
 
 TEST(Tuning, AFileDecidesWhereItMatchesAndTheBuiltInRulesElsewhere) {
-  const TuningTable table = TuningTable::parse(kGood, "good");
+  const TuningTable table = parse(kGood);
   const Choice mine = table.select(situation(Mode::cc, 4, 65536), {}, {});
   EXPECT_EQ(mine.algorithm->name, "ring");
   EXPECT_EQ(mine.tileBytes, 16384U);
@@ -38,6 +50,47 @@ TEST(Tuning, AFileDecidesWhereItMatchesAndTheBuiltInRulesElsewhere) {
                                  situation(Mode::cc, 4, 65537)})
     EXPECT_NE(table.select(other, {}, {}).algorithm->name, "ring");
   EXPECT_NE(table.text(), TuningTable::builtIn().text());
+}
+
+TEST(Tuning, OfSeveralMachinesOneTableIsTakenAndSaysSo) {
+  const Situation call = situation(Mode::cc, 4, 65536);
+  EXPECT_EQ(parse(kTwo, "a").select(call, {}, {}).algorithm->name, "ring");
+  EXPECT_EQ(parse(kTwo, "a").why(call, {}, {}), "rule 1 of tuning.json; on a Monday");
+  const TuningTable none = parse(kTwo, "c");
+  EXPECT_EQ(none.text(), TuningTable::builtIn().text());
+  EXPECT_EQ(none.why(call, {}, {}), "built-in rule; tuning.json has no table for this machine");
+  const std::string anywhere = R"({"version": 2, "tables": [{"rules": [
+    {"op": "allreduce", "modes": ["cc"], "algorithm": "ring", "protocol": "simple"}]}]})";
+  EXPECT_EQ(parse(anywhere, "c").select(call, {}, {}).algorithm->name, "ring");
+}
+
+TEST(Tuning, RulesHoldForTheirSizesAndTypes) {
+  const TuningTable table = parse(kTwo, "b");
+  const auto chosen = [&](std::size_t bytes, DataType type) {
+    Situation call = situation(Mode::cc, 4, bytes);
+    call.type = type;
+    return table.select(call, {}, {}).algorithm->name;
+  };
+  EXPECT_EQ(chosen(4096, DataType::f32), "tree");
+  EXPECT_EQ(chosen(8192, DataType::f16), "tree");
+  EXPECT_NE(chosen(4095, DataType::f32), "tree");
+  EXPECT_NE(chosen(8193, DataType::f32), "tree");
+  EXPECT_NE(chosen(4096, DataType::f64), "tree");
+}
+
+TEST(Tuning, WhyNamesWhatIsForcedAndWhatWasMeasuredAtCreation) {
+  TuningTable table = TuningTable::builtIn();
+  const Situation call = situation(Mode::p2p, 2, 32768);
+  EXPECT_EQ(table.why(call, {}, {}), "built-in rule");
+  table.attachPaysAbove(16384);
+  EXPECT_EQ(table.why(call, {}, {}),
+            "built-in rule; process_vm_readv pays above 16384 bytes, measured at creation");
+  EXPECT_EQ(table.why(call, "ring", "simple"),
+            "algorithm ring forced; protocol simple forced; tile and depth that suit every "
+            "algorithm");
+  EXPECT_EQ(table.why(call, "two_shot", {}),
+            "algorithm two_shot forced; built-in rule; process_vm_readv pays above 16384 bytes, "
+            "measured at creation");
 }
 
 TEST(Tuning, TheBuiltInTableAnswersForEveryWorldAndSizeAndNeverExposesSealedData) {
@@ -58,11 +111,18 @@ TEST(Tuning, WhatIsWrongIsNamedWithFileAndRule) {
     return text;
   };
   const std::vector<std::pair<std::string, std::string>> cases{
-      {"", "is empty; expected {\"version\": 1"},
+      {"", "is empty; expected {\"version\": 2"},
       {" \n", "is empty"},
       {"{", "is not JSON"},
-      {"[]", "expected {\"version\": 1"},
-      {with("\"version\": 1", "\"version\": 2"), "expected {\"version\": 1"},
+      {"[]", "expected {\"version\": 2"},
+      {with("\"version\": 1", "\"version\": 2"), "expected {\"version\": 2"},
+      {with("\"version\": 1", "\"version\": 3"), "expected {\"version\": 2"},
+      {R"({"version": 2, "tables": [7]})", "table 1: expected {\"machine\""},
+      {R"({"version": 2, "tables": [{"rules": [], "rule": 1}]})", "table 1: expected"},
+      {R"({"version": 2, "tables": [{"rules": [], "machine": 1}]})", "'machine' must be a text"},
+      {R"({"version": 2, "tables": [{"rules": [], "measured": [1]}]})", "'measured' must be"},
+      // What is for another machine must be good too: else a file would be bad on some only.
+      {R"({"version": 2, "tables": [{"machine": "a", "rules": [{}]}]})", "table 1, rule 1: 'op'"},
       {with("\"op\": \"allreduce\"", "\"op\": \"allreduced\""), "'op' must be"},
       {with("\"op\": \"allreduce\"", "\"op\": \"alltoall\""),
        "'ring' with protocol simple for alltoall; algorithms: bruck, direct, pairwise"},
@@ -73,6 +133,10 @@ TEST(Tuning, WhatIsWrongIsNamedWithFileAndRule) {
       {with("[2, 8]", "[-1, 2]"), "'ranks' must be"},
       {with("[2, 8]", "[1, 65]"), "'ranks' must be"},
       {with("65536", "-1"), "'max_bytes' must be"},
+      {with("\"max_bytes\": 65536", "\"min_bytes\": 9, \"max_bytes\": 8"), "'max_bytes' must be"},
+      {with("\"max_bytes\": 65536", "\"min_bytes\": -9"), "'min_bytes' must be"},
+      {with("\"max_bytes\": 65536", "\"types\": \"f32\""), "'types' must be a list"},
+      {with("\"max_bytes\": 65536", "\"types\": [\"f31\"]"), "'types' may hold f16, bf16"},
       {with("\"ring\"", "\"rnig\""), "there is no 'rnig'"},
       {with("\"simple\"", "\"zero_copy\""), "zero_copy is for p2p and multicast only"},
       {with("\"simple\"", "7"), "'protocol' must be a string"},
@@ -82,7 +146,7 @@ TEST(Tuning, WhatIsWrongIsNamedWithFileAndRule) {
   for (const auto& [text, expected] : cases) {
     SCOPED_TRACE(text);
     try {
-      static_cast<void>(TuningTable::parse(text, "bad.json"));
+      static_cast<void>(TuningTable::parse(text, "bad.json", "b"));
       ADD_FAILURE() << "accepted";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::invalidArgument);
@@ -95,7 +159,7 @@ TEST(Tuning, WhatIsWrongIsNamedWithFileAndRule) {
 TEST(Tuning, AnyBytesAreATableOrAnError) {
   std::mt19937 random(1);
   for (int trial = 0; trial < 5000; ++trial) {
-    std::string text = kGood;
+    std::string text = trial % 2 == 0 ? kGood : kTwo;
     for (unsigned edits = 1 + random() % 6; edits > 0; --edits) {
       const std::size_t at = random() % text.size();
       if (random() % 3 == 0)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
 #include "communicator/tuning.hpp"
@@ -12,19 +13,21 @@ namespace lockstep::fuzz {
 
 inline void tuningFile(std::string_view text) {
   try {
-    const TuningTable table = TuningTable::parse(text, "fuzz");
+    const TuningTable table = TuningTable::parse(text, "fuzz", "this machine");
     for (const std::size_t bytes : {std::size_t{0}, std::size_t{4096}, std::size_t{1} << 40})
       for (const Mode mode : {Mode::p2p, Mode::cc}) {
-        const Choice choice = table.select({.collective = Collective::allReduce,
-                                            .mode = mode,
-                                            .worldSize = 4,
-                                            .bytes = bytes,
-                                            .direct = false,
-                                            .zeroCopy = false},
-                                           {}, {});
+        const Situation situation{.collective = Collective::allReduce,
+                                  .mode = mode,
+                                  .worldSize = 4,
+                                  .bytes = bytes,
+                                  .direct = false,
+                                  .zeroCopy = false};
+        const Choice choice = table.select(situation, {}, {});
         const bool possible = choice.algorithm != nullptr && choice.depth >= 1 &&
                               choice.depth <= 8 && choice.protocol != HostProtocol::zeroCopy;
         if (!possible) std::abort();
+        const std::string why = table.why(situation, {}, {});
+        if (why.empty()) std::abort();
       }
   } catch (const Error& error) {
     if (std::string_view(error.what()).find("fuzz") == std::string_view::npos) std::abort();

@@ -54,7 +54,9 @@ struct Options {
   std::string protocol;
   /// Forces an AEAD ("ipsec-mb", "openssl") or, empty, takes the fastest.
   std::string cipher;
-  /// Path of a tuning table in JSON (lib/communicator/README.md); empty: the built-in one.
+  /// Path of a tuning table in JSON (lib/communicator/README.md), as `ccbench tune` writes it;
+  /// empty: the built-in one. If the file has none for this machine, the built-in one is used, and
+  /// Plan::reason says so.
   std::string tuningFile;
   /// Allows ordinary buffers to be read by process_vm_readv. Used only where every rank may; never
   /// sealed.
@@ -71,6 +73,9 @@ struct Plan {
   std::string transport;      ///< "shared memory, read in place"
   std::size_t tileBytes = 0;  ///< bytes of one tile; 0 when the whole message is one
   int depth = 1;              ///< tiles in flight
+  /// Why this one, for people: "built-in rule", "rule 2 of tuning.json; measured ..", "algorithm
+  /// ring forced".
+  std::string reason{};
 };
 
 /// What this rank has done since the communicator was created. Bytes, but for `records`.
@@ -242,6 +247,12 @@ class LOCKSTEP_API Communicator {
   /// those that did not. When it returns, this communicator is as it was.
   Communicator shrink();
 
+  /// Replaces the tuning table, from the next call on: `json` is the text of a tuning file, `name`
+  /// stands for its path. For tuners that compare plans on one communicator. Collective: every rank
+  /// gives the same text. Throws invalidArgument for a text that is no tuning file, and mismatch if
+  /// texts differ; both leave the old table.
+  void retune(std::string_view json, std::string_view name);
+
   /// What allReduce of `count` elements would run; `registered`: all ranks' buffers are Buffers of
   /// this communicator. Not collective. Throws invalidArgument if Options force what there is not.
   Plan planAllReduce(std::size_t count, DataType type, bool registered) const;
@@ -275,5 +286,9 @@ LOCKSTEP_API std::span<const Setting> settings();
 
 /// "0.1.0"
 LOCKSTEP_API std::string_view version();
+
+/// What a tuning table holds for: processor, cores, last cache, hypervisor and version of the
+/// library in one line, the same in every process of a machine.
+LOCKSTEP_API std::string machine();
 
 }  // namespace lockstep

@@ -1,0 +1,50 @@
+// Another tuning table for a communicator that lives: what a tuner needs to compare plans.
+#include <cstring>
+#include <functional>
+#include <span>
+#include <string>
+
+#include "base/fail.hpp"
+#include "communicator/communicator_impl.hpp"
+
+namespace lockstep {
+
+namespace {
+
+constexpr const char* kRetune = "retune";
+
+/// Ranks with different tables would wait for each other for ever.
+bool allGave(std::string_view json, Peers& peers, Deadline deadline) {
+  const std::size_t mine = std::hash<std::string_view>{}(json);
+  bool same = true;
+  for (const auto& bytes : peers.allGather(std::as_bytes(std::span(&mine, 1)), deadline))
+    same =
+        same && bytes.size() == sizeof mine && std::memcmp(bytes.data(), &mine, sizeof mine) == 0;
+  return same;
+}
+
+}  // namespace
+
+void CommunicatorImpl::retune(std::string_view json, std::string_view name) {
+  const auto lock = enter();
+  drain();
+  checkUsable();
+  TuningTable table = TuningTable::parse(json, name, machine());
+  if (attachAbove_) table.attachPaysAbove(*attachAbove_);
+  bool same = false;
+  peers_->whileWaiting([this] { watch_.checkFailed(kRetune); });
+  try {
+    same = allGave(json, *peers_, Deadline::in(options_.timeout));
+  } catch (const Error& error) {
+    throwFailed(kRetune, error);
+  }
+  if (!same)
+    fail(ErrorCode::mismatch, "{}: the ranks gave different tables; give the same", kRetune);
+  tuning_ = std::move(table);
+  // What was chosen by the old table.
+  last_ = nullptr;
+  remembered_.fill({});
+  expectDirect_ = true;
+}
+
+}  // namespace lockstep
