@@ -17,6 +17,7 @@
 #include "bench/progress.hpp"
 #include "bench/report.hpp"
 #include "bench/tasks.hpp"
+#include "bench/tune.hpp"
 
 namespace lockstep::bench {
 namespace {
@@ -46,12 +47,13 @@ std::vector<std::byte> readKey(const std::string& path) {
   return {data, data + bytes.size()};
 }
 
+}  // namespace
+
 std::vector<std::byte> keyFor(const CommandLine& line) {
   if (line.config.insecureKeys) return {};
   return line.pskFile.empty() ? freshKey() : readKey(line.pskFile);
 }
 
-/// Buffers of all ranks must fit what memory there is: the kernel would end a rank, or the machine.
 void requireMemory(const RunConfig& config) {
   const std::size_t sets =
       (config.registered ? config.modes.size() : 1) + (config.rivals.empty() ? 0 : 1);
@@ -64,6 +66,8 @@ void requireMemory(const RunConfig& config) {
         formatBytes(static_cast<double>(config.sizes.maxBytes)), formatBytes(needed), config.ranks,
         formatBytes(available)));
 }
+
+namespace {
 
 /// The library forces an algorithm where a collective has it. If none of these has, the user meant
 /// something else.
@@ -120,7 +124,8 @@ int printSettings() {
   return kSuccess;
 }
 
-/// Why a run gave no result, said; the exit status.
+}  // namespace
+
 int explainFailure(const Outcome& outcome) {
   if (outcome.signal != 0) {
     complain(fmt::format("{} (SIG{})", outcome.signal == SIGINT ? "interrupted" : "ended",
@@ -131,6 +136,8 @@ int explainFailure(const Outcome& outcome) {
   for (const std::string& error : outcome.errors) complain(error);
   return outcome.badRequest ? kBadUsage : kRunFailed;
 }
+
+namespace {
 
 class Application {
  public:
@@ -223,6 +230,8 @@ class Application {
 
 int act(const std::vector<std::string>& arguments) {
   Machine machine = detectMachine();
+  if (!arguments.empty() && arguments.front() == kTuneCommand)
+    return runTune({arguments.begin() + 1, arguments.end()}, machine);
   CommandLine line = parseCommandLine(arguments, machine);
   switch (line.action) {
     case Action::help:

@@ -35,6 +35,7 @@ void eachField(Config& c, Visit visit) {
   visit("tuningFile", c.tuningFile);
   visit("insecureKeys", c.insecureKeys);
   visit("timeoutSeconds", c.timeoutSeconds);
+  visit("tune", c.tune);
 }
 
 }  // namespace

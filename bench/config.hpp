@@ -40,6 +40,10 @@ struct RunConfig {
   std::string algorithm, protocol, cipher, tuningFile;
   bool insecureKeys = false;
   double timeoutSeconds = 30;
+
+  /// Tunes instead: for "registered" or "ordinary" buffers, or "both". `modes` then has p2p, to
+  /// agree through, before the modes to tune.
+  std::string tune;
 };
 
 /// What a communicator of this run is made with; the key comes separately, as it is no setting.

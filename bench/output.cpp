@@ -79,20 +79,20 @@ void complain(std::string_view text) noexcept {
   }
 }
 
-void requireWritable(const std::string& path) try {
+void requireWritable(const std::string& path, const char* option) try {
   const fs::path target = throughLinks(path);
   std::error_code error;
   const fs::file_status status = fs::status(target, error);
   if (fs::is_directory(status))
-    throw UsageError(fmt::format("--json {}: is a folder; name a file", path));
+    throw UsageError(fmt::format("{} {}: is a folder; name a file", option, path));
   // The file is replaced by renaming, which would replace a device or a pipe too.
   if (fs::exists(status) && !fs::is_regular_file(status))
-    throw UsageError(fmt::format("--json {}: is no ordinary file; name one", path));
+    throw UsageError(fmt::format("{} {}: is no ordinary file; name one", option, path));
   Fd fd;
   ::unlink(openBeside(target, fd).c_str());
 } catch (const Error& error) {
-  throw UsageError(fmt::format("--json: {}; name a file in a folder that exists and may be written",
-                               error.what()));
+  throw UsageError(fmt::format("{}: {}; name a file in a folder that exists and may be written",
+                               option, error.what()));
 }
 
 void writeFile(const std::string& path, const std::string& content) {

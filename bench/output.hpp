@@ -17,8 +17,9 @@ void complain(std::string_view text) noexcept;
 /// Text that nobody misses, to standard error: no line end, no complaint.
 void hint(std::string_view text) noexcept;
 
-/// Fails now rather than after a run of a minute. Throws UsageError when `path` cannot be written.
-void requireWritable(const std::string& path);
+/// Fails now rather than after a run of a minute. Throws UsageError, which names the option, when
+/// `path` cannot be written.
+void requireWritable(const std::string& path, const char* option = "--json");
 /// Replaces the file in one step: readers see the old content or the new. A link stays, what it
 /// points to is replaced. Throws system.
 void writeFile(const std::string& path, const std::string& content);

@@ -80,6 +80,33 @@ bool attaches(const Report& report, const Contender& contender) {
          config.protocol.empty() && config.tuningFile.empty() && config.ranks <= kMostRanks;
 }
 
+std::string predictedText(double from, double to) {
+  return from == to ? fmt::format("{:.3g} us", to) : fmt::format("{:.3g} to {:.3g} us", from, to);
+}
+
+/// One line per range of sizes: what runs, and why.
+std::string reasonsOf(const RunResult& result, std::size_t contender) {
+  const auto seriesOf = [&](const Row& row) -> const Series& { return row.series[contender]; };
+  std::string text;
+  eachRange(
+      result.rows,
+      [&](const Row& a, const Row& b) {
+        const PlanText &one = seriesOf(a).plan, &other = seriesOf(b).plan;
+        return samePlan(one, other) && one.tileBytes == other.tileBytes &&
+               one.depth == other.depth && one.reason == other.reason;
+      },
+      [&](const Row& first, const Row& last) {
+        const Series &least = seriesOf(first), &most = seriesOf(last);
+        const std::string range = rangeText(first, last);
+        std::string line = range + (range.empty() ? "" : " ") + describePlan(most.plan, last);
+        if (!most.plan.reason.empty()) line += ": " + most.plan.reason;
+        if (most.predictedUs > 0)
+          line += "; predicted " + predictedText(least.predictedUs, most.predictedUs);
+        text += wrap("    ", line, 6);
+      });
+  return text;
+}
+
 std::string plansOf(const Report& report, const RunResult& result, std::size_t contender) {
   const auto plan = [&](const Row& row) -> const PlanText& { return row.series[contender].plan; };
   std::vector<std::string> phrases;
@@ -145,12 +172,25 @@ std::string planText(const Report& report) {
   return text;
 }
 
+/// The plans of one operation with their reasons, mode by mode.
+std::string reasonText(const Report& report) {
+  if (report.config.ranks == 1) return planText(report);
+  const RunResult& result = report.runs.front().result;
+  std::string text;
+  for (std::size_t c = 0; c < result.contenders.size(); ++c)
+    if (!result.contenders[c].rival)
+      text += "  " + result.contenders[c].name + '\n' + reasonsOf(result, c);
+  return text;
+}
+
 std::string explainText(const Report& report) {
   std::string text = fmt::format("What would run on {}, {} memory (nothing is run):\n",
                                  ranksText(report.config.ranks),
                                  report.config.registered ? "registered" : "ordinary");
   const RunResult& result = report.runs.front().result;
-  for (const Report& op : byOperation(report)) text += titleText(op) + planText(op);
+  for (const Report& op : byOperation(report)) text += titleText(op) + reasonText(op);
+  text +=
+      labelled("predicted", "by the cost model, from how fast the machine is: nothing was timed");
   text += '\n' + meaningsOf(result);
   if (std::any_of(result.contenders.begin(), result.contenders.end(),
                   [&](const Contender& c) { return attaches(report, c); }))

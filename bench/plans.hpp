@@ -18,7 +18,8 @@ std::string sizesAlike(const RunResult& result, std::size_t a, std::size_t b);
 /// The algorithm and protocol of each range of sizes of one operation, one line per mode.
 std::string planText(const Report& report);
 
-/// The same for every operation, and the meaning of the names: for a run that measures nothing.
+/// For every operation, what would run and why, with what the cost model predicts, and the meaning
+/// of the names: for a run that measures nothing.
 std::string explainText(const Report& report);
 
 }  // namespace lockstep::bench

@@ -8,9 +8,11 @@ namespace lockstep::bench {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Contender, name, describe, provenance, cipher, keySource,
                                    ordinaryPath, sealed, rival)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PlanText, algorithm, protocol, transport, tileBytes, depth)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PlanText, algorithm, protocol, transport, tileBytes, depth,
+                                   reason)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(CallBytes, moved, sealed, opened, records)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Series, supported, plan, bytes, wrong, batch, samples)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Series, supported, plan, bytes, wrong, batch, predictedUs,
+                                   samples)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Rates, seal, open, copy, reduce)
 
 namespace {
@@ -48,11 +50,13 @@ void from_json(const nlohmann::json& json, Row& row) {
 
 void to_json(nlohmann::json& json, const RunResult& result) {
   json = {{"contenders", result.contenders}, {"rows", result.rows}};
+  if (!result.tuned.empty()) json["tuned"] = result.tuned;
 }
 
 void from_json(const nlohmann::json& json, RunResult& result) {
   json.at("contenders").get_to(result.contenders);
   json.at("rows").get_to(result.rows);
+  if (json.contains("tuned")) json.at("tuned").get_to(result.tuned);
 }
 
 }  // namespace lockstep::bench

@@ -9,6 +9,7 @@
 
 #include "bench/config.hpp"
 #include "bench/operation.hpp"
+#include "bench/tune_result.hpp"
 
 namespace lockstep::bench {
 
@@ -30,6 +31,7 @@ struct PlanText {
   std::string algorithm, protocol, transport;
   std::size_t tileBytes = 0;
   int depth = 1;
+  std::string reason{};  ///< why this one (Plan::reason)
 };
 
 /// Bytes of one call, each of the rank that has most of them.
@@ -44,6 +46,7 @@ struct Series {
   CallBytes bytes;
   std::uint64_t wrong = 0;  ///< elements, over all ranks, in and out of place
   std::int64_t batch = 0;   ///< calls per sample
+  double predictedUs = 0;   ///< by the cost model, of a run that only explains; else 0
   std::vector<double>
       samples;  ///< microseconds per call of the slowest rank; sample i of all series is one round
 };
@@ -68,6 +71,7 @@ struct Row {
 struct RunResult {
   std::vector<Contender> contenders;
   std::vector<Row> rows;
+  std::vector<Bucket> tuned;  ///< of a run that tunes, and has nothing else
 };
 
 void to_json(nlohmann::json& json, const RunResult& result);

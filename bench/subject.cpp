@@ -63,7 +63,7 @@ PlanText LockstepSubject::plan(const Task& task) const {
                          (task.op == Operation::reduceScatter || task.op == Operation::reduce);
   const Plan plan =
       communicator_.plan(*collective, task.count, task.type, ordinary_ == nullptr && !elsewhere);
-  return {plan.algorithm, plan.protocol, plan.transport, plan.tileBytes, plan.depth};
+  return {plan.algorithm, plan.protocol, plan.transport, plan.tileBytes, plan.depth, plan.reason};
 }
 
 CallBytes LockstepSubject::counters() const {

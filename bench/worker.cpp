@@ -15,6 +15,7 @@
 #include "bench/link.hpp"
 #include "bench/measure.hpp"
 #include "bench/rival.hpp"
+#include "bench/tuner.hpp"
 
 namespace lockstep::bench {
 namespace {
@@ -53,10 +54,16 @@ class Rank {
   json run() {
     const json orders = receive(link_);
     orders.at("config").get_to(config_);
-    createSubjects(fromHex(orders.at("psk").get<std::string>()));
+    const auto psk = fromHex(orders.at("psk").get<std::string>());
+    if (!config_.tune.empty()) return tune(psk);
+    createSubjects(psk);
     Agreement agreement(static_cast<LockstepSubject&>(*subjects_.front()).communicator());
     Measurement measurement(config_, rank_, agreement, subjects_, listener());
-    const RunResult result = config_.planOnly ? measurement.plan() : measurement.run();
+    RunResult result = config_.planOnly ? measurement.plan() : measurement.run();
+    if (config_.planOnly) {
+      SpeedGauge gauge(config_, rank_, agreement);
+      predictAll(config_, gauge, result);
+    }
     agreement.barrier();  // no rank leaves while another still measures
     subjects_.clear();
     if (own_) own_->finish();
@@ -64,6 +71,18 @@ class Rank {
   }
 
  private:
+  json tune(const std::vector<std::byte>& psk) {
+    const std::vector<UniqueId> ids = meet(link_, rank_, config_.modes.size());
+    std::vector<Communicator> communicators;
+    for (std::size_t i = 0; i < ids.size(); ++i)
+      communicators.push_back(Communicator::create(
+          ids[i], rank_, config_.ranks, communicatorOptions(config_, config_.modes[i], psk)));
+    RunResult result;
+    result.tuned = Tuner(config_, rank_, communicators, listener()).run();
+    communicators.front().barrier();  // no rank leaves while another still measures
+    return rank_ == 0 ? json(result) : json();
+  }
+
   void createSubjects(const std::vector<std::byte>& psk) {
     const std::vector<UniqueId> ids = meet(link_, rank_, config_.modes.size());
     const std::size_t bytes = largestMessage(config_);

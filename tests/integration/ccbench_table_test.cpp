@@ -156,7 +156,7 @@ TEST(CcbenchTable, ExplainRunsNothing) {
   SKIP_WITHOUT_CCBENCH();
   const CcbenchRun run({"--explain", "--ranks", "2", "--mode", "cc"});
   ASSERT_EQ(run.status, 0) << run.err;
-  EXPECT_THAT(run.out, HasSubstr("cc: 8 B to"));
+  EXPECT_THAT(run.out, HasSubstr("cc\n    8 B to"));
   EXPECT_THAT(run.out, testing::Not(HasSubstr("busbw")));
 }
 
