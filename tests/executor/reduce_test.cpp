@@ -306,6 +306,51 @@ TEST(ReduceSpecials, QuartersSaturateAndKeepNaN) {
   });
 }
 
+/// The bits of the NaN that a reduction gives, by type (f16, bf16, f32, f64).
+constexpr std::array<std::uint64_t, 4> kNan{0x7e00, 0x7fc0, 0x7fc00000, 0x7ff8000000000000};
+
+/// Sources with NaNs of different payloads and signs, and infinities whose sums and products are
+/// NaNs, at every place of a vector and of what is left after the last.
+std::vector<Bytes> nanInputs(DataType type, int sources, std::size_t count) {
+  const auto at = static_cast<std::size_t>(type);
+  const std::size_t size = sizeOf(type);
+  const std::uint64_t sign = std::uint64_t{1} << (8 * size - 1);
+  const std::uint64_t infinity = kNan[at] & ~(kNan[at] & (0 - kNan[at]));
+  std::vector<Bytes> inputs(static_cast<std::size_t>(sources), Bytes(count * size));
+  for (std::size_t j = 0; j < inputs.size(); ++j)
+    for (std::size_t i = 0; i < count; ++i) {
+      std::uint64_t bits = kNan[at] + 3 * j + i % 5;  // two NaNs, or more
+      if (i % 3 == 1) bits ^= j % 2 == 0 ? sign : 0;
+      if (i % 3 == 2) bits = infinity | (j % 2 == 0 ? 0 : sign);
+      std::memcpy(inputs[j].data() + i * size, &bits, size);
+    }
+  return inputs;
+}
+
+/// CPUs pass on the payload of the first operand, and compilers exchange operands.
+TEST(ReduceSpecials, OneNanIsTheSameWhateverItCameFrom) {
+  for (const DataType type : {DataType::f16, DataType::bf16, DataType::f32, DataType::f64})
+    for (const int sources : {2, 3, 5})
+      for (const std::size_t count : {1, 3, 17, 64, 259})
+        for (const Reduction reduction : kReductionsTested) {
+          const auto inputs = nanInputs(type, sources, count);
+          Call c{.type = type, .reduction = reduction, .sources = sources, .count = count};
+          if (reduction == Reduction::avg) c.divisor = sources;
+          const Bytes expected = expectedOf(c, inputs);  // the first elements are NaNs of NaNs
+          ASSERT_EQ(
+              std::memcmp(expected.data(), &kNan[static_cast<std::size_t>(type)], sizeOf(type)), 0);
+          std::vector<const void*> src;
+          for (const Bytes& input : inputs) src.push_back(input.data());
+          Bytes out(expected.size());
+          void* dst = out.data();
+          forEachTarget([&] {
+            reduceFunction(
+                type, reduction)({&dst, 1, src.data(), sources, count, c.divisor, false, true});
+            EXPECT_EQ(out, expected) << describe(c);
+          });
+        }
+}
+
 TEST(ReduceOrder, SourcesAreFoldedInTheOrderGiven) {
   const std::array<float, 3> values{1e8f, -1e8f, 1.0f};
   const auto sumOf = [&](std::array<std::size_t, 3> order) {

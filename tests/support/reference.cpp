@@ -219,6 +219,8 @@ void fold(Reduction reduction, std::span<const void* const> sources, std::size_t
     for (std::size_t j = 1; j < sources.size(); ++j)
       acc = combine<N>(reduction, acc, E::load(at<E>(sources[j], i)));
     if (divisor != 1) acc = divide(acc, divisor);
+    if constexpr (std::is_floating_point_v<N>)  // as reproducible communicators do
+      if (std::isnan(acc) && sources.size() > 1) acc = std::numeric_limits<N>::quiet_NaN();
     const typename E::Stored s = E::round(acc);
     std::memcpy(static_cast<std::byte*>(dst) + i * sizeof s, &s, sizeof s);
   }

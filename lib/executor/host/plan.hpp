@@ -47,6 +47,7 @@ struct PlanRequest {
   shm::Protocol protocol = shm::Protocol::simple;  ///< of channels
   std::size_t tileBytes = 0;  ///< of a rank's buffer; whole message for exposure
   int depth = 1;              ///< tiles in flight, at most kMaxDepth
+  bool oneNan = false;        ///< see ReduceArguments
 };
 
 /// One end of an operation.

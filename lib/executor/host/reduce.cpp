@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include "base/fail.hpp"
@@ -103,6 +104,20 @@ HWY_INLINE Brain::Value divideValue(D d, Brain::Value v, int divisor) {
   return {Fold::divide(d, v.even, divisor), Fold::divide(d, v.odd, divisor)};
 }
 
+/// One NaN for all. Which operand's payload an addition of two passes on depends on the CPU, and on
+/// how the compiler ordered them in each of the loops below.
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> oneNan(D d, hn::Vec<D> v) {
+  if constexpr (std::is_integral_v<T>)
+    return v;
+  else
+    return hn::IfThenElse(hn::IsNaN(v), hn::Set(d, std::numeric_limits<T>::quiet_NaN()), v);
+}
+template <class D>
+HWY_INLINE Brain::Value oneNan(D d, Brain::Value v) {
+  return {oneNan(d, v.even), oneNan(d, v.odd)};
+}
+
 // ---- Operands: where sources and destinations are.
 
 HWY_INLINE const std::uint8_t* bytes(const void* p) {
@@ -145,8 +160,9 @@ class Fixed {
 
 // ---- The kernel.
 
-/// What is done to `count` elements of type E in the operands.
-template <class E, class Fold, class Operands>
+/// What is done to `count` elements of type E in the operands. kFinishes: a division or oneNan
+/// follows the folds; apart, since a test for it in the loop costs some types a third.
+template <class E, class Fold, class Operands, bool kFinishes>
 class Kernel {
  public:
   HWY_INLINE Kernel(Operands operands, std::size_t count, int divisor)
@@ -235,9 +251,10 @@ class Kernel {
   static HWY_INLINE V fold(V acc, V x) { return foldValue<Fold>(D(), acc, x); }
 
   HWY_INLINE V finish(V v) const {
+    if constexpr (!kFinishes) return v;
     if constexpr (Fold::kDivides)
-      if (divisor_ != 1) return divideValue<Fold>(D(), v, divisor_);
-    return v;
+      if (divisor_ != 1) v = divideValue<Fold>(D(), v, divisor_);
+    return oneNan(D(), v);
   }
 
   Operands operands_;
@@ -245,13 +262,21 @@ class Kernel {
   int divisor_;
 };
 
-template <class E, class Fold, class Operands>
-HWY_INLINE void runKernel(const ReduceArguments& a) {
-  const Kernel<E, Fold, Operands> kernel(Operands(a), a.count, a.divisor);
+template <bool kFinishes, class E, class Fold, class Operands>
+HWY_INLINE void runKernelThat(const ReduceArguments& a) {
+  const Kernel<E, Fold, Operands, kFinishes> kernel(Operands(a), a.count, a.divisor);
   if (a.streaming)
     kernel.runStreaming();
   else
     kernel.run();
+}
+
+template <class E, class Fold, class Operands>
+HWY_INLINE void runKernel(const ReduceArguments& a) {
+  constexpr bool kFloats = std::is_floating_point_v<hn::TFromD<typename E::D>>;
+  if constexpr (Fold::kDivides || kFloats)
+    if (a.divisor != 1 || (kFloats && a.oneNan)) return runKernelThat<true, E, Fold, Operands>(a);
+  runKernelThat<false, E, Fold, Operands>(a);
 }
 
 /// One source: bytes, whatever their type.

@@ -223,7 +223,8 @@ void Run::reduceInto(const PlanOp& op, void* const* dst, std::size_t dsts, const
                  .srcs = static_cast<int>(op.srcs),
                  .count = bytes / plan_->elementBytes,
                  .divisor = divisorOf(op),
-                 .streaming = streaming});
+                 .streaming = streaming,
+                 .oneNan = plan_->request.oneNan});
 }
 
 void Run::writeLines(const Context& c, const PlanOp& op, const std::byte* data, std::size_t bytes) {
