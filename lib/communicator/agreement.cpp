@@ -31,11 +31,11 @@ std::string textOf(const std::vector<std::byte>& bytes) {
 std::string describe(const Options& o, const TuningTable& tuning, const cc::Aead* aead) {
   return fmt::format(
       "version: {}\nmode: {}\ntimeout: {} ms\nalgorithm: {}\nprotocol: {}\ncipher: {}\nkeys: {}\n"
-      "cross-memory attach: {}\ntuning table: {:x}\n",
+      "cross-memory attach: {}\nreproducible: {}\ntuning table: {:x}\n",
       version(), name(o.mode), o.timeout.count(), o.algorithm, o.protocol,
       aead == nullptr ? "none" : aead->name(),
       o.psk.empty() ? (o.insecureKeys ? "insecure" : "none") : "pre-shared", o.crossMemoryAttach,
-      std::hash<std::string>{}(tuning.text()));
+      o.reproducible, std::hash<std::string>{}(tuning.text()));
 }
 
 std::string lineAt(const std::string& text, std::size_t at) {

@@ -336,6 +336,7 @@ Situation CommunicatorImpl::situation(Collective collective, std::size_t bytes, 
           .bytes = bytes,
           .direct = !sealed && direct,
           .zeroCopy = !sealed && (direct || crossMemoryAttach_),
+          .reproducible = options_.reproducible,
           .type = type};
 }
 
@@ -385,7 +386,8 @@ const host::Plan* CommunicatorImpl::planOf(const Choice& choice, const Shape& sh
                                                      .root = shape.root,
                                                      .protocol = channelProtocol(choice.protocol),
                                                      .tileBytes = choice.tileBytes,
-                                                     .depth = choice.depth},
+                                                     .depth = choice.depth,
+                                                     .oneNan = options_.reproducible},
                                                     fabric_, keys_ ? &*keys_ : nullptr));
   return plan.get();
 }

@@ -20,6 +20,8 @@ constexpr std::array kSettings{
             "forces a protocol (Options::protocol)"},
     Setting{"LOCKSTEP_CIPHER", "ipsec-mb | openssl", "", "forces an AEAD (Options::cipher)"},
     Setting{"LOCKSTEP_TUNING_FILE", "path", "", "tuning table in JSON (Options::tuningFile)"},
+    Setting{"LOCKSTEP_REPRODUCIBLE", "0 | 1", "0",
+            "1: the same bits for every run and way to run (Options::reproducible)"},
     Setting{"LOCKSTEP_CMA", "0 | 1", "1", "0: never process_vm_readv (Options::crossMemoryAttach)"},
     Setting{"LOCKSTEP_PROGRESS_THREAD", "0 | 1", "0",
             "1: a thread keeps asynchronous operations moving (Options::progressThread)"},
@@ -68,6 +70,7 @@ Options withEnvironment(Options options) {
   fill(options.protocol, "LOCKSTEP_PROTOCOL");
   fill(options.cipher, "LOCKSTEP_CIPHER");
   fill(options.tuningFile, "LOCKSTEP_TUNING_FILE");
+  if (const auto on = yesOrNo("LOCKSTEP_REPRODUCIBLE"); on && *on) options.reproducible = true;
   if (const auto on = yesOrNo("LOCKSTEP_CMA"); on && !*on) options.crossMemoryAttach = false;
   if (const auto on = yesOrNo("LOCKSTEP_PROGRESS_THREAD"); on && *on) options.progressThread = true;
   return options;

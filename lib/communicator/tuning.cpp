@@ -17,6 +17,10 @@ constexpr std::size_t KiB = 1024;
 constexpr std::uint8_t kClear = bit(Mode::p2p) | bit(Mode::multicast);
 constexpr std::uint8_t kSealed = bit(Mode::cc) | bit(Mode::ccMulticast);
 
+const schedule::Algorithm* algorithmOf(const Rule& rule) {
+  return schedule::findAlgorithm(rule.collective, rule.algorithm, edgesOf(rule.protocol));
+}
+
 bool matches(const Rule& rule, const Situation& s) {
   const bool buffers =
       rule.buffers == Buffers::any || (rule.buffers == Buffers::direct) == s.direct;
@@ -24,22 +28,29 @@ bool matches(const Rule& rule, const Situation& s) {
       rule.protocol != HostProtocol::zeroCopy || (s.zeroCopy && !isSealed(s.mode));
   return rule.collective == s.collective && (rule.modes & bit(s.mode)) != 0 && buffers &&
          possible && s.worldSize >= rule.minRanks && s.worldSize <= rule.maxRanks &&
-         s.bytes >= rule.minBytes && s.bytes <= rule.maxBytes && (rule.types & bit(s.type)) != 0;
+         s.bytes >= rule.minBytes && s.bytes <= rule.maxBytes && (rule.types & bit(s.type)) != 0 &&
+         (!s.reproducible || isReproducible(*algorithmOf(rule)));
 }
 
-std::string algorithmNames() {
+/// Of those that `which` holds for.
+template <class Which>
+std::string algorithmNames(Which which) {
   std::vector<std::string_view> names;
   for (const schedule::Algorithm* a : schedule::algorithms())
-    if (std::find(names.begin(), names.end(), a->name) == names.end()) names.push_back(a->name);
+    if (which(*a) && std::find(names.begin(), names.end(), a->name) == names.end())
+      names.push_back(a->name);
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
 Choice toChoice(const Rule& rule) {
-  return {schedule::findAlgorithm(rule.collective, rule.algorithm, edgesOf(rule.protocol)),
-          rule.protocol, rule.tileBytes, rule.depth};
+  return {algorithmOf(rule), rule.protocol, rule.tileBytes, rule.depth};
 }
 
 }  // namespace
+
+bool isReproducible(const schedule::Algorithm& algorithm) {
+  return algorithm.rankOrder || !contractOf(algorithm.collective).reduces;
+}
 
 std::string_view name(HostProtocol protocol) {
   return kProtocolNames[static_cast<std::size_t>(protocol)];
@@ -128,6 +139,15 @@ struct Force {
 };
 
 namespace {
+/// No collective reduces by it in an order of its own.
+void requireReproducible(std::string_view algorithm) {
+  for (const schedule::Algorithm* a : schedule::algorithms())
+    if (a->name == algorithm && !isReproducible(*a))
+      fail(ErrorCode::invalidArgument,
+           "algorithm '{}' is not reproducible: in {} it does not reduce in rank order; {} do",
+           algorithm, name(a->collective),
+           algorithmNames([](const auto& other) { return other.rankOrder; }));
+}
 
 Force forceOf(const Situation& situation, std::string_view algorithm, std::string_view protocol) {
   if (situation.collective == Collective::barrier) return {};
@@ -148,7 +168,9 @@ Force forceOf(const Situation& situation, std::string_view algorithm, std::strin
   const auto all = schedule::algorithms();
   const auto named = [&](const schedule::Algorithm* a) { return a->name == algorithm; };
   if (std::none_of(all.begin(), all.end(), named))
-    fail(ErrorCode::invalidArgument, "algorithm '{}': there are {}", algorithm, algorithmNames());
+    fail(ErrorCode::invalidArgument, "algorithm '{}': there are {}", algorithm,
+         algorithmNames([](const auto&) { return true; }));
+  if (situation.reproducible) requireReproducible(algorithm);
   if (std::any_of(all.begin(), all.end(), [&](const schedule::Algorithm* a) {
         return named(a) && a->collective == situation.collective;
       }))

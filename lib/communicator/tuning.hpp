@@ -32,11 +32,17 @@ struct Situation {
   Collective collective = Collective::allReduce;
   Mode mode = Mode::p2p;
   int worldSize = 1;
-  std::size_t bytes = 0;  ///< of a block (Contract)
-  bool direct = false;    ///< every rank's buffers can be read in place
-  bool zeroCopy = false;  ///< exposure is possible at all (in place, or by cross-memory attach)
+  std::size_t bytes = 0;      ///< of a block (Contract)
+  bool direct = false;        ///< every rank's buffers can be read in place
+  bool zeroCopy = false;      ///< exposure is possible at all (in place, or by cross-memory attach)
+  bool reproducible = false;  ///< what reduces must do it in rank order (isReproducible)
   DataType type = DataType::f32;
 };
+
+/// Whether a reproducible communicator may run it. All that reduce in rank order, rounding once,
+/// give the same bits; the verifier proves of which this is true. What reduces nothing rounds
+/// nothing.
+bool isReproducible(const schedule::Algorithm& algorithm);
 
 enum class Buffers : std::uint8_t { any, direct, ordinary };
 
@@ -79,7 +85,9 @@ class TuningTable {
 
   /// The first rule that matches and is possible here. `algorithm` and `protocol` may be forced
   /// (empty: not); an algorithm that only other collectives have leaves the choice to the table.
-  /// Throws invalidArgument for a forced pair that does not exist or is not allowed in the mode.
+  /// Throws invalidArgument for a forced pair that does not exist or is not allowed in the mode,
+  /// and where reproducible, for a forced algorithm that is not (naming those that are); rules that
+  /// name such are passed over.
   Choice select(const Situation& situation, std::string_view algorithm,
                 std::string_view protocol) const;
   /// Why select chooses what it chooses, for people: "rule 2 of FILE, measured 2026-11-21". Throws

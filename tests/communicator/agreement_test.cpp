@@ -50,6 +50,8 @@ TEST(Agreement, OptionsThatDifferAreNamedWithBothValues) {
       {Mode::p2p, [](Options& o) { o.protocol = "ll"; }, "protocol: ", "protocol: ll"},
       {Mode::p2p, [](Options& o) { o.crossMemoryAttach = false; }, "cross-memory attach: true",
        "cross-memory attach: false"},
+      {Mode::p2p, [](Options& o) { o.reproducible = true; }, "reproducible: false",
+       "reproducible: true"},
       {Mode::cc,
        [](Options& o) {
          o.psk.clear();

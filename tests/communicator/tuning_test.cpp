@@ -104,6 +104,55 @@ TEST(Tuning, TheBuiltInTableAnswersForEveryWorldAndSizeAndNeverExposesSealedData
       }
 }
 
+Situation reproducible(Collective collective, Mode mode, int world, std::size_t bytes) {
+  Situation s = situation(mode, world, bytes);
+  s.collective = collective;
+  s.reproducible = true;
+  return s;
+}
+
+TEST(Tuning, AReproducibleCommunicatorPassesOverRulesOfOtherOrders) {
+  const TuningTable table = TuningTable::parse(kGood, "good");  // a ring
+  const Situation s = reproducible(Collective::allReduce, Mode::cc, 4, 65536);
+  EXPECT_TRUE(isReproducible(*table.select(s, {}, {}).algorithm));
+  EXPECT_NE(table.select(s, {}, {}).algorithm->name, "ring");
+}
+
+TEST(Tuning, WhateverIsForcedAReproducibleCommunicatorReducesInRankOrderOrRefuses) {
+  const TuningTable table = TuningTable::builtIn();
+  for (const schedule::Algorithm* a : schedule::algorithms())
+    for (const char* protocol : {"", "ll", "simple", "zero_copy"})
+      for (std::size_t c = 0; c < kCollectives; ++c)
+        for (const std::size_t bytes : {8, 4096, 1 << 22}) {
+          const auto s = reproducible(static_cast<Collective>(c), Mode::p2p, 5, bytes);
+          SCOPED_TRACE(std::string(a->name) + ' ' + protocol + ' ' +
+                       std::string(name(s.collective)));
+          try {
+            EXPECT_TRUE(isReproducible(*table.select(s, a->name, protocol).algorithm));
+          } catch (const Error& error) {
+            EXPECT_EQ(error.code(), ErrorCode::invalidArgument);
+          }
+        }
+}
+
+TEST(Tuning, ForcingAnotherOrderOnAReproducibleCommunicatorNamesWhatThereIs) {
+  const TuningTable table = TuningTable::builtIn();
+  // Also where the collective at hand would not reduce by it: a communicator is all or nothing.
+  for (const Collective c : {Collective::allReduce, Collective::allGather})
+    for (const char* name : {"ring", "tree", "halving_doubling", "halving", "binomial"}) try {
+        static_cast<void>(table.select(reproducible(c, Mode::p2p, 4, 64), name, {}));
+        ADD_FAILURE() << name << " was accepted";
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::invalidArgument);
+        EXPECT_NE(std::string(error.what()).find("one_shot, two_shot, direct do"),
+                  std::string::npos)
+            << error.what();
+      }
+  // What only moves data rounds nothing.
+  const auto s = reproducible(Collective::allToAll, Mode::p2p, 4, 64);
+  EXPECT_EQ(table.select(s, "bruck", {}).algorithm->name, "bruck");
+}
+
 TEST(Tuning, WhatIsWrongIsNamedWithFileAndRule) {
   const auto with = [](const std::string& from, const std::string& to) {
     std::string text = kGood;

@@ -54,6 +54,12 @@ struct Options {
   std::string protocol;
   /// Forces an AEAD ("ipsec-mb", "openssl") or, empty, takes the fastest.
   std::string cipher;
+  /// Results have the same bits in every run, mode, algorithm, transport and chunking, at a given
+  /// world size, on every CPU: each element is reduced in the order of ranks, f16 and bf16 in f32,
+  /// rounded once; a NaN is always the same one. Only algorithms that do so are selected; to force
+  /// another is an error, and rules of a tuning table that name another are passed over. (The
+  /// ranks' threads must have the default rounding, and not flush subnormals.)
+  bool reproducible = false;
   /// Path of a tuning table in JSON (lib/communicator/README.md), as `ccbench tune` writes it;
   /// empty: the built-in one. If the file has none for this machine, the built-in one is used, and
   /// Plan::reason says so.
