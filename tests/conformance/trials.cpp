@@ -73,30 +73,6 @@ std::vector<Elements> termsOf(const Trial& trial) {
   return terms;
 }
 
-/// How far another order may be from the reduction in f64: P - 1 roundings of at most u each, of
-/// partial results no larger than the sum of magnitudes (Higham, Accuracy and Stability of
-/// Numerical Algorithms, section 4.2), and as much again for the reference's own.
-std::vector<double> tolerances(const Trial& trial, const std::vector<Elements>& terms) {
-  const auto world = static_cast<double>(terms.size());
-  const double u = unitRoundoff(trial.type);
-  std::vector<double> result(trial.count);
-  for (std::size_t i = 0; i < trial.count; ++i) {
-    double scale = 0;
-    if (trial.reduction == Reduction::prod) {
-      scale = std::fabs(elementAsDouble(trial.type, trial.near.data(), i));
-      // Another order may overflow or underflow on its way.
-      if (scale > largest(trial.type) / 4096 || scale < 4096 / largest(trial.type))
-        scale = HUGE_VAL;
-    } else {
-      for (const Elements& term : terms)
-        scale += std::fabs(elementAsDouble(trial.type, term.data(), i));
-      if (trial.reduction == Reduction::avg) scale /= world;
-    }
-    result[i] = 2 * (world + 1) * u * scale;
-  }
-  return result;
-}
-
 Trial makeTrial(int worldSize, std::size_t count, DataType type, Reduction reduction,
                 std::uint64_t number) {
   Trial trial;
@@ -126,7 +102,7 @@ Trial makeTrial(int worldSize, std::size_t count, DataType type, Reduction reduc
   if (trial.exact) return trial;
   trial.near.resize(trial.bytes());
   foldInDouble(type, reduction, sources, count, divisor, trial.near.data());
-  trial.tolerance = tolerances(trial, terms);
+  trial.tolerance = orderTolerances(type, reduction, sources, count, trial.near.data());
   return trial;
 }
 
@@ -155,6 +131,29 @@ void checkGuards(const std::byte* buffer, std::size_t bytes, const char* which) 
 }
 
 }  // namespace
+
+/// P - 1 roundings of at most u each, of partial results no larger than the sum of magnitudes
+/// (Higham, Accuracy and Stability of Numerical Algorithms, section 4.2), and as much again for the
+/// reference's own.
+std::vector<double> orderTolerances(DataType type, Reduction reduction,
+                                    const std::vector<const void*>& sources, std::size_t count,
+                                    const void* near) {
+  const auto world = static_cast<double>(sources.size());
+  const double u = unitRoundoff(type);
+  std::vector<double> result(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    double scale = 0;
+    if (reduction == Reduction::prod) {
+      scale = std::fabs(elementAsDouble(type, near, i));
+      if (scale > largest(type) / 4096 || scale < 4096 / largest(type)) scale = HUGE_VAL;
+    } else {
+      for (const void* source : sources) scale += std::fabs(elementAsDouble(type, source, i));
+      if (reduction == Reduction::avg) scale /= world;
+    }
+    result[i] = 2 * (world + 1) * u * scale;
+  }
+  return result;
+}
 
 std::string Trial::name() const {
   constexpr std::string_view placements[] = {"no", "yes", "by rank"};

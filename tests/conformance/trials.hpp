@@ -9,6 +9,12 @@
 
 namespace lockstep::testing {
 
+/// By element, how far a reduction of the sources in any order may be from `near`, which is that in
+/// f64 (foldInDouble); infinite where another order may overflow or underflow on its way.
+std::vector<double> orderTolerances(DataType type, Reduction reduction,
+                                    const std::vector<const void*>& sources, std::size_t count,
+                                    const void* near);
+
 /// Where buffers lie, and whether `out` is `in`. Ranks may differ: nothing of it shows in messages.
 enum class Placement : std::uint8_t { no, yes, byRank };
 
