@@ -56,7 +56,7 @@ std::vector<std::byte> keyFor(const CommandLine& line) {
 
 void requireMemory(const RunConfig& config) {
   const std::size_t sets =
-      (config.registered ? config.modes.size() : 1) + (config.rivals.empty() ? 0 : 1);
+      (config.registered ? variantsOf(config).size() : 1) + (config.rivals.empty() ? 0 : 1);
   const double needed =
       2.0 * static_cast<double>(largestMessage(config)) * static_cast<double>(sets) * config.ranks;
   const auto available = static_cast<double>(availableMemory());
@@ -89,9 +89,9 @@ void requireForcible(const Communicator& communicator, const RunConfig& config) 
 /// What the library would refuse (algorithm, cipher, tuning file, ...), refused before any process
 /// starts.
 void requireOptionsAccepted(const CommandLine& line, const std::vector<std::byte>& psk) {
-  for (const Mode mode : line.config.modes) try {
+  for (const Variant variant : variantsOf(line.config)) try {
       const auto alone =
-          Communicator::createInProcess(1, communicatorOptions(line.config, mode, psk));
+          Communicator::createInProcess(1, communicatorOptions(line.config, variant, psk));
       for (const Operation op : line.config.ops)
         if (const auto collective = collectiveOf(op))
           alone.front().plan(*collective, 1, line.config.types.front(), line.config.registered);
@@ -214,7 +214,8 @@ class Application {
     for (const Report& op : operations) {
       if (operations.size() > 1) text += titleText(op);
       if (!line_.quiet) text += planText(op);
-      text += timesText(op) + bytesText(op) + regressionText(op) + rivalText(op);
+      text +=
+          timesText(op) + bytesText(op) + regressionText(op) + reproducibleText(op) + rivalText(op);
       if (!line_.quiet) text += operations.size() == 1 ? storyText(op) : shortStoryText(op);
     }
     if (!line_.quiet && operations.size() > 1 && line_.config.ranks > 1 &&

@@ -28,6 +28,7 @@ void eachField(Config& c, Visit visit) {
   visit("checkOnly", c.checkOnly);
   visit("planOnly", c.planOnly);
   visit("budgetSeconds", c.budgetSeconds);
+  visit("reproducible", c.reproducible);
   visit("registered", c.registered);
   visit("algorithm", c.algorithm);
   visit("protocol", c.protocol);
@@ -40,14 +41,22 @@ void eachField(Config& c, Visit visit) {
 
 }  // namespace
 
-Options communicatorOptions(const RunConfig& config, Mode mode, std::vector<std::byte> psk) {
+std::vector<Variant> variantsOf(const RunConfig& config) {
+  std::vector<Variant> variants;
+  for (const bool reproducible : config.reproducible)
+    for (const Mode mode : config.modes) variants.push_back({mode, reproducible});
+  return variants;
+}
+
+Options communicatorOptions(const RunConfig& config, Variant variant, std::vector<std::byte> psk) {
   Options options;
-  options.mode = mode;
+  options.mode = variant.mode;
+  options.reproducible = variant.reproducible;
   options.timeout = std::chrono::milliseconds(static_cast<long>(config.timeoutSeconds * 1000));
   options.algorithm = config.algorithm;
   options.protocol = config.protocol;
   options.tuningFile = config.tuningFile;
-  if (!isSealed(mode)) return options;
+  if (!isSealed(variant.mode)) return options;
   options.cipher = config.cipher;
   options.insecureKeys = config.insecureKeys;
   if (!config.insecureKeys) options.psk = std::move(psk);

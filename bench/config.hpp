@@ -36,6 +36,8 @@ struct RunConfig {
   bool planOnly = false;   ///< say what would run, run nothing
   double budgetSeconds = 50;
 
+  /// Options::reproducible, or both of it: then every mode is measured twice.
+  std::vector<bool> reproducible{false};
   bool registered = false;  ///< buffers by Communicator::alloc, read in place by peers
   std::string algorithm, protocol, cipher, tuningFile;
   bool insecureKeys = false;
@@ -46,8 +48,17 @@ struct RunConfig {
   std::string tune;
 };
 
+/// What tells the communicators of a run apart.
+struct Variant {
+  Mode mode = Mode::p2p;
+  bool reproducible = false;
+};
+/// In the order of contenders: the modes, and if both are asked for, all of them again,
+/// reproducible.
+std::vector<Variant> variantsOf(const RunConfig& config);
+
 /// What a communicator of this run is made with; the key comes separately, as it is no setting.
-Options communicatorOptions(const RunConfig& config, Mode mode, std::vector<std::byte> psk);
+Options communicatorOptions(const RunConfig& config, Variant variant, std::vector<std::byte> psk);
 
 void to_json(nlohmann::json& json, const RunConfig& config);
 void from_json(const nlohmann::json& json, RunConfig& config);

@@ -28,7 +28,7 @@ constexpr const char* kHelpFooter =
 /// What CLI11 fills: text where we want to word the complaint ourselves.
 struct Raw {
   std::string mode = "cc", op = "allreduce", minBytes = "8", maxBytes = "64M", stepBytes,
-              types = "f32", reductions = "sum", baseline;
+              types = "f32", reductions = "sum", reproducible = "0", baseline;
   std::optional<int> ranks, root;
   std::optional<long> stepFactor;
   int check = 1, registered = 0;
@@ -60,6 +60,9 @@ void declareWhat(CLI::App& app, Raw& raw) {
       ->capture_default_str();
   add("--registered", raw.registered, "0|1",
       "1: buffers by Communicator::alloc, read in place; 0: ordinary memory")
+      ->capture_default_str();
+  add("--reproducible", raw.reproducible, "0|1|both",
+      "1: the same bits in every run and mode; both: each mode beside itself")
       ->capture_default_str();
   add("--baseline", raw.baseline, "LIST",
       "mpi,gloo: measure Open MPI, Gloo in the same processes too");
@@ -182,6 +185,13 @@ bool parseSwitch(int value, const char* option) {
   return value == 1;
 }
 
+std::vector<bool> parseReproducible(const std::string& text) {
+  if (text == "both") return {false, true};
+  if (text != "0" && text != "1")
+    throw UsageError(fmt::format("--reproducible is 0, 1 or both, not {}", text));
+  return {text == "1"};
+}
+
 void requireWithin(double value, double low, double high, const char* option) {
   if (!(value >= low && value <= high))
     throw UsageError(fmt::format("{} is from {} to {}, not {}", option, low, high, value));
@@ -245,6 +255,7 @@ void interpret(const Raw& raw, const Machine& machine, CommandLine& line) {
   c.check = parseSwitch(raw.check, "--check");
   c.checkOnly = raw.checkOnly;
   if (c.checkOnly && !c.check) throw UsageError("--check-only and --check 0 exclude each other");
+  c.reproducible = parseReproducible(raw.reproducible);
   c.registered = parseSwitch(raw.registered, "--registered");
   requireWithin(c.iterations, 0, 1e6, "--iters");
   requireWithin(c.warmups, 0, 1e6, "--warmup_iters");

@@ -64,6 +64,8 @@ std::string timesText(const Report& report);
 std::string bytesText(const Report& report);
 /// Every mode against p2p: percent, crypto, bound (of data); empty when nothing crosses.
 std::string regressionText(const Report& report);
+/// Every mode's reproducible self against it: percent; empty unless both were measured.
+std::string reproducibleText(const Report& report);
 /// Lockstep against each rival; empty without.
 std::string rivalText(const Report& report);
 /// One paragraph per mode: what it costs here, and why.

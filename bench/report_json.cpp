@@ -32,6 +32,9 @@ json derived(const Report& report, const RunResult& result, const Row& row, std:
             {"p99Us", timing.p99}};
   const bool hasData = contractOf(row.op).hasData;
   if (hasData) j.update({{"algbwGBs", timing.algbw}, {"busbwGBs", timing.busbw}});
+  const std::size_t modes = report.config.modes.size();
+  if (c >= modes && !result.contenders[c].rival)
+    j["vsOrdinary"] = ratioJson(comparedWith(series, row.series[c - modes]));
   if (c > 0) j["vsP2p"] = ratioJson(comparedWith(series, row.series.front()));
   if (result.contenders[c].sealed && hasData && report.config.ranks > 1) {
     const RunConfig& config = report.config;

@@ -229,6 +229,29 @@ std::string regressionOf(const Report& report, const RunResult& result, std::siz
   return table.text() + (marked ? wrap("", kAlike) : "");
 }
 
+/// Reproducible modes against the same without.
+TextTable priceOf(const Report& report, const RunResult& result, std::size_t mode) {
+  const RowHead head(report.config);
+  TextTable table;
+  head.addColumns(table);
+  table.addColumn("time", "ordinary", "us");
+  table.addColumn("time", "reproducible", "us");
+  table.addColumn("time", "change", "%");
+  table.addColumn("time", "95 %", "%");
+  table.addColumn("", "plan");
+  const std::size_t twin = report.config.modes.size() + mode;
+  for (const Row& row : result.rows) {
+    const Series &series = row.series[twin], &base = row.series[mode];
+    const Ratio ratio = comparedWith(series, base);
+    std::vector<std::string> cells = head.cells(row);
+    cells.insert(cells.end(), {number(median(base.samples)), number(median(series.samples)),
+                               percent(ratio.value), percentRange(ratio.interval),
+                               ranAlike(row, twin, mode) ? "the same" : "its own"});
+    table.addRow(std::move(cells));
+  }
+  return table;
+}
+
 /// The runs beside one rival, of which each is one setting.
 using RivalRuns = std::vector<const NamedRun*>;
 
@@ -343,6 +366,18 @@ std::string regressionText(const Report& report) {
     text += fmt::format("\n{} against p2p ({}{}):\n\n{}", run.result.contenders[c].name,
                         run.result.contenders[c].provenance, besideWhat(run),
                         regressionOf(report, run.result, c));
+  return text;
+}
+
+std::string reproducibleText(const Report& report) {
+  if (report.config.reproducible.size() < 2 || report.config.ranks == 1) return {};
+  const NamedRun& run = report.runs.front();
+  std::string text;
+  for (std::size_t c = 0; c < report.config.modes.size(); ++c)
+    text +=
+        fmt::format("\n{}, reproducible, against {} ({}{}):\n\n{}", run.result.contenders[c].name,
+                    run.result.contenders[c].name, run.result.contenders[c].provenance,
+                    besideWhat(run), priceOf(report, run.result, c).text());
   return text;
 }
 

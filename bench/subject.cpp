@@ -11,6 +11,7 @@ Contender describeMode(const Communicator& communicator) {
   const Mode mode = communicator.options().mode;
   Contender contender;
   contender.name = name(mode);
+  if (communicator.options().reproducible) contender.name += ", reproducible";
   contender.describe = fmt::format("Lockstep {}", version());
   contender.provenance = mode == Mode::p2p ? "host" : "host, emulated";
   contender.cipher = communicator.cipher();

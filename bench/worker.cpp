@@ -29,12 +29,12 @@ json receive(Link& link) {
   return link.receive(Deadline::in(kParentPatience));
 }
 
-/// Rank 0 opens one meeting point per mode; the parent passes their names on.
-std::vector<UniqueId> meet(Link& link, int rank, std::size_t modes) {
+/// Rank 0 opens a meeting point for each communicator; the parent passes their names on.
+std::vector<UniqueId> meet(Link& link, int rank, std::size_t communicators) {
   std::vector<UniqueId> ids;
   if (rank == 0) {
     std::vector<std::string> texts;
-    for (std::size_t i = 0; i < modes; ++i)
+    for (std::size_t i = 0; i < communicators; ++i)
       texts.push_back(ids.emplace_back(UniqueId::create()).text());
     link.send({{"meeting", texts}});
   } else {
@@ -84,14 +84,15 @@ class Rank {
   }
 
   void createSubjects(const std::vector<std::byte>& psk) {
-    const std::vector<UniqueId> ids = meet(link_, rank_, config_.modes.size());
+    const std::vector<Variant> variants = variantsOf(config_);
+    const std::vector<UniqueId> ids = meet(link_, rank_, variants.size());
     const std::size_t bytes = largestMessage(config_);
     std::shared_ptr<OrdinaryBuffers> ordinary;
     if (!config_.registered) ordinary = std::make_shared<OrdinaryBuffers>(bytes);
     for (std::size_t i = 0; i < ids.size(); ++i)
       subjects_.push_back(std::make_unique<LockstepSubject>(
           Communicator::create(ids[i], rank_, config_.ranks,
-                               communicatorOptions(config_, config_.modes[i], psk)),
+                               communicatorOptions(config_, variants[i], psk)),
           ordinary, bytes));
     if (rival_ == nullptr && !config_.rivals.empty())
       rival_ = &own_.emplace(config_.rivals.front(),

@@ -83,6 +83,17 @@ TEST(Options, RivalsAreAList) {
   EXPECT_THAT(parse({"--baseline", "mpi,gloo,mpi"}).config.rivals, ElementsAre("mpi", "gloo"));
 }
 
+TEST(Options, EachModeMayBeMeasuredTwice) {
+  EXPECT_THAT(parse({}).config.reproducible, ElementsAre(false));
+  EXPECT_THAT(parse({"--reproducible", "1"}).config.reproducible, ElementsAre(true));
+  const auto variants = variantsOf(parse({"--mode", "cc", "--reproducible", "both"}).config);
+  ASSERT_EQ(variants.size(), 4u);  // p2p, cc, and both again
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(variants[i].mode, i % 2 == 0 ? Mode::p2p : Mode::cc);
+    EXPECT_EQ(communicatorOptions({}, variants[i], {}).reproducible, i >= 2);
+  }
+}
+
 TEST(Options, HelpFitsATerminal) {
   std::istringstream lines(parse({"--help"}).help);
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
@@ -133,6 +144,7 @@ TEST(Options, BadValuesSayWhatIsAccepted) {
       {{"-n", "-5"}, "--iters"},
       {{"-c", "2"}, "0 or 1"},
       {{"--registered", "yes"}, "--registered"},
+      {{"--reproducible", "2"}, "0, 1 or both"},
       {{"--timeout", "0"}, "--timeout"},
       {{"--time-budget", "nan"}, "--time-budget"},
       {{"--baseline", "nccl"}, "there are mpi, gloo"},
@@ -173,11 +185,11 @@ TEST(Options, ConfigSurvivesTheWayToTheRanks) {
 TEST(Options, KeysGoToSealedModesOnly) {
   const std::vector<std::byte> key(32);
   RunConfig config;
-  EXPECT_TRUE(communicatorOptions(config, Mode::p2p, key).psk.empty());
-  EXPECT_EQ(communicatorOptions(config, Mode::cc, key).psk.size(), 32u);
+  EXPECT_TRUE(communicatorOptions(config, {Mode::p2p}, key).psk.empty());
+  EXPECT_EQ(communicatorOptions(config, {Mode::cc}, key).psk.size(), 32u);
   config.insecureKeys = true;
-  EXPECT_TRUE(communicatorOptions(config, Mode::cc, key).psk.empty());
-  EXPECT_TRUE(communicatorOptions(config, Mode::cc, key).insecureKeys);
+  EXPECT_TRUE(communicatorOptions(config, {Mode::cc}, key).psk.empty());
+  EXPECT_TRUE(communicatorOptions(config, {Mode::cc}, key).insecureKeys);
 }
 
 }  // namespace

@@ -39,6 +39,22 @@ TEST(CcbenchTable, DefaultModeShowsCcBesideP2p) {
   EXPECT_EQ(run.err, "");
 }
 
+TEST(CcbenchTable, ReproducibleModesAreShownBesideThemselves) {
+  SKIP_WITHOUT_CCBENCH();
+  const TemporaryFile file("reproducible.json");
+  const CcbenchRun run({"--reproducible", "both", "-b", "64", "-e", "64", "--ranks", "2", "-n", "3",
+                        "--json", file.path()});
+  ASSERT_EQ(run.status, 0) << run.err;
+  for (const char* text : {"p2p, reproducible, against p2p", "cc, reproducible, against cc",
+                           "cc against p2p", "the same"})
+    EXPECT_THAT(run.out, HasSubstr(text));
+  const json report = json::parse(std::ifstream(file.path()));
+  const json& series = report.at("runs")[0].at("rows")[0].at("series");
+  ASSERT_EQ(series.size(), 4u);
+  EXPECT_FALSE(series[1].at("derived").contains("vsOrdinary"));
+  EXPECT_TRUE(series[3].at("derived").contains("vsOrdinary"));
+}
+
 TEST(CcbenchTable, QuietPrintsTablesOnly) {
   SKIP_WITHOUT_CCBENCH();
   const CcbenchRun run(
