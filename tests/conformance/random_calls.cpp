@@ -389,19 +389,24 @@ std::string failureOf(const Session& session) {
     options.tuningFile = path;
   }
   const Shared<Entered> entered;
-  const Kind kind = session.processes ? Kind::processes
-                    : session.sockets ? Kind::sockets
-                                      : Kind::threads;
-  const auto outcomes =
-      runRanks(kind, session.worldSize, options, [&](Communicator& communicator, int) {
-        Caller caller(communicator, *entered, session.mostBytes);
-        for (std::size_t i = 0; i < session.calls.size(); ++i) try {
-            caller.make(session.calls[i], known[i]);
-          } catch (const std::exception& error) {
-            throw std::runtime_error(
-                fmt::format("call {}, {}: {}", i, session.calls[i].name(), error.what()));
-          }
-      });
+  const auto play = [&](Kind kind) {
+    return runRanks(kind, session.worldSize, options, [&](Communicator& communicator, int) {
+      Caller caller(communicator, *entered, session.mostBytes);
+      for (std::size_t i = 0; i < session.calls.size(); ++i) try {
+          caller.make(session.calls[i], known[i]);
+        } catch (const std::exception& error) {
+          throw std::runtime_error(
+              fmt::format("call {}, {}: {}", i, session.calls[i].name(), error.what()));
+        }
+    });
+  };
+  // The thread that serves a meeting point outlives it, and this process is to fork again.
+  const auto playInAChild = [&](int) {
+    const auto outcomes = play(Kind::sockets);
+    require(failures(outcomes).empty(), failures(outcomes));
+  };
+  const auto outcomes = session.sockets ? playRanks(Kind::processes, 1, playInAChild)
+                                        : play(session.processes ? Kind::processes : Kind::threads);
   if (!session.tuning.empty()) std::filesystem::remove(path);
   const std::string failure = failures(outcomes);
   return failure.empty() ? failure : session.name() + '\n' + failure;
