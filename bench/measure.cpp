@@ -124,7 +124,17 @@ void Measurement::measureRow(std::size_t index, const std::optional<Contents>& c
     for (int i = 0; i < config_.warmups; ++i) secondsPerCall(*subjects_[s], task, 1);
     series.batch = chooseBatch(*subjects_[s], task);
   }
+  shareBatches(row);
   if (!config_.checkOnly) takeSamples(task, index, rowStart, row);
+}
+
+/// A mode and its reproducible self: what a barrier adds to every call of a batch must not differ.
+void Measurement::shareBatches(Row& row) const {
+  const std::size_t modes = config_.modes.size();
+  for (std::size_t c = modes; c < variantsOf(config_).size(); ++c) {
+    std::int64_t &ordinary = row.series[c - modes].batch, &reproducible = row.series[c].batch;
+    ordinary = reproducible = std::max(ordinary, reproducible);
+  }
 }
 
 /// Out of place, or with both in the memory of the output.

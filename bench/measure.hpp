@@ -62,6 +62,7 @@ class Measurement {
   Operands timedOperands(Subject& subject, const Task& task) const;
   CallBytes bytesOfOneCall(Subject& subject, const Task& task);
   std::int64_t chooseBatch(Subject& subject, const Task& task);
+  void shareBatches(Row& row) const;
   void takeSamples(const Task& task, std::size_t index, double rowStart, Row& row);
   double secondsPerCall(Subject& subject, const Task& task, std::int64_t calls);
   double secondsSinceStart() const;

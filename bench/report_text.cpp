@@ -374,10 +374,10 @@ std::string reproducibleText(const Report& report) {
   const NamedRun& run = report.runs.front();
   std::string text;
   for (std::size_t c = 0; c < report.config.modes.size(); ++c)
-    text +=
-        fmt::format("\n{}, reproducible, against {} ({}{}):\n\n{}", run.result.contenders[c].name,
-                    run.result.contenders[c].name, run.result.contenders[c].provenance,
-                    besideWhat(run), priceOf(report, run.result, c).text());
+    text += fmt::format("\n{} against {} ({}{}):\n\n{}",
+                        run.result.contenders[report.config.modes.size() + c].name,
+                        run.result.contenders[c].name, run.result.contenders[c].provenance,
+                        besideWhat(run), priceOf(report, run.result, c).text());
   return text;
 }
 
