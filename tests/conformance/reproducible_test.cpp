@@ -24,14 +24,18 @@ namespace {
 using Bytes = std::vector<std::byte>;
 
 constexpr std::size_t kCount = 301;  ///< elements of a block
-constexpr std::array kFloats{DataType::f16, DataType::bf16, DataType::f32, DataType::f64};
+constexpr std::array kFloats{DataType::f16, DataType::bf16,   DataType::f32,
+                             DataType::f64, DataType::f8e4m3, DataType::f8e5m2};
 constexpr std::array kReductionsTested{Reduction::sum, Reduction::avg, Reduction::prod,
                                        Reduction::max};
 
 /// Numbers of many magnitudes and both signs, and now and then an infinity or one of several NaNs.
 Bytes rough(DataType type, std::size_t count, int rank) {
   std::mt19937_64 random(static_cast<std::uint64_t>(rank) * 16 + static_cast<std::uint64_t>(type));
-  const int reach = type == DataType::f16 ? 6 : type == DataType::f64 ? 30 : 12;
+  const int reach = sizeOf(type) == 1       ? 5
+                    : type == DataType::f16 ? 6
+                    : type == DataType::f64 ? 30
+                                            : 12;
   const std::size_t size = sizeOf(type);
   Bytes bytes(count * size);
   for (std::size_t i = 0; i < count; ++i) {
@@ -193,7 +197,9 @@ Bytes blockOf(const Problem& problem, std::size_t block) {
 
 /// A rank solves all problems; each in other memory, and cut into other calls.
 void solveAll(Communicator& communicator, const std::vector<Problem>& problems) {
-  Solver solver(communicator, problems.back().expected.size());
+  std::size_t most = 0;
+  for (const Problem& problem : problems) most = std::max(most, problem.expected.size());
+  Solver solver(communicator, most);
   std::size_t turn = 0;
   for (const Problem& problem : problems) {
     const auto demand = [&](const Bytes& got, const Bytes& want, const char* what) {
