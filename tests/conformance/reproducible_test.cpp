@@ -220,11 +220,12 @@ void solveEveryWay(Kind kind, int worldSize) {
   int number = 0;
   for (std::size_t m = 0; m < kModes; ++m)
     for (const Way& way : reproducibleWays(static_cast<Mode>(m))) {
+      if (++number % 3 != 0 && worldSize > 4) continue;  // many more ranks than cores: some of them
       const TuningFile file(way);
       Options options = optionsOf(static_cast<Mode>(m));
       options.reproducible = true;
       options.tuningFile = file.path();
-      options.crossMemoryAttach = ++number % 2 == 0;
+      options.crossMemoryAttach = number % 2 == 0;
       const auto outcomes =
           runRanks(kind, worldSize, options, [&](Communicator& communicator, int) {
             require(communicator.plan(Collective::reduce, kCount, DataType::f32, true).protocol ==
