@@ -99,6 +99,25 @@ TEST(Litmus, StoreBufferingNeedsBothFences) {
   EXPECT_FALSE(reachable(threads(true, true), neither));
 }
 
+TEST(Litmus, StoreBufferingNeedsBothSidesSequentiallyConsistent) {
+  const Ending neither = [](const Core& c) { return local(c, 0, 0) == 0 && local(c, 1, 0) == 0; };
+  const auto threads = [](bool first, bool second) {
+    const auto order = [](bool strong, std::memory_order else_) {
+      return strong ? std::memory_order_seq_cst : else_;
+    };
+    return program({{store(0, 1, order(first, kRelease)), load(1, 0, order(first, kAcquire))},
+                    {store(1, 1, order(second, kRelease)), load(0, 0, order(second, kAcquire))}},
+                   2);
+  };
+  EXPECT_TRUE(reachable(threads(false, false), neither));
+  EXPECT_TRUE(reachable(threads(true, false), neither));
+  EXPECT_TRUE(reachable(threads(false, true), neither));
+  EXPECT_FALSE(reachable(threads(true, true), neither));
+  Program weak = threads(true, true);
+  for (WordSpec& word : weak.words) word.weak = true;
+  EXPECT_TRUE(reachable(weak, neither));
+}
+
 // Thread 0 owns the flag, thread 1 reads it: a second word of thread 0 is the payload.
 TEST(Litmus, MessagePassingNeedsReleaseAndAcquire) {
   const Ending stale = [](const Core& c) { return local(c, 1, 0) == 1 && local(c, 1, 1) == 0; };

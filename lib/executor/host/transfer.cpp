@@ -79,6 +79,11 @@ bool Transfers::step() {
   return true;
 }
 
+void Transfers::close() {
+  for (Lane* lane : active_)
+    if (lane->stage == Stage::fetch) closeFetch(*lane);
+}
+
 TransferList Transfers::abandon() {
   TransferList all = finished_;
   finished_ = {};

@@ -76,6 +76,8 @@ class Transfers {
   bool step();
   /// Those that have finished since they were last taken.
   TransferList& finished() { return finished_; }
+  /// After a failure: when this returns, no peer writes into a buffer of mine any more.
+  void close();
   /// Forgets all, finished or not; the communicator has failed. Returns them.
   TransferList abandon();
   /// After a step that moved nothing: a transfer that waits, and for what. There is one unless
@@ -129,6 +131,8 @@ class Transfers {
   bool help(Lane& lane);
   void openFetch(Lane& lane, shm::Location where);
   bool fetch(Lane& lane);
+  void checkLender(const Lane& lane) const;
+  void closeFetch(Lane& lane);
   std::byte* reach(int peer, shm::Location where, std::size_t bytes) const;
   cma::Process process(int peer) const;
 

@@ -1,7 +1,12 @@
 // Transfers whose payload stays where it is until the receiver has fetched it. A large one is
 // copied from both ends: the sender has nothing else to do, and two cores copy faster than one.
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 
+#include <poll.h>
+
+#include "base/clock.hpp"
 #include "base/fail.hpp"
 #include "executor/host/copy.hpp"
 #include "executor/host/transfer.hpp"
@@ -93,7 +98,7 @@ bool Transfers::help(Lane& lane) {
   else
     cma::write(process(lane.peer), where.offset + at, from, bytes);
   counters_.moved += bytes;
-  lane.writer.copied();
+  lane.writer.copied(mine);
   return true;
 }
 
@@ -101,6 +106,7 @@ bool Transfers::help(Lane& lane) {
 
 void Transfers::openFetch(Lane& lane, shm::Location where) {
   const Transfer& t = *lane.queue.first();
+  checkLender(lane);
   lane.where = where;
   lane.blockBytes = blockBytes(t.bytes());
   shm::ReaderClaims& mine = env_.fabric.readerClaims(lane.peer);
@@ -109,6 +115,32 @@ void Transfers::openFetch(Lane& lane, shm::Location where) {
   mine.offset.store(here.offset, std::memory_order_relaxed);
   lane.reader.begin(mine.claims, lane.headStep, blocksOf(t.bytes()));
   lane.stage = Stage::fetch;
+}
+
+/// A sender that has given up has its buffer back and may have written to it. Its failure comes
+/// before those writes: if none is seen after the copy, the copy has none of them.
+void Transfers::checkLender(const Lane& lane) const {
+  std::atomic_thread_fence(std::memory_order_acquire);
+  const shm::Word& presence = env_.fabric.of(lane.peer).status.presence;
+  if (presence.load(std::memory_order_acquire) != static_cast<std::uint64_t>(shm::Presence::failed))
+    return;
+  const Transfer& t = *lane.queue.first();
+  throw Error(ErrorCode::aborted, lane.peer, toString(t),
+              fmt::format("{}: rank {} gave up before its data was fetched; this communicator "
+                          "cannot go on",
+                          toString(t), lane.peer));
+}
+
+/// The sender may be copying a block: waits for that, but not for one who is dead or stopped.
+void Transfers::closeFetch(Lane& lane) {
+  constexpr std::chrono::seconds kPatience{1};
+  lane.reader.close(env_.fabric.readerClaims(lane.peer).claims);
+  const shm::Word& theirs = env_.fabric.claimsOfWriter(lane.peer).claims;
+  pollfd process{
+      .fd = env_.pidfds[static_cast<std::size_t>(lane.peer)], .events = POLLIN, .revents = 0};
+  for (const Deadline deadline = Deadline::in(kPatience);
+       !lane.reader.isQuiet(theirs) && !deadline.passed();)
+    if (::poll(&process, 1, 1) > 0) return;  // its end
 }
 
 /// Copies one block; after the last, waits for what the sender may still be copying.
@@ -120,6 +152,7 @@ bool Transfers::fetch(Lane& lane) {
       break;
     case shm::Turn::over:
       if (lane.reader.complete(theirs)) {
+        checkLender(lane);
         finishHead(lane);
         finish(lane);
         return true;

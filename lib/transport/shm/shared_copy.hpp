@@ -18,24 +18,27 @@ namespace lockstep::shm {
 /// left of an older one means nothing.
 struct Claims {
   enum class State : std::uint8_t {
-    copying,   ///< all that it claims is its own
+    copying,   ///< all that it claims is its own, and it may be copying it now
     claiming,  ///< the writer: of the last one it does not know yet
+    resting,   ///< the writer: has copied all that is its own, and may claim more
     finished,  ///< the writer: has copied all that is its own, and will claim no more
   };
   State state = State::copying;
   std::uint32_t block = 0;  ///< reader: claims all before it; writer: from it on
 };
 
-/// 32 bits of the copy's number, 2 of state, 30 of block.
-constexpr std::uint32_t kMostBlocks = (1U << 30) - 1;
+/// 48 bits of the copy's number, which messages use up in a year and not in minutes; 2 of state, 14
+/// of block.
+constexpr unsigned kCopyShift = 16, kStateShift = 14;
+constexpr std::uint32_t kMostBlocks = (1U << kStateShift) - 1;
 constexpr std::uint64_t pack(std::uint64_t copy, Claims c) {
-  return (copy + 1) << 32 | static_cast<std::uint64_t>(c.state) << 30 | c.block;
+  return (copy + 1) << kCopyShift | static_cast<std::uint64_t>(c.state) << kStateShift | c.block;
 }
 constexpr bool isOf(std::uint64_t word, std::uint64_t copy) {
-  return word >> 32 == ((copy + 1) & 0xffffffff);
+  return word >> kCopyShift == (copy + 1) << kCopyShift >> kCopyShift;
 }
 constexpr Claims unpack(std::uint64_t word) {
-  return {.state = static_cast<Claims::State>(word >> 30 & 3),
+  return {.state = static_cast<Claims::State>(word >> kStateShift & 3),
           .block = static_cast<std::uint32_t>(word & kMostBlocks)};
 }
 
@@ -77,6 +80,15 @@ class ReaderEnd {
     const Claims writer = writers(theirs);
     return writer.block >= blocks_ || writer.state == Claims::State::finished;
   }
+  /// Gives the copy up: the writer claims no more.
+  void close(Word& mine) { mine.store(pack(copy_, {.block = blocks_}), std::memory_order_seq_cst); }
+  /// After close: the writer copies nothing, and never will.
+  bool isQuiet(const Word& theirs) const {
+    const Claims writer = writers(theirs);
+    return writer.block >= blocks_ || writer.state == Claims::State::resting ||
+           writer.state == Claims::State::finished;
+  }
+  friend bool operator==(const ReaderEnd&, const ReaderEnd&) = default;
 
  private:
   Claims writers(const Word& theirs) const {
@@ -113,7 +125,11 @@ class WriterEnd {
     mine.store(pack(copy_, {Claims::State::copying, next_ - 1}), std::memory_order_release);
     return Turn::copy;
   }
-  void copied() { --next_; }
+  void copied(Word& mine) {
+    --next_;
+    mine.store(pack(copy_, {Claims::State::resting, next_}), std::memory_order_release);
+  }
+  friend bool operator==(const WriterEnd&, const WriterEnd&) = default;
 
  private:
   Turn finish(Word& mine) {

@@ -155,7 +155,8 @@ class Explorer {
     for (Thread& thread : core.threads)
       for (Knowledge* known : {&thread.now, &thread.pending, &thread.fenced})
         known->view.rebase(oldest);
-    for (View* view : {&core.latest, &core.fences, &core.kernel}) view->rebase(oldest);
+    for (View* view : {&core.latest, &core.fences, &core.kernel, &core.strong})
+      view->rebase(oldest);
     if (!program_.cells) forgetClocks(state);
   }
 

@@ -52,7 +52,8 @@ struct WordSpec {
   std::size_t writer = 0;
   std::vector<std::size_t> readers{};
   bool relaxedStores = false, relaxedLoads = false;  ///< whatever the code asks for
-  unsigned modulo = 0;                               ///< keeps values modulo this; 0: all of them
+  bool weak = false;    ///< sequentially consistent accesses are only acquire and release
+  unsigned modulo = 0;  ///< keeps values modulo this; 0: all of them
 };
 
 /// What a load yields: a value that may have lost its upper part, which a comparison for equality
@@ -89,6 +90,10 @@ class Word {
 /// anywhere. That such a step runs at one instant hides nothing: a load can as well be made later
 /// (it may read what is stale by then), a store as well earlier (nobody need read it yet), and
 /// races are judged by happens-before. Steps of any other form are refused.
+///
+/// Sequentially consistent accesses have one order, that of the steps: such a load does not read
+/// what is older than the last such store. C++20 promises no less. To be alone in its step is up to
+/// the program.
 class Machine {
  public:
   Machine(const std::vector<WordSpec>& words, State& state, std::size_t thread, std::size_t lane,
@@ -102,9 +107,12 @@ class Machine {
     if (stored_ || fenced_) throw std::logic_error("a load after a store or fence in one step");
     if (!mayRead(spec)) throw std::logic_error("thread reads " + spec.name + " undeclared");
     loaded_ = true;
+    const bool strong = order == std::memory_order_seq_cst && !spec.weak;
+    Byte& oldest = me().now.view.time[word];
+    if (strong) oldest = std::max(oldest, state_.core.strong.time[word]);
     const Store& store = pickStore(word);
     me().now.view.time[word] = store.time;
-    const bool acquires = order == std::memory_order_acquire && !spec.relaxedLoads;
+    const bool acquires = order != std::memory_order_relaxed && !spec.relaxedLoads;
     (acquires ? me().now : me().pending).join(store.told);
     return {store.value, spec.modulo};
   }
@@ -116,7 +124,8 @@ class Machine {
     stored_ = true;
     const Byte time = next(state_.core.latest.time[word]);
     me().now.view.time[word] = time;
-    const bool releases = order == std::memory_order_release && !spec.relaxedStores;
+    const bool releases = order != std::memory_order_relaxed && !spec.relaxedStores;
+    if (order == std::memory_order_seq_cst && !spec.weak) state_.core.strong.time[word] = time;
     Store made{.word = static_cast<Byte>(word),
                .time = time,
                .value = byte(spec.modulo == 0 ? value : value % spec.modulo),

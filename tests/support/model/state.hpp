@@ -88,6 +88,7 @@ struct Core {
   View latest;  ///< each word's last store
   View fences;  ///< what sequentially consistent fences have seen
   View kernel;  ///< what callers of the futex system call have seen
+  View strong;  ///< each word's last sequentially consistent store
 };
 static_assert(std::has_unique_object_representations_v<Core> &&
               std::has_unique_object_representations_v<Store>);
