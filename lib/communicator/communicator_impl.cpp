@@ -103,7 +103,7 @@ CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options
 }
 
 CommunicatorImpl::~CommunicatorImpl() {
-  if (forkGeneration_ != forkGeneration()) {  // the parent's; not ours to leave, and no thread
+  if (inherited()) {  // the parent's; not ours to leave, and no thread
     static_cast<void>(progress_.release());
     return;
   }
@@ -138,20 +138,28 @@ void CommunicatorImpl::poison(ErrorCode code, int blamed) noexcept {
 }
 
 void CommunicatorImpl::abort() noexcept {
-  if (forkGeneration_ != forkGeneration()) return;  // not ours to end
+  if (inherited()) return;  // not ours to end
   poison(ErrorCode::aborted, -1);
 }
 
 // ---- calls ----
 
+bool CommunicatorImpl::inherited() const noexcept {
+  return forkGeneration_ != forkGeneration();
+}
+
 void CommunicatorImpl::checkNotForked() const {
-  if (forkGeneration_ != forkGeneration())
+  if (inherited())
     fail(ErrorCode::invalidArgument,
          "a forked child cannot use its parent's communicator; create one after the fork");
 }
 
 void CommunicatorImpl::checkUsable() const {
   checkNotForked();
+  checkHealthy();
+}
+
+void CommunicatorImpl::checkHealthy() const {
   if (failed_.load(std::memory_order_relaxed))
     throw Error(ErrorCode::aborted, rank(), "",
                 "this communicator has failed or was aborted before; create a new one, or go on "
@@ -472,6 +480,7 @@ lockstep::Plan CommunicatorImpl::explain(Request request, bool registered) const
 }
 
 Counters CommunicatorImpl::counters() const {
+  const auto lock = enter();
   Counters all = run_.counters();
   const Counters& transfers = transfers_->counters();
   all.moved += transfers.moved;

@@ -78,6 +78,7 @@ class CommunicatorImpl {
                                         const Parts& outParts, DataType type) const;
   /// Throws unless operations can be enqueued.
   void checkUsable() const;
+  void checkHealthy() const;  ///< the same, short of forks
   /// `operation` and its completion stay until it is done.
   void enqueue(Pending& operation);
   /// Does what can be done now; false if that was nothing. What fails, and all that is behind it,
@@ -139,9 +140,13 @@ class CommunicatorImpl {
   void drive();
   void poison(ErrorCode code, int blamed) noexcept;
 
-  /// With a progress thread: keeps it out until the lock is gone.
-  std::unique_lock<std::mutex> enter() {
-    return progress_ == nullptr ? std::unique_lock<std::mutex>() : progress_->keepOut();
+  /// This is a forked child, and all of this its parent's.
+  bool inherited() const noexcept;
+  bool disowned() noexcept;
+  /// With a progress thread, which a forked child has not: keeps it out until the lock is gone.
+  std::unique_lock<std::mutex> enter() const {
+    return progress_ == nullptr || inherited() ? std::unique_lock<std::mutex>()
+                                               : progress_->keepOut();
   }
   /// For the progress thread: as turn, or look if there was nothing to do.
   bool round() noexcept;
@@ -157,6 +162,7 @@ class CommunicatorImpl {
   bool stepTransfers();
   shm::Awaited awaited() const;
   void failPending() noexcept;
+  void endPending(const std::exception_ptr& error) noexcept;
   Pending pendingTransfer(host::Transfer::Direction direction, void* data, std::size_t count,
                           DataType type, int peer) const;
 

@@ -84,9 +84,15 @@ class Experts::Impl {
     check(tokens, count, chosen);
     route(count, chosen);
     const std::size_t sent = pack(tokens, chosen, weights);
-    tellCounts();
-    exchangeTokens(sent);
-    sortByExpert();
+    try {
+      tellCounts();
+      exchangeTokens(sent);
+      sortByExpert();
+    } catch (...) {  // no memory, perhaps: the others must not wait for what does not come
+      communicator_.abort();
+      forgetReceived();
+      throw;
+    }
   }
 
   void combine(const void* results, void* out) {
@@ -124,8 +130,17 @@ class Experts::Impl {
     return n;
   }
 
+  /// Of one rank: those of all have 32-bit numbers.
+  std::size_t mostTokens() const { return std::numeric_limits<std::uint32_t>::max() / world_; }
+
+  void forgetReceived() {
+    received_ = 0;
+    std::fill(receivedFrom_.begin(), receivedFrom_.end(), 0);
+    firstChoice_.clear();
+  }
+
   void check(const void* tokens, std::size_t count, const std::int32_t* chosen) const {
-    if (count > std::numeric_limits<std::uint32_t>::max() / world_)
+    if (count > mostTokens())
       fail(ErrorCode::invalidArgument, "dispatch: {} tokens are too many", count);
     if (count != 0 && (tokens == nullptr || chosen == nullptr))
       fail(ErrorCode::invalidArgument, "dispatch: {} is null",
@@ -180,13 +195,11 @@ class Experts::Impl {
     communicator_.allToAll(out.data(), in.data(), 2, DataType::u64);
     received_ = 0;
     for (std::size_t r = 0; r < world_; ++r) {
-      if (in[r].layer != layer || in[r].count > std::numeric_limits<std::uint32_t>::max()) {
-        communicator_.abort();
+      if (in[r].layer != layer || in[r].count > mostTokens())
         throw Error(ErrorCode::mismatch, static_cast<int>(r), "dispatch",
                     fmt::format("dispatch: ranks {} and {} disagree about the layer (experts, "
                                 "top-k, hidden, type)",
                                 r, communicator_.rank()));
-      }
       receivedFrom_[r] = in[r].count;
       received_ += in[r].count;
     }

@@ -18,33 +18,53 @@ void WorkState::add(std::shared_ptr<CommunicatorImpl> communicator, const Pendin
 }
 
 void WorkState::start() {
-  for (const Entry& entry : entries) entry.communicator->checkUsable();
-  completion = {.left = entries.size(), .error = nullptr};
+  for (const Entry& entry : entries) {
+    entry.communicator->checkUsable();
+    shareOf(entry.communicator.get()).completion.expectOneMore();
+  }
   for (Entry& entry : entries) {
-    if (std::find(communicators.begin(), communicators.end(), entry.communicator.get()) ==
-        communicators.end())
-      communicators.push_back(entry.communicator.get());
-    entry.operation.completion = &completion;
+    entry.operation.completion = &shareOf(entry.communicator.get()).completion;
     entry.communicator->enqueue(entry.operation);
   }
   turn();  // what can go at once, goes
 }
 
+WorkState::Share& WorkState::shareOf(CommunicatorImpl* communicator) {
+  for (Share& share : shares)
+    if (share.communicator == communicator) return share;
+  shares.push_back({communicator, Completion()});
+  return shares.back();
+}
+
+bool WorkState::done() const {
+  return std::all_of(shares.begin(), shares.end(),
+                     [](const Share& share) { return share.completion.done(); });
+}
+
+std::exception_ptr WorkState::error() const {
+  for (const Share& share : shares)
+    if (share.completion.error() != nullptr) return share.completion.error();
+  return nullptr;
+}
+
 bool WorkState::turn() noexcept {
   bool moved = false;
-  for (CommunicatorImpl* communicator : communicators) moved |= communicator->turn();
+  for (const Share& share : shares) moved |= share.communicator->turn();
   return moved;
 }
 
-void WorkState::pause(int rounds) noexcept {
+void WorkState::pause(int& rounds) noexcept {
   constexpr int kSpins = 256;
-  const bool spare = std::none_of(communicators.begin(), communicators.end(),
-                                  [](const auto* c) { return c->outnumbered(); });
-  for (CommunicatorImpl* communicator : communicators) communicator->look();
-  if (spare && rounds < kSpins)
-    cpuRelax();
-  else
+  const bool spare = std::none_of(shares.begin(), shares.end(), [](const Share& share) {
+    return share.communicator->outnumbered();
+  });
+  for (const Share& share : shares) share.communicator->look();
+  if (!spare || rounds == kSpins) {
     ::sched_yield();
+    return;
+  }
+  ++rounds;
+  cpuRelax();
 }
 
 // ---- Work ----
@@ -73,10 +93,13 @@ void Work::finish() noexcept {
 
 namespace {
 
+/// As long as anybody waits; more would not fit the clock.
+constexpr std::chrono::hours kForever{24 * 365 * 100};
+
 /// The end of a Work: its operations are over, so their memory is no longer needed.
 bool ended(std::unique_ptr<WorkState>& state) {
   const std::unique_ptr<WorkState> over = std::move(state);
-  if (over->completion.error != nullptr) std::rethrow_exception(over->completion.error);
+  if (const std::exception_ptr error = over->error()) std::rethrow_exception(error);
   return true;
 }
 
@@ -85,14 +108,15 @@ bool ended(std::unique_ptr<WorkState>& state) {
 bool Work::test() {
   if (state_ == nullptr) return true;
   if (!state_->done() && !state_->turn())
-    for (CommunicatorImpl* communicator : state_->communicators) communicator->look();
+    for (const WorkState::Share& share : state_->shares) share.communicator->look();
   return state_->done() && ended(state_);
 }
 
 void Work::wait() {
   if (state_ == nullptr) return;
-  if (state_->communicators.size() == 1) state_->communicators[0]->finish(state_->completion);
-  for (int rounds = 0; !state_->done(); ++rounds)
+  if (state_->shares.size() == 1)
+    state_->shares[0].communicator->finish(state_->shares[0].completion);
+  for (int rounds = 0; !state_->done();)
     if (state_->turn())
       rounds = 0;
     else
@@ -102,8 +126,8 @@ void Work::wait() {
 
 bool Work::waitFor(std::chrono::nanoseconds duration) {
   if (state_ == nullptr) return true;
-  const Deadline deadline = Deadline::in(duration);
-  for (int rounds = 0; !state_->done(); ++rounds) {
+  const Deadline deadline = Deadline::in(std::min<std::chrono::nanoseconds>(duration, kForever));
+  for (int rounds = 0; !state_->done();) {
     if (state_->turn()) {
       rounds = 0;
       continue;
@@ -116,16 +140,21 @@ bool Work::waitFor(std::chrono::nanoseconds duration) {
 
 // ---- Group ----
 
-Group::Group() : state_(std::make_unique<WorkState>()) {}
+Group::Group() = default;
 Group::Group(Group&&) noexcept = default;
 Group& Group::operator=(Group&&) noexcept = default;
 Group::~Group() = default;
+
+WorkState& Group::state() {
+  if (state_ == nullptr) state_ = std::make_unique<WorkState>();
+  return *state_;
+}
 
 Group& Group::run(const Communicator& communicator, Collective collective, const void* in,
                   void* out, std::size_t count, DataType type, Reduction reduction, int root,
                   double factor) {
   const auto& impl = CommunicatorImpl::of(communicator);
-  state_->add(impl, impl->pendingCall({.collective = collective,
+  state().add(impl, impl->pendingCall({.collective = collective,
                                        .count = count,
                                        .type = type,
                                        .reduction = reduction,
@@ -138,14 +167,14 @@ Group& Group::run(const Communicator& communicator, Collective collective, const
 Group& Group::send(const Communicator& communicator, const void* data, std::size_t count,
                    DataType type, int to) {
   const auto& impl = CommunicatorImpl::of(communicator);
-  state_->add(impl, impl->pendingSend(data, count, type, to));
+  state().add(impl, impl->pendingSend(data, count, type, to));
   return *this;
 }
 
 Group& Group::receive(const Communicator& communicator, void* data, std::size_t count,
                       DataType type, int from) {
   const auto& impl = CommunicatorImpl::of(communicator);
-  state_->add(impl, impl->pendingReceive(data, count, type, from));
+  state().add(impl, impl->pendingReceive(data, count, type, from));
   return *this;
 }
 
@@ -158,14 +187,15 @@ Group& Group::allToAllV(const Communicator& communicator, const void* in,
   for (const Pending& operation :
        impl->pendingAllToAllV(in, {.counts = inCounts, .offsets = inOffsets}, out,
                               {.counts = outCounts, .offsets = outOffsets}, type))
-    state_->add(impl, operation);
+    state().add(impl, operation);
   return *this;
 }
 
 Work Group::start() {
-  auto state = std::exchange(state_, std::make_unique<WorkState>());
-  state->start();
-  return Work(std::move(state));
+  state();
+  std::unique_ptr<WorkState> started = std::move(state_);
+  started->start();
+  return Work(std::move(started));
 }
 
 }  // namespace lockstep

@@ -2,6 +2,7 @@
 // communicator that runs them.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <exception>
 #include <memory>
@@ -31,14 +32,29 @@ struct Extent {
   bool inPlace = false;
 };
 
-/// Tells when operations that were asked for together have ended.
-struct Completion {
-  std::size_t left = 0;
-  std::exception_ptr error;  ///< the first
+/// Tells when operations of one communicator that were asked for together have ended. Only that
+/// communicator writes it, with its lock held; its user looks without.
+class Completion {
+ public:
+  explicit Completion(std::size_t operations = 0) : left_(operations) {}
+  /// Before anything has been started.
+  Completion(const Completion& other) : left_(other.left_.load(std::memory_order_relaxed)) {}
+  Completion& operator=(const Completion&) = delete;
+
+  void expectOneMore() { store(left_.load(std::memory_order_relaxed) + 1); }
+  /// One has ended. If it was the last, this may be gone by now.
   void one(const std::exception_ptr& failure = nullptr) {
-    --left;
-    if (failure != nullptr && error == nullptr) error = failure;
+    if (failure != nullptr && error_ == nullptr) error_ = failure;
+    store(left_.load(std::memory_order_relaxed) - 1);
   }
+  bool done() const { return left_.load(std::memory_order_acquire) == 0; }
+  /// The first, once done.
+  const std::exception_ptr& error() const { return error_; }
+
+ private:
+  void store(std::size_t left) { left_.store(left, std::memory_order_release); }
+  std::atomic<std::size_t> left_;
+  std::exception_ptr error_;
 };
 
 /// One operation: a transfer, or a collective with its buffers. Stays where it is until it is done.
@@ -58,18 +74,28 @@ class WorkState {
     std::shared_ptr<CommunicatorImpl> communicator;
     Pending operation;
   };
-  std::vector<Entry> entries;                    ///< not moved once they have been started
-  std::vector<CommunicatorImpl*> communicators;  ///< each once
-  Completion completion;
+  /// Those of one communicator.
+  struct Share {
+    CommunicatorImpl* communicator = nullptr;
+    Completion completion;
+  };
+  // Not moved once they have been started.
+  std::vector<Entry> entries;
+  std::vector<Share> shares;
 
   void add(std::shared_ptr<CommunicatorImpl> communicator, const Pending& operation);
   void start();
-  bool done() const { return completion.left == 0; }
-  /// One round of all communicators; false if nothing moved. Throws nothing: errors are in
-  /// `completion`.
+  bool done() const;
+  /// Once done: the error of the first share that has one, or null.
+  std::exception_ptr error() const;
+  /// One round of all communicators; false if nothing moved. Throws nothing: errors are in the
+  /// shares.
   bool turn() noexcept;
-  /// What to do after rounds that moved nothing.
-  void pause(int rounds) noexcept;
+  /// What to do after a round that moved nothing; counts them.
+  void pause(int& rounds) noexcept;
+
+ private:
+  Share& shareOf(CommunicatorImpl* communicator);
 };
 
 }  // namespace lockstep

@@ -1,5 +1,6 @@
 #include "communicator/progress_thread.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -31,7 +32,7 @@ void ProgressThread::run() {
       wake_.wait(lock, [this] { return stop_ || busy_(); });
       continue;
     }
-    idle = round_() ? 0 : idle + 1;
+    idle = round_() ? 0 : std::min(idle + 1, kPatient + 1);
     lock.unlock();  // whoever waits for the lock goes first
     if (idle > kPatient)
       std::this_thread::sleep_for(kNap);

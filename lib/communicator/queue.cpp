@@ -134,32 +134,32 @@ void CommunicatorImpl::transfer(Pending& operation) {
          "counterpart",
          host::toString(operation));
   checkUsable();
-  Completion completion{.left = 1, .error = nullptr};
+  Completion completion(1);
   operation.completion = &completion;
   enqueue(operation);
   finish(completion);
-  if (completion.error != nullptr) std::rethrow_exception(completion.error);
+  if (completion.error() != nullptr) std::rethrow_exception(completion.error());
 }
 
 void CommunicatorImpl::transferAll(std::vector<Pending> operations) {
   checkUsable();
-  Completion completion{.left = operations.size(), .error = nullptr};
+  Completion completion(operations.size());
   for (Pending& operation : operations) {
     operation.completion = &completion;
     enqueue(operation);
   }
   finish(completion);
-  if (completion.error != nullptr) std::rethrow_exception(completion.error);
+  if (completion.error() != nullptr) std::rethrow_exception(completion.error());
 }
 
 bool CommunicatorImpl::turn() noexcept {
   const auto lock = enter();
-  return busy() && advanceOrFail();
+  return busy() && (disowned() || advanceOrFail());
 }
 
 void CommunicatorImpl::look() noexcept {
   const auto lock = enter();
-  if (busy()) lookOrFail();
+  if (busy() && !disowned()) lookOrFail();
 }
 
 bool CommunicatorImpl::round() noexcept {
@@ -170,7 +170,19 @@ bool CommunicatorImpl::round() noexcept {
 
 void CommunicatorImpl::finish(const Completion& completion) noexcept {
   const auto lock = enter();
-  driveQueue([&] { return completion.left == 0; });
+  driveQueue([&] { return completion.done(); });
+}
+
+/// In a forked child: what the parent has asked for is the parent's business. Here it ends with an
+/// error; shared memory learns nothing of that.
+bool CommunicatorImpl::disowned() noexcept {
+  if (!inherited()) return false;
+  try {
+    checkUsable();
+  } catch (...) {
+    endPending(std::current_exception());
+  }
+  return true;
 }
 
 /// Until nothing is under way.
@@ -180,13 +192,16 @@ void CommunicatorImpl::drain() noexcept {
 
 template <class Until>
 void CommunicatorImpl::driveQueue(Until until) noexcept {
+  if (disowned()) return;
   host::Wait wait(fabric_, watch_, outnumbered_);
   const int most = outnumbered_ ? 1 : kLooks;
-  for (int looks = 0; !until(); ++looks) {
+  for (int looks = 0; !until();) {
     if (advanceOrFail()) {
       wait.progress();
       looks = 0;
-    } else if (looks >= most) {
+    } else if (looks < most) {
+      ++looks;
+    } else {
       try {
         wait.pause(awaited());
       } catch (...) {
@@ -223,6 +238,11 @@ void CommunicatorImpl::failPending() noexcept {
   } catch (...) {
     poison(ErrorCode::system, rank());  // no memory, most likely
   }
+  transfers_->close();
+  endPending(error);
+}
+
+void CommunicatorImpl::endPending(const std::exception_ptr& error) noexcept {
   if (current_ != nullptr) std::exchange(current_, nullptr)->completion->one(error);
   for (host::TransferList list : {transfers_->abandon(), std::exchange(queue_, {})})
     while (!list.empty()) static_cast<Pending&>(list.pop()).completion->one(error);
@@ -236,6 +256,7 @@ bool CommunicatorImpl::advance() {
 /// Begins what may begin: transfers, or one collective when no transfer is under way.
 bool CommunicatorImpl::admit() {
   bool any = false;
+  if (!queue_.empty()) checkHealthy();  // it may have failed since they were asked for
   while (!queue_.empty() && current_ == nullptr) {
     auto& next = static_cast<Pending&>(*queue_.first());
     if (next.isCollective && !transfers_->idle()) break;

@@ -178,7 +178,10 @@ void Watch::throwTimeout(const shm::Awaited& awaited) const {
   const auto theirs = shm::read(fabric_.of(late).call);
   std::string state = "has made no call yet";
   if (fabric_.of(late).call.transfers.load(std::memory_order_relaxed) != 0)
-    state = "is itself waiting in a send or receive";
+    state = transfers_ == nullptr
+                ? "is itself waiting in a send or receive"
+                : "is itself waiting in a send or receive: transfers that wait for each other "
+                  "belong into one Group";
   else if (transfers_ != nullptr)
     state = fmt::format("neither sends nor receives{}",
                         theirs && theirs->sequence != 0

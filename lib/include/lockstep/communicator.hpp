@@ -143,7 +143,9 @@ class LOCKSTEP_API Communicator {
   /// hosts), mismatch (two processes with one rank, or different world sizes).
   static Communicator createFromEnvironment(const Options& options = {});
   /// All ranks in this process, element r for the thread that plays rank r. One trust domain:
-  /// sealed modes run their full cost, but keep nothing from anyone. Throws as create does.
+  /// sealed modes run their full cost, but keep nothing from anyone. They reach into each other's
+  /// buffers: after an error, those of the call must stay until the other ranks' calls have ended
+  /// too. Throws as create does.
   static std::vector<Communicator> createInProcess(int worldSize, const Options& options = {});
 
   Communicator(Communicator&&) noexcept;

@@ -55,7 +55,7 @@ class LOCKSTEP_API Work {
 ///
 /// Ranks must start the same collectives in the same order on each communicator. Throws
 /// invalidArgument as the blocking calls do, when an operation is added; the group is then as it
-/// was before.
+/// was before. One that was moved from is empty.
 class LOCKSTEP_API Group {
  public:
   Group();
@@ -83,7 +83,8 @@ class LOCKSTEP_API Group {
   [[nodiscard]] Work start();
 
  private:
-  std::unique_ptr<WorkState> state_;
+  WorkState& state();
+  std::unique_ptr<WorkState> state_;  ///< null: empty
 };
 
 }  // namespace lockstep
