@@ -14,6 +14,7 @@
 #include "base/clock.hpp"
 #include "cc_mode/aead/aead.hpp"
 #include "support/world.hpp"
+#include "transport/shm/regions.hpp"
 #include "transport/shm/segment.hpp"
 
 namespace lockstep::testing {
@@ -40,9 +41,9 @@ shm::OutArea& areaOf(std::byte* segment, int worldSize, int channel) {
 }
 
 /// What the adversary does is a race by nature; ThreadSanitizer need not tell.
-__attribute__((no_sanitize("thread"))) void flip(std::byte* at) {
+__attribute__((no_sanitize("thread"))) void flip(std::byte* at, unsigned bits = 0x10) {
   auto* byte = reinterpret_cast<volatile std::uint8_t*>(at);
-  *byte = static_cast<std::uint8_t>(*byte ^ 0x10);
+  *byte = static_cast<std::uint8_t>(*byte ^ bits);
 }
 
 /// Waits for the first message in lines, wherever it goes.
@@ -154,6 +155,117 @@ TEST(Tampering, RandomFlipsNeverGiveAWrongResult) {
       disturb(mode, 3, seed);      // lines
       disturb(mode, 20000, seed);  // slots
     }
+}
+
+// ---- sends and receives ----
+
+/// Rank 0 has sent `bytes`; then a byte of the first message is changed where it lies; then rank 1
+/// receives.
+std::vector<Outcome> changeTransfer(std::size_t bytes, std::size_t index, unsigned bits) {
+  auto communicators = Communicator::createInProcess(2, optionsOf(Mode::cc));
+  const auto all = segments();
+  return playRanks(Kind::threads, 2, [&](int rank) {
+    std::vector<std::uint8_t> data(bytes, static_cast<std::uint8_t>(rank));
+    Communicator& mine = communicators[static_cast<std::size_t>(rank)];
+    if (rank == 0) return mine.send(data.data(), bytes, DataType::u8, 1);
+    flip(awaitLine(all, 2).data.data() + index, bits);
+    mine.receive(data.data(), bytes, DataType::u8, 0);
+  });
+}
+
+/// What a message says of itself is the adversary's too: that its payload lies elsewhere (bit 0 of
+/// the stamp), above all, is never believed.
+TEST(Tampering, EveryChangedByteOfATransferIsAnError) {
+  for (const std::size_t bytes : {std::size_t{8}, std::size_t{100000}}) {
+    const std::size_t record = (bytes == 8 ? bytes : 0) + cc::kTagBytes;
+    for (std::size_t index = 0; index < shm::kLineBytes; ++index) {
+      const bool stamp = index >= shm::kFirstLineBytes;
+      if (!stamp && index >= record) continue;  // nobody reads it
+      for (const unsigned bits : {0x01U, 0x10U}) {
+        SCOPED_TRACE(index);
+        const auto outcomes = changeTransfer(bytes, index, bits);
+        ASSERT_EQ(outcomes[1].code, stamp ? ErrorCode::mismatch : ErrorCode::integrity)
+            << describe(outcomes);
+        ASSERT_EQ(outcomes[1].blamed, 0);
+      }
+    }
+  }
+}
+
+/// Claims of blocks and where they go mean nothing where nothing is ever lent.
+TEST(Tampering, ForgedClaimsMeanNothingToASealedTransfer) {
+  auto communicators = Communicator::createInProcess(2, optionsOf(Mode::cc));
+  const auto all = segments();
+  const shm::Layout layout(2);
+  for (std::byte* segment : all)
+    for (std::size_t channel = 0; channel < 4; ++channel) {
+      auto& claims = reinterpret_cast<shm::InArea*>(segment + layout.inArea(channel))->copy;
+      claims.claims = std::uint64_t{1} << 16;  // copy 0 is open
+      claims.region = shm::Location::kAddress;
+      claims.offset = 0x1000;
+      if (channel < 3) areaOf(segment, 2, static_cast<int>(channel)).copy.claims = 1 << 16;
+    }
+  const auto outcomes = playRanks(Kind::threads, 2, [&](int rank) {
+    std::vector<std::uint8_t> data(1000000, static_cast<std::uint8_t>(rank));
+    Communicator& mine = communicators[static_cast<std::size_t>(rank)];
+    if (rank == 0) return mine.send(data.data(), data.size(), DataType::u8, 1);
+    mine.receive(data.data(), data.size(), DataType::u8, 0);
+    for (const std::uint8_t byte : data) require(byte == 0, "a wrong byte");
+  });
+  EXPECT_EQ(failures(outcomes), "");
+}
+
+/// Somebody writes all over channels, credits too, while ranks send: what arrives is right, until
+/// there is an error.
+TEST(Tampering, RandomWritesNeverGiveAWrongTransfer) {
+  for (std::uint32_t seed = 0; seed < 10; ++seed) {
+    Options options = optionsOf(Mode::cc);
+    options.timeout = 500ms;  // credits that were taken away do not come back
+    auto communicators = Communicator::createInProcess(2, options);
+    const auto all = segments();
+    std::atomic<bool> over{false};
+    std::thread adversary([&] {
+      std::mt19937 random(seed);
+      const shm::Layout layout(2);
+      while (!over) {
+        std::byte* segment = all[random() % all.size()];
+        shm::OutArea& area = areaOf(segment, 2, static_cast<int>(random() % 3));
+        const std::size_t slot = random() % shm::kSlots;
+        auto& credits = *reinterpret_cast<shm::InArea*>(segment + layout.inArea(random() % 4));
+        switch (random() % 4) {
+          case 0:
+            flip(area.payload[slot].data() + random() % shm::kSlotStride);
+            break;
+          case 1:
+            flip(area.lines[slot][random() % 4].data.data() + random() % shm::kLineBytes);
+            break;
+          case 2:
+            credits.simple.credit[slot] = random() % 64;
+            break;
+          default:
+            credits.ll.credit[slot] = random() % 64;
+        }
+        if (random() % 16 == 0) std::this_thread::sleep_for(10us);
+      }
+    });
+    const auto outcomes = playRanks(Kind::threads, 2, [&](int rank) {
+      Communicator& mine = communicators[static_cast<std::size_t>(rank)];
+      std::vector<std::uint8_t> out(seed % 2 == 0 ? 100000 : 200), in(out.size());
+      for (int round = 0;; ++round) {
+        std::fill(out.begin(), out.end(), static_cast<std::uint8_t>(rank + 2 * round));
+        Group group;
+        group.send(mine, out.data(), out.size(), DataType::u8, 1 - rank)
+            .receive(mine, in.data(), in.size(), DataType::u8, 1 - rank);
+        group.start().wait();
+        for (const std::uint8_t byte : in)
+          require(byte == static_cast<std::uint8_t>(1 - rank + 2 * round), "a wrong byte");
+      }
+    });
+    over = true;
+    adversary.join();
+    for (const Outcome& outcome : outcomes)
+      EXPECT_TRUE(outcome.code.has_value()) << describe(outcomes);
+  }
 }
 
 }  // namespace
