@@ -135,6 +135,8 @@ void CommunicatorImpl::poison(ErrorCode code, int blamed) noexcept {
   status.sequence.store(fabric_.mine().call.sequence.load(relaxed), relaxed);
   status.presence.store(static_cast<std::uint64_t>(shm::Presence::failed),
                         std::memory_order_release);
+  // Seen before whatever the buffers' owner writes to them from here on (Transfers::checkLender).
+  std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
 void CommunicatorImpl::abort() noexcept {
