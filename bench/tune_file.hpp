@@ -1,5 +1,5 @@
 // The tuning file: rules out of buckets, and their place among those that were there before. What a
-// file may hold is said in lib/communicator/README.md.
+// file may hold is said in lib/communicator/TUNING.md.
 #pragma once
 
 #include <string>

@@ -113,13 +113,14 @@ double predictSeconds(const Question& q, const TunedPlan& plan, const schedule::
 void predictAll(const RunConfig& config, SpeedGauge& gauge, RunResult& result) {
   for (Row& row : result.rows) {
     const schedule::Speeds& speeds = gauge.of(std::max<std::size_t>(row.bytes, 64), row.type);
-    for (std::size_t m = 0; m < config.modes.size(); ++m) {
+    const std::vector<Variant> variants = variantsOf(config);
+    for (std::size_t m = 0; m < variants.size(); ++m) {
       const PlanText& plan = row.series[m].plan;
       const auto collective = collectiveOf(row.op);
       if (!collective) continue;  // transfers have no schedule
       const bool data = contractOf(row.op).hasData;
       const Question question{.op = *collective,
-                              .mode = config.modes[m],
+                              .mode = variants[m].mode,
                               .ranks = config.ranks,
                               .root = config.root,
                               .blockBytes = data ? row.count * sizeOf(row.type) : 0,

@@ -76,7 +76,8 @@ class Rank {
     std::vector<Communicator> communicators;
     for (std::size_t i = 0; i < ids.size(); ++i)
       communicators.push_back(Communicator::create(
-          ids[i], rank_, config_.ranks, communicatorOptions(config_, config_.modes[i], psk)));
+          ids[i], rank_, config_.ranks,
+          communicatorOptions(config_, {config_.modes[i], config_.reproducible.front()}, psk)));
     RunResult result;
     result.tuned = Tuner(config_, rank_, communicators, listener()).run();
     communicators.front().barrier();  // no rank leaves while another still measures

@@ -112,7 +112,7 @@ Situation reproducible(Collective collective, Mode mode, int world, std::size_t 
 }
 
 TEST(Tuning, AReproducibleCommunicatorPassesOverRulesOfOtherOrders) {
-  const TuningTable table = TuningTable::parse(kGood, "good");  // a ring
+  const TuningTable table = parse(kGood);  // a ring
   const Situation s = reproducible(Collective::allReduce, Mode::cc, 4, 65536);
   EXPECT_TRUE(isReproducible(*table.select(s, {}, {}).algorithm));
   EXPECT_NE(table.select(s, {}, {}).algorithm->name, "ring");

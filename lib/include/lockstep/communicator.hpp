@@ -60,7 +60,7 @@ struct Options {
   /// another is an error, and rules of a tuning table that name another are passed over. (The
   /// ranks' threads must have the default rounding, and not flush subnormals.)
   bool reproducible = false;
-  /// Path of a tuning table in JSON (lib/communicator/README.md), as `ccbench tune` writes it;
+  /// Path of a tuning table in JSON (lib/communicator/TUNING.md), as `ccbench tune` writes it;
   /// empty: the built-in one. If the file has none for this machine, the built-in one is used, and
   /// Plan::reason says so.
   std::string tuningFile;
