@@ -60,7 +60,7 @@ TEST(CcbenchFailure, BadInputSaysWhatIsAccepted) {
   };
   const Case cases[] = {
       {{"--mode", "fast"}, "p2p, multicast, cc, cc-multicast"},
-      {{"--op", "sendrecv"}, "allreduce"},
+      {{"--op", "sendreceive"}, "allreduce"},
       {{"-d", "f8"}, "bf16"},
       {{"-o", "xor"}, "sum"},
       {{"-b", "12parsecs"}, "not a size"},

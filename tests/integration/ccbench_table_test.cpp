@@ -107,7 +107,7 @@ TEST(CcbenchTable, EveryOperationIsVerifiedInEveryMode) {
         EXPECT_TRUE(series.at("samples").empty());
       }
     }
-    EXPECT_EQ(ops.size(), 9u);
+    EXPECT_EQ(ops.size(), 11u);
   }
 }
 
