@@ -146,7 +146,11 @@ Group& Group::operator=(Group&&) noexcept = default;
 Group::~Group() = default;
 
 WorkState& Group::state() {
-  if (state_ == nullptr) state_ = std::make_unique<WorkState>();
+  constexpr std::size_t kUsual = 4;
+  if (state_ == nullptr) {
+    state_ = std::make_unique<WorkState>();
+    state_->entries.reserve(kUsual);
+  }
   return *state_;
 }
 

@@ -73,6 +73,9 @@ bool Transfers::step() {
   bool moved = false;
   for (Lane* lane : active_)
     while (!lane->queue.empty() && attempt(*lane)) moved = true;
+  // Who has nothing of its own to do helps those who fetch from it.
+  for (std::size_t i = 0; !moved && i < active_.size(); ++i)
+    moved = active_[i]->stage == Stage::lent && help(*active_[i]);
   if (!moved) return false;
   std::erase_if(active_, [](const Lane* lane) { return lane->queue.empty(); });
   if (active_.empty()) env_.fabric.mine().call.transfers.store(0, std::memory_order_relaxed);
@@ -181,7 +184,7 @@ bool Transfers::sendHead(Lane& lane) {
   counters_.moved += bytes;
   if (env_.doorbell.armed()) out.ring(env_.doorbell, lane.headStep, bytes);
   if (lane.lent) {
-    lend(lane);
+    lend(lane, here);
     lane.stage = Stage::lent;
   } else if (lane.whole) {
     finish(lane);

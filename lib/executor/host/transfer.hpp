@@ -126,7 +126,8 @@ class Transfers {
 
   // transfer_lend.cpp
   bool canLend(const Transfer& transfer, shm::Location where) const;
-  void lend(Lane& lane) const;
+  bool isAttached(shm::Location where) const;
+  void lend(Lane& lane, shm::Location where) const;
   bool awaitReturn(Lane& lane);
   bool help(Lane& lane);
   void openFetch(Lane& lane, shm::Location where);

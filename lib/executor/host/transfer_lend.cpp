@@ -19,19 +19,20 @@ namespace {
 constexpr std::size_t kLendFrom = 2048;
 /// Smaller ones are copied by the receiver alone.
 constexpr std::size_t kShareFrom = std::size_t{32} << 10;
-/// Blocks: enough of them to meet in the middle, none too small to be worth a claim.
+/// Blocks: enough of them to meet in the middle, none too small to be worth a claim; or a system
+/// call, where the payload is read by process_vm_readv.
 constexpr std::size_t kParts = 8;
-constexpr std::size_t kLeastBlock = std::size_t{8} << 10, kMostBlock = std::size_t{1} << 20;
+constexpr std::size_t kLeastBlock = std::size_t{8} << 10, kLeastAttached = std::size_t{128} << 10;
+constexpr std::size_t kMostBlock = std::size_t{1} << 20;
 
 /// Of a copy of `bytes`; both ends compute it alike. A multiple of a page.
-std::size_t blockBytes(std::size_t bytes) {
+std::size_t blockBytes(std::size_t bytes, bool attached) {
   if (bytes < kShareFrom) return bytes;
   const std::size_t most = std::max(kMostBlock, roundUp(bytes / shm::kMostBlocks, kPage));
-  return std::clamp(roundUp(bytes / kParts, kPage), kLeastBlock, most);
+  return std::clamp(roundUp(bytes / kParts, kPage), attached ? kLeastAttached : kLeastBlock, most);
 }
 
-std::uint32_t blocksOf(std::size_t bytes) {
-  const std::size_t block = blockBytes(bytes);
+std::uint32_t blocksOf(std::size_t bytes, std::size_t block) {
   return block == 0 ? 0 : static_cast<std::uint32_t>((bytes + block - 1) / block);
 }
 
@@ -56,14 +57,18 @@ std::byte* Transfers::reach(int peer, shm::Location where, std::size_t bytes) co
 
 bool Transfers::canLend(const Transfer& t, shm::Location where) const {
   if (sealed()) return false;
-  if (where.region != shm::Location::kAddress || env_.sameProcess) return t.bytes() >= kLendFrom;
-  return t.bytes() >= attachFrom_;
+  return t.bytes() >= (isAttached(where) ? attachFrom_ : kLendFrom);
 }
 
-void Transfers::lend(Lane& lane) const {
+/// The receiver can only read it by a system call.
+bool Transfers::isAttached(shm::Location where) const {
+  return where.region == shm::Location::kAddress && !env_.sameProcess;
+}
+
+void Transfers::lend(Lane& lane, shm::Location where) const {
   const std::size_t bytes = lane.queue.first()->bytes();
-  lane.blockBytes = blockBytes(bytes);
-  lane.writer.begin(lane.headStep, blocksOf(bytes));
+  lane.blockBytes = blockBytes(bytes, isAttached(where));
+  lane.writer.begin(lane.headStep, blocksOf(bytes, lane.blockBytes));
 }
 
 /// What was lent may be written again when the message that said so has been consumed.
@@ -74,12 +79,13 @@ bool Transfers::awaitReturn(Lane& lane) {
     return true;
   }
   lane.awaited = out.consumption(lane.headStep);
-  // With fewer cores than ranks, the receiver needs this one.
-  return lane.queue.first()->bytes() >= kShareFrom && !env_.doorbell.armed() && help(lane);
+  return false;
 }
 
 /// Copies a block of what the receiver fetches, if one is left. True if it did.
 bool Transfers::help(Lane& lane) {
+  // With fewer cores than ranks, the receiver needs this one.
+  if (lane.queue.first()->bytes() < kShareFrom || env_.doorbell.armed()) return false;
   const shm::ReaderClaims& theirs = env_.fabric.claimsOfReader(lane.peer);
   const bool attach = attachFrom_ != kNever;
   shm::Word& mine = env_.fabric.writerClaims(lane.peer).claims;
@@ -108,12 +114,12 @@ void Transfers::openFetch(Lane& lane, shm::Location where) {
   const Transfer& t = *lane.queue.first();
   checkLender(lane);
   lane.where = where;
-  lane.blockBytes = blockBytes(t.bytes());
+  lane.blockBytes = blockBytes(t.bytes(), isAttached(where));
   shm::ReaderClaims& mine = env_.fabric.readerClaims(lane.peer);
   const shm::Location here = env_.regions.locate(t.data, t.bytes());
   mine.region.store(here.region, std::memory_order_relaxed);
   mine.offset.store(here.offset, std::memory_order_relaxed);
-  lane.reader.begin(mine.claims, lane.headStep, blocksOf(t.bytes()));
+  lane.reader.begin(mine.claims, lane.headStep, blocksOf(t.bytes(), lane.blockBytes));
   lane.stage = Stage::fetch;
 }
 
