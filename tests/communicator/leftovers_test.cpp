@@ -154,7 +154,8 @@ TEST(Leftovers, NothingIsLeftOfChildrenWhoseParentFailed) {
     }
 }
 
-// A long-lived parent has many children in its life.
+// A long-lived parent has many children in its life. (It may have less than before: rank 0's
+// process has the meeting point, which closes connections when its thread comes to it.)
 TEST(Leftovers, AParentIsAsItWasBeforeItsChildren) {
   EXPECT_EQ(failures(runRanks(Kind::processes, 3, optionsOf(Mode::cc),
                               [](Communicator& communicator, int rank) {
@@ -164,7 +165,9 @@ TEST(Leftovers, AParentIsAsItWasBeforeItsChildren) {
                                 for (int i = 0; i < 3; ++i) haveChildren(communicator, rank);
                                 communicator.barrier();
                                 const Belongings after = belongings();
-                                require(after == before,
+                                require(after.descriptors <= before.descriptors &&
+                                            after.mappings <= before.mappings &&
+                                            after.threads <= before.threads,
                                         fmt::format("{} descriptors, before {}", after.descriptors,
                                                     before.descriptors));
                               })),
