@@ -47,14 +47,10 @@ void Run::begin(const Plan& plan, const Call& call, bool fallBackUnlessDirect) {
 
 /// The steps of this call on every channel, the same at both ends.
 void Run::takeSteps() {
-  for (std::size_t i = 0; i < outBase_.size(); ++i) {
-    outBase_[i] = plan_->outs[i].channel->nextStep();
-    plan_->outs[i].channel->take(tiles_ * plan_->outs[i].perTile);
-  }
-  for (std::size_t i = 0; i < inBase_.size(); ++i) {
-    inBase_[i] = plan_->ins[i].channel->nextStep();
-    plan_->ins[i].channel->take(tiles_ * plan_->ins[i].perTile);
-  }
+  for (std::size_t i = 0; i < outBase_.size(); ++i)
+    outBase_[i] = plan_->outs[i].channel->take(tiles_ * plan_->outs[i].perTile);
+  for (std::size_t i = 0; i < inBase_.size(); ++i)
+    inBase_[i] = plan_->ins[i].channel->take(tiles_ * plan_->ins[i].perTile);
 }
 
 /// The nonces of this call under every key, the same for all who hold it.

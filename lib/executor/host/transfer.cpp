@@ -141,19 +141,13 @@ void Transfers::begin(Lane& lane) {
   const std::size_t bytes = t.bytes();
   lane.stamp = shm::stampOf({.sequence = ++lane.sequence, .count = t.count, .type = t.type});
   lane.whole = (sealed() ? bytes + cc::kTagBytes : bytes) <= shm::kLlBytes;
-  lane.lent = false;
   lane.tile = 0;
   lane.tiles = static_cast<std::uint32_t>((bytes + kTileBytes - 1) / kTileBytes);
   lane.stage = Stage::head;
   if (sealed()) takeNonces(lane, bytes);
-  const auto takeStep = [](auto& channel) {
-    const shm::Step step = channel.nextStep();
-    channel.take(1);
-    return step;
-  };
   lane.headStep = lane.direction == Direction::send
-                      ? takeStep(env_.fabric.out(lane.peer, shm::Protocol::ll))
-                      : takeStep(env_.fabric.in(lane.peer, false, shm::Protocol::ll));
+                      ? env_.fabric.out(lane.peer, shm::Protocol::ll).take(1)
+                      : env_.fabric.in(lane.peer, false, shm::Protocol::ll).take(1);
 }
 
 /// One for the first message, and one for each record that follows.
@@ -173,25 +167,23 @@ bool Transfers::sendHead(Lane& lane) {
   const Transfer& t = *lane.queue.first();
   const auto* payload = static_cast<const std::byte*>(t.data);
   const shm::Location here = env_.regions.locate(t.data, t.bytes());
-  lane.lent = canLend(t, here);
-  std::size_t bytes = lane.lent ? kHereBytes : lane.whole ? t.bytes() : 0;
-  const std::byte* message = lane.lent ? reinterpret_cast<const std::byte*>(&here) : payload;
+  const bool lent = canLend(t, here);
+  std::size_t bytes = lent ? kHereBytes : lane.whole ? t.bytes() : 0;
+  const std::byte* message = lent ? reinterpret_cast<const std::byte*>(&here) : payload;
   if (sealed()) {
     message = seal(lane, true, 0, message, bytes);
     bytes += cc::kTagBytes;
   }
-  out.writeLines(lane.headStep, lane.stamp | (lane.lent ? shm::kDirect : 0), message, bytes);
+  out.writeLines(lane.headStep, lane.stamp | (lent ? shm::kDirect : 0), message, bytes);
   counters_.moved += bytes;
   if (env_.doorbell.armed()) out.ring(env_.doorbell, lane.headStep, bytes);
-  if (lane.lent) {
+  if (lent) {
     lend(lane, here);
     lane.stage = Stage::lent;
   } else if (lane.whole) {
     finish(lane);
   } else {
-    shm::OutChannel& slots = env_.fabric.out(lane.peer, shm::Protocol::simple);
-    lane.bodyStep = slots.nextStep();
-    slots.take(lane.tiles);
+    lane.bodyStep = env_.fabric.out(lane.peer, shm::Protocol::simple).take(lane.tiles);
     lane.stage = Stage::body;
   }
   return true;
@@ -239,8 +231,8 @@ bool Transfers::receiveHead(Lane& lane) {
   const std::uint64_t stamp = in.fingerprint(step);
   checkStamp(lane, stamp);
   const Transfer& t = *lane.queue.first();
-  lane.lent = (stamp & shm::kDirect) != 0;
-  const std::size_t plain = lane.lent ? kHereBytes : lane.whole ? t.bytes() : 0;
+  const bool lent = (stamp & shm::kDirect) != 0;
+  const std::size_t plain = lent ? kHereBytes : lane.whole ? t.bytes() : 0;
   const std::size_t bytes = sealed() ? plain + cc::kTagBytes : plain;
   if (!in.ready(step, bytes)) {
     lane.awaited = in.awaited(step, bytes);
@@ -251,10 +243,12 @@ bool Transfers::receiveHead(Lane& lane) {
   if (sealed()) {
     in.readLines(step, sealer_.copyIn(), bytes);
     open(lane, true, 0, plain, to);
+  } else if (lent) {
+    in.readLines(step, reinterpret_cast<std::byte*>(&where), kHereBytes);
   } else {
-    in.readLines(step, lane.lent ? reinterpret_cast<std::byte*>(&where) : to, bytes);
+    in.readLines(step, to, bytes);
   }
-  if (lane.lent) {
+  if (lent) {
     openFetch(lane, where);
     return true;
   }
@@ -262,9 +256,7 @@ bool Transfers::receiveHead(Lane& lane) {
   if (lane.whole) {
     finish(lane);
   } else {
-    shm::InChannel& slots = env_.fabric.in(lane.peer, false, shm::Protocol::simple);
-    lane.bodyStep = slots.nextStep();
-    slots.take(lane.tiles);
+    lane.bodyStep = env_.fabric.in(lane.peer, false, shm::Protocol::simple).take(lane.tiles);
     lane.stage = Stage::body;
   }
   return true;

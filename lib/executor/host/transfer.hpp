@@ -96,7 +96,6 @@ class Transfers {
     TransferList queue;
     Stage stage = Stage::begin;
     bool whole = false;  ///< the first message carries the payload, or would
-    bool lent = false;   ///< it says where the payload is
     std::uint64_t stamp = 0;
     shm::Step headStep = 0, bodyStep = 0;
     std::uint32_t tile = 0, tiles = 0;

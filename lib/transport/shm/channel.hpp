@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "base/cpu.hpp"
@@ -40,9 +41,8 @@ class OutChannel {
   /// `credits`: where that reader writes its credits for this channel and protocol.
   void addReader(int rank, const CreditLine* credits) { readers_.push_back({rank, credits, {}}); }
 
-  /// The first step of the next call; calls take steps in whole blocks.
-  Step nextStep() const { return next_; }
-  void take(std::uint64_t steps) { next_ += steps; }
+  /// The next steps of the channel, for whoever uses it now. Returns the first.
+  Step take(std::uint64_t steps) { return std::exchange(next_, next_ + steps); }
 
   /// May `step` be written? Reads shared credits only when the remembered ones do not suffice.
   bool hasCredit(Step step) {
@@ -133,8 +133,8 @@ class InChannel {
   InChannel(const OutArea* area, CreditLine* credits, Protocol protocol, int writer)
       : area_(area), credits_(credits), protocol_(protocol), writer_(writer) {}
 
-  Step nextStep() const { return next_; }
-  void take(std::uint64_t steps) { next_ += steps; }
+  /// As OutChannel::take; both ends take alike.
+  Step take(std::uint64_t steps) { return std::exchange(next_, next_ + steps); }
   int writer() const { return writer_; }
   Protocol protocol() const { return protocol_; }
 
