@@ -95,7 +95,7 @@ CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options
     wipe(options_.psk.data(), options_.psk.size());  // it has done its work
     options_.psk.clear();
   }
-  transfers_.emplace(surroundings(), run_.sealer(), keys_ ? &*keys_ : nullptr);
+  transfers_.emplace(run_, keys_ ? &*keys_ : nullptr);
   measure();
   if (options_.progressThread)
     progress_ =
@@ -483,13 +483,7 @@ lockstep::Plan CommunicatorImpl::explain(Request request, bool registered) const
 
 Counters CommunicatorImpl::counters() const {
   const auto lock = enter();
-  Counters all = run_.counters();
-  const Counters& transfers = transfers_->counters();
-  all.moved += transfers.moved;
-  all.sealed += transfers.sealed;
-  all.opened += transfers.opened;
-  all.records += transfers.records;
-  return all;
+  return run_.counters();
 }
 
 std::string CommunicatorImpl::cipher() const {

@@ -118,7 +118,6 @@ void CommunicatorImpl::measure() {
   run_.streamSlotsFrom(facts.streamFrom);
   attachAbove_ = facts.attachAbove;
   tuning_.attachPaysAbove(facts.attachAbove);
-  transfers_->streamSlotsFrom(facts.streamFrom);
   if (attach) transfers_->attachFrom(facts.attachAbove + 1);
 }
 

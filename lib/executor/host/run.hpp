@@ -70,8 +70,10 @@ class Run {
   /// place. If the plan hears from all ranks, all ranks say the same.
   bool allDirect() const { return allDirect_; }
   const Counters& counters() const { return counters_; }
-  /// For others that seal in this rank, between calls.
+  // For Transfers, which runs between calls.
+  const Surroundings& surroundings() const { return env_; }
   RecordSealer& sealer() { return sealer_; }
+  Counters& counters() { return counters_; }
   void forgetCounters() { counters_ = {}; }
   /// Messages this large are written past the cache when they go into slots.
   void streamSlotsFrom(std::size_t bytes) { env_.slotStreamingBytes = bytes; }

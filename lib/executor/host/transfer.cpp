@@ -36,8 +36,8 @@ std::string toString(const Transfer& t) {
              : fmt::format("receive of {} {} from rank {}", t.count, name(t.type), t.peer);
 }
 
-Transfers::Transfers(const Surroundings& surroundings, RecordSealer& sealer, cc::KeyRing* keys)
-    : env_(surroundings), sealer_(sealer), keys_(keys) {
+Transfers::Transfers(Run& run, cc::KeyRing* keys)
+    : env_(run.surroundings()), sealer_(run.sealer()), counters_(run.counters()), keys_(keys) {
   for (std::size_t type = 0; type < kDataTypes && sealed(); ++type)
     digests_[type] =
         cc::digest16(fmt::format("lockstep transfer of {}", name(static_cast<DataType>(type))));

@@ -62,13 +62,12 @@ class TransferList {
 /// sealed.
 class Transfers {
  public:
-  /// `keys`: of sealed modes, else nullptr.
-  Transfers(const Surroundings& surroundings, RecordSealer& sealer, cc::KeyRing* keys);
+  /// Runs where `run` does, seals as it does, and counts together with it. `keys`: of sealed modes,
+  /// else nullptr.
+  Transfers(Run& run, cc::KeyRing* keys);
 
   /// Ordinary memory from this size on is fetched by process_vm_readv (default: never).
   void attachFrom(std::size_t bytes) { attachFrom_ = bytes; }
-  /// Messages this large are written past the cache when they go into slots.
-  void streamSlotsFrom(std::size_t bytes) { env_.slotStreamingBytes = bytes; }
 
   void add(Transfer& transfer);
   bool idle() const { return active_.empty(); }
@@ -84,7 +83,6 @@ class Transfers {
   /// idle.
   const Transfer& waiting() const { return *active_.front()->queue.first(); }
   const shm::Awaited& awaited() const { return active_.front()->awaited; }
-  const Counters& counters() const { return counters_; }
 
  private:
   enum class Stage : std::uint8_t { begin, head, body, lent, fetch };
@@ -144,10 +142,10 @@ class Transfers {
   bool sealed() const { return keys_ != nullptr; }
   int rank() const { return env_.fabric.rank(); }
 
-  Surroundings env_;
+  const Surroundings& env_;
   RecordSealer& sealer_;
+  Counters& counters_;
   cc::KeyRing* keys_;
-  Counters counters_;
   static constexpr std::size_t kNever = ~std::size_t{0};
   std::size_t attachFrom_ = kNever;
   std::array<std::array<std::byte, 16>, kDataTypes> digests_{};
