@@ -17,13 +17,13 @@
 
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/fail.hpp"
 #include "base/fd.hpp"
 #include "bootstrap/rank_set.hpp"
 #include "bootstrap/socket.hpp"
+#include "bootstrap/unix_socket.hpp"
 
 namespace lockstep {
 
@@ -58,30 +58,8 @@ std::uint64_t hashOf(std::string_view text) {
   return hash;
 }
 
-struct Address {
-  explicit Address(const std::string& name) {
-    const std::string unique = fmt::format("lockstep-job-{}-{:016x}", ::geteuid(), hashOf(name));
-    address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path + 1, unique.data(), unique.size());  // the first byte is NUL
-    size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + unique.size());
-  }
-  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&address); }
-  sockaddr_un address{};
-  socklen_t size = 0;
-};
-
-Fd openSocket() {
-  Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket) failErrno("cannot create a Unix socket");
-  return socket;
-}
-
-/// Abstract names are open to every user of the host.
-bool isOfThisUser(const Fd& socket) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  return ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-         peer.uid == ::geteuid();
+UnixAddress addressOf(const Rendezvous& place) {
+  return UnixAddress(fmt::format("lockstep-job-{}-{:016x}", ::geteuid(), hashOf(place.name)));
 }
 
 template <class T>
@@ -101,9 +79,9 @@ std::span<const std::byte> bytesOf(const T& message) {
 
 class Host {
  public:
-  explicit Host(const Rendezvous& place) : worldSize_(place.worldSize), listener_(openSocket()) {
-    const Address address(place.name);
-    if (::bind(listener_.get(), address.get(), address.size) != 0) {
+  explicit Host(const Rendezvous& place) : worldSize_(place.worldSize), listener_(openUnix()) {
+    const UnixAddress address = addressOf(place);
+    if (::bind(listener_.get(), address.get(), address.size()) != 0) {
       if (errno != EADDRINUSE) failErrno("cannot wait for the other ranks");
       throw Error(ErrorCode::bootstrap, 0, {},
                   "another process is rank 0 of this job already; give each job that runs at the "
@@ -200,9 +178,9 @@ class Host {
 
 /// The host's answer; nothing if it is not there, or went away.
 std::optional<Reply> visit(const Rendezvous& place, Deadline deadline) {
-  const Address address(place.name);
-  const Fd socket = openSocket();
-  if (::connect(socket.get(), address.get(), address.size) != 0 || !isOfThisUser(socket))
+  const UnixAddress address = addressOf(place);
+  const Fd socket = openUnix();
+  if (::connect(socket.get(), address.get(), address.size()) != 0 || !isOfThisUser(socket))
     return std::nullopt;
   const Visit visit{.rank = static_cast<std::uint32_t>(place.rank),
                     .worldSize = static_cast<std::uint32_t>(place.worldSize)};

@@ -11,11 +11,11 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 
 #include "base/fail.hpp"
 #include "bootstrap/mesh_message.hpp"
 #include "bootstrap/socket.hpp"
+#include "bootstrap/unix_socket.hpp"
 
 namespace lockstep {
 
@@ -45,38 +45,19 @@ struct FdNote {
   std::uint32_t holdsFd;
 };
 
-struct UnixAddress {
-  sockaddr_un address{};
-  socklen_t size = 0;
-};
-
-/// The abstract namespace has no files: nothing to clean up, and no directory to agree on.
-UnixAddress abstractAddress(const Token& token) {
-  UnixAddress result;
-  const std::string name = "lockstep-" + toHex(token);
-  result.address.sun_family = AF_UNIX;
-  std::memcpy(result.address.sun_path + 1, name.data(), name.size());  // the first byte is NUL
-  result.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
-  return result;
+UnixAddress addressOf(const MeshAddress& door) {
+  return UnixAddress("lockstep-" + toHex(door.name));
 }
 
-Fd openUnix() {
-  Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket) failErrno("cannot create a Unix socket");
-  return socket;
-}
-
-ucred credentialsOf(const Fd& socket) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-    failErrno("cannot ask who is at the other end of a Unix socket");
-  return peer;
+ucred knownCredentialsOf(const Fd& socket) {
+  const std::optional<ucred> peer = credentialsOf(socket);
+  if (!peer) failErrno("cannot ask who is at the other end of a Unix socket");
+  return *peer;
 }
 
 Link makeLink(Fd socket) {
   Link link;
-  const pid_t pid = credentialsOf(socket).pid;
+  const pid_t pid = knownCredentialsOf(socket).pid;
   link.socket = std::move(socket);
   if (pid <= 0) return link;  // it has no number in this pid namespace
   link.pid = pid;
@@ -119,12 +100,10 @@ void explainDoor(const std::function<void()>& check) {
 }
 
 Fd knock(int to, const MeshAddress& door, const std::function<void()>& check, Deadline deadline) {
-  const UnixAddress address = abstractAddress(door.name);
+  const UnixAddress address = addressOf(door);
   for (;;) {
     Fd socket = openUnix();
-    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address.address),
-                  address.size) == 0)
-      return socket;
+    if (::connect(socket.get(), address.get(), address.size()) == 0) return socket;
     const int error = errno;
     check();
     if (error != EAGAIN && error != EINTR) {  // EAGAIN: the backlog is full
@@ -146,7 +125,7 @@ std::optional<std::pair<int, Fd>> admitOne(const Fd& listener, const MeshAddress
   Fd socket(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!socket && outOfDescriptors(errno)) failErrno("cannot let {} in", describe(expected));
   // Abstract names are open to every user of the host. Others are not worth waiting for.
-  if (!socket || credentialsOf(socket).uid != ::geteuid()) return std::nullopt;
+  if (!socket || knownCredentialsOf(socket).uid != ::geteuid()) return std::nullopt;
   if (!waitFor(socket, POLLIN, sooner(deadline, Deadline::in(kHelloPatience)))) return std::nullopt;
   const auto hello = takeHello(socket, own);
   if (!hello || hello->from >= all.size() ||
@@ -178,8 +157,8 @@ std::optional<Fd> receiveFd(const Link& link, int from, std::uint32_t sequence) 
 }  // namespace
 
 MeshDoor::MeshDoor() : address_{randomToken(), randomToken()}, listener_(openUnix()) {
-  const UnixAddress own = abstractAddress(address_.name);
-  if (::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&own.address), own.size) != 0 ||
+  const UnixAddress own = addressOf(address_);
+  if (::bind(listener_.get(), own.get(), own.size()) != 0 ||
       ::listen(listener_.get(), SOMAXCONN) != 0)
     failErrno("cannot listen on a Unix socket");
 }
@@ -216,7 +195,7 @@ std::vector<Link> MeshDoor::connect(int rank, std::span<const MeshAddress> all,
     if (!answer || answer->from != i || !sameToken(answer->senderSecret, all[i].secret)) {
       explainDoor(check);
       fail(ErrorCode::bootstrap, "rank {} did not let rank {} in: {}", to, rank,
-           credentialsOf(links[i].socket).uid == ::geteuid()
+           knownCredentialsOf(links[i].socket).uid == ::geteuid()
                ? "has its process ended?"
                : "it belongs to another user; run all ranks as one");
     }
