@@ -6,14 +6,14 @@
 #include <fmt/format.h>
 
 #include "base/mapping.hpp"
+#include "conformance/guards.hpp"
 #include "support/reference.hpp"
 #include "support/world.hpp"
 
 namespace lockstep::testing {
 namespace {
 
-constexpr std::size_t kGuard = 64;  ///< bytes watched on either side of a buffer
-constexpr std::byte kGuardByte{0xa5}, kStaleByte{0x5c};
+constexpr std::byte kStaleByte{0x5c};
 
 constexpr std::size_t kPeriod = 11;  ///< elements after which values come again
 
@@ -76,18 +76,6 @@ void requireEqual(const std::vector<std::byte>& wanted, const std::byte* got,
   throw std::runtime_error(fmt::format("{}: block {}, element {} is not {}", what,
                                        element / trial.count, element % trial.count,
                                        elementAsDouble(trial.type, wanted.data(), element)));
-}
-
-void guardAround(std::byte* buffer, std::size_t bytes) {
-  std::fill_n(buffer - kGuard, kGuard, kGuardByte);
-  std::fill_n(buffer + bytes, kGuard, kGuardByte);
-}
-
-void checkGuards(const std::byte* buffer, std::size_t bytes) {
-  const auto whole = [](std::byte b) { return b == kGuardByte; };
-  require(std::all_of(buffer - kGuard, buffer, whole), "wrote before the begin of a buffer");
-  require(std::all_of(buffer + bytes, buffer + bytes + kGuard, whole),
-          "wrote past the end of a buffer");
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "base/cpu.hpp"
 #include "base/mapping.hpp"
 #include "collectives/registry.hpp"
+#include "conformance/guards.hpp"
 #include "conformance/trials.hpp"
 #include "support/reference.hpp"
 #include "support/world.hpp"
@@ -24,8 +25,7 @@ namespace {
 
 using Bytes = Known::Bytes;
 
-constexpr std::size_t kGuard = 64;  ///< bytes watched on either side of a buffer
-constexpr std::byte kGuardByte{0xa5}, kStaleByte{0x5c};
+constexpr std::byte kStaleByte{0x5c};
 constexpr std::size_t kRecord = 16384, kLine = 64;
 
 struct Blocks {
@@ -120,20 +120,6 @@ void moveInto(Known& known, const RandomCall& call, std::size_t world) {
       known.expected[rank].insert(known.expected[rank].end(), from, from + block);
     }
   }
-}
-
-// ---- memory ----
-
-void guardAround(std::byte* buffer, std::size_t bytes) {
-  std::fill_n(buffer - kGuard, kGuard, kGuardByte);
-  std::fill_n(buffer + bytes, kGuard, kGuardByte);
-}
-
-void checkGuards(const std::byte* buffer, std::size_t bytes) {
-  const auto whole = [](std::byte b) { return b == kGuardByte; };
-  require(std::all_of(buffer - kGuard, buffer, whole), "wrote before the begin of a buffer");
-  require(std::all_of(buffer + bytes, buffer + bytes + kGuard, whole),
-          "wrote past the end of a buffer");
 }
 
 }  // namespace

@@ -8,14 +8,12 @@
 #include <fmt/format.h>
 
 #include "base/mapping.hpp"
+#include "conformance/guards.hpp"
 #include "support/reference.hpp"
 #include "support/world.hpp"
 
 namespace lockstep::testing {
 namespace {
-
-constexpr std::size_t kGuard = 128;  ///< bytes watched on either side of a buffer
-constexpr std::byte kGuardByte{0xa5};
 
 double largest(DataType type) {
   switch (type) {
@@ -115,19 +113,6 @@ std::string hex(const std::byte* bytes, std::size_t n) {
   for (std::size_t i = n; i-- > 0;)
     text += fmt::format("{:02x}", std::to_integer<unsigned>(bytes[i]));
   return text;
-}
-
-void guardAround(std::byte* buffer, std::size_t bytes) {
-  std::fill_n(buffer - kGuard, kGuard, kGuardByte);
-  std::fill_n(buffer + bytes, kGuard, kGuardByte);
-}
-
-void checkGuards(const std::byte* buffer, std::size_t bytes, const char* which) {
-  const auto whole = [](std::byte b) { return b == kGuardByte; };
-  require(std::all_of(buffer - kGuard, buffer, whole),
-          fmt::format("wrote before the begin of {}", which));
-  require(std::all_of(buffer + bytes, buffer + bytes + kGuard, whole),
-          fmt::format("wrote past the end of {}", which));
 }
 
 }  // namespace
