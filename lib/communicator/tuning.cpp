@@ -17,10 +17,6 @@ constexpr std::size_t KiB = 1024;
 constexpr std::uint8_t kClear = bit(Mode::p2p) | bit(Mode::multicast);
 constexpr std::uint8_t kSealed = bit(Mode::cc) | bit(Mode::ccMulticast);
 
-const schedule::Algorithm* algorithmOf(const Rule& rule) {
-  return schedule::findAlgorithm(rule.collective, rule.algorithm, edgesOf(rule.protocol));
-}
-
 bool matches(const Rule& rule, const Situation& s) {
   const bool buffers =
       rule.buffers == Buffers::any || (rule.buffers == Buffers::direct) == s.direct;
@@ -32,21 +28,23 @@ bool matches(const Rule& rule, const Situation& s) {
          (!s.reproducible || isReproducible(*algorithmOf(rule)));
 }
 
-/// Of those that `which` holds for.
-template <class Which>
-std::string algorithmNames(Which which) {
+Choice toChoice(const Rule& rule) {
+  return {algorithmOf(rule), rule.protocol, rule.tileBytes, rule.depth};
+}
+
+}  // namespace
+
+const schedule::Algorithm* algorithmOf(const Rule& rule) {
+  return schedule::findAlgorithm(rule.collective, rule.algorithm, edgesOf(rule.protocol));
+}
+
+std::string algorithmNames(const std::function<bool(const schedule::Algorithm&)>& which) {
   std::vector<std::string_view> names;
   for (const schedule::Algorithm* a : schedule::algorithms())
     if (which(*a) && std::find(names.begin(), names.end(), a->name) == names.end())
       names.push_back(a->name);
   return fmt::format("{}", fmt::join(names, ", "));
 }
-
-Choice toChoice(const Rule& rule) {
-  return {algorithmOf(rule), rule.protocol, rule.tileBytes, rule.depth};
-}
-
-}  // namespace
 
 bool isReproducible(const schedule::Algorithm& algorithm) {
   return algorithm.rankOrder || !contractOf(algorithm.collective).reduces;

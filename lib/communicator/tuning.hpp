@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -62,6 +63,11 @@ struct Rule {
   std::size_t number = 0;     ///< its place in the file, from 1; 0: built in
 };
 
+/// What a rule names; nullptr if there is no such algorithm with that protocol.
+const schedule::Algorithm* algorithmOf(const Rule& rule);
+/// "one_shot, ring": of those that `which` holds for, each once, for error texts.
+std::string algorithmNames(const std::function<bool(const schedule::Algorithm&)>& which);
+
 constexpr std::uint8_t bit(Mode mode) {
   return static_cast<std::uint8_t>(1U << static_cast<unsigned>(mode));
 }
@@ -75,7 +81,7 @@ class TuningTable {
  public:
   /// Measured on two machines of two cores; tuning.cpp says how.
   static TuningTable builtIn();
-  /// Reads a tuning file; README.md describes it. Of a file with tables of several machines, the
+  /// Reads a tuning file; TUNING.md describes it. Of a file with tables of several machines, the
   /// one that was measured on this one; without such, the built-in rules. Throws invalidArgument
   /// with the file, the rule and what was expected.
   static TuningTable read(const std::string& path);

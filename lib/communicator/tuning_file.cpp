@@ -32,15 +32,6 @@ std::vector<std::string_view> collectiveNames() {
   return names;
 }
 
-std::string algorithmNames(Collective collective) {
-  std::vector<std::string_view> names;
-  for (const schedule::Algorithm* a : schedule::algorithms())
-    if (a->collective == collective &&
-        std::find(names.begin(), names.end(), a->name) == names.end())
-      names.push_back(a->name);
-  return fmt::format("{}", fmt::join(names, ", "));
-}
-
 /// A key of an object that is none of those; empty: it has only those.
 template <std::size_t N>
 std::string unknownKey(const nlohmann::json& object, const std::array<std::string_view, N>& known) {
@@ -85,9 +76,11 @@ class RuleReader {
           "rank");
     rule.protocol = *protocol;
     rule.algorithm = text("algorithm");
-    if (schedule::findAlgorithm(rule.collective, rule.algorithm, edgesOf(rule.protocol)) == nullptr)
-      bad(fmt::format("there is no '{}' with protocol {} for {}; algorithms: {}", rule.algorithm,
-                      name(rule.protocol), name(rule.collective), algorithmNames(rule.collective)));
+    if (algorithmOf(rule) == nullptr)
+      bad(fmt::format(
+          "there is no '{}' with protocol {} for {}; algorithms: {}", rule.algorithm,
+          name(rule.protocol), name(rule.collective),
+          algorithmNames([&](const auto& a) { return a.collective == rule.collective; })));
     rule.tileBytes =
         json_.contains("tile_bytes") ? number("tile_bytes", 64, std::size_t{1} << 30) : 64 * KiB;
     rule.depth = json_.contains("depth") ? static_cast<int>(number("depth", 1, kMaxDepth)) : 1;
