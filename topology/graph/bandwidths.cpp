@@ -1,0 +1,103 @@
+#include "topology/graph/bandwidths.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace lockstep::topology {
+namespace {
+
+Bandwidth gb(double value) {
+  return Bandwidth::gigabytesPerSecond(value);
+}
+
+/// PCI Express Base Specification, by generation from 1.
+constexpr std::array<double, 7> kGigatransfers{2.5, 5, 8, 16, 32, 64, 128};
+
+/// What is left of PCIe's raw bits for data: a Gen5 x16 link, 64 GB/s raw, moves about 55 (shared
+/// facts, section 3). Line code, packet headers and credits take the rest, in about the same share
+/// in all generations.
+constexpr double kPcieEfficiency = 55.0 / 64.0;
+
+struct ByCapability {
+  int sm;  // and later, up to the next
+  double gigabytes;
+};
+
+/// One link and direction, as NCCL counts it (src/graph/topo.h, 2.28): 80 to 85 % of the raw rate.
+constexpr ByCapability kNvlink[] = {{60, 18.0}, {70, 20.0}, {80, 20.0},
+                                    {86, 12.0}, {90, 20.6}, {100, 40.1}};
+
+/// Intel's models, family 6 (src/graph/topo.h and topo.cc of NCCL 2.28): UPI of the generation.
+constexpr ByCapability kIntelModels[] = {
+    {0, 6.0},      // Broadwell and before
+    {0x55, 10.0},  // Skylake
+    {0x8f, 22.0},  // Sapphire Rapids
+    {0xcf, 40.0},  // Emerald Rapids
+};
+/// Granite Rapids' number is below Emerald Rapids'; NCCL takes it for Broadwell (issue 2107, which
+/// proposes this).
+constexpr int kGraniteRapids = 0xad;
+constexpr double kGraniteRapidsGigabytes = 48.0;
+
+constexpr double kAmd = 16.0;    // Infinity Fabric
+constexpr double kPower = 32.0;  // POWER9
+constexpr double kArm = 6.0;
+
+double intelGigabytes(int model) {
+  if (model == kGraniteRapids) return kGraniteRapidsGigabytes;
+  double gigabytes = kIntelModels[0].gigabytes;
+  for (const ByCapability& known : kIntelModels)
+    if (model == known.sm) gigabytes = known.gigabytes;
+  return gigabytes;
+}
+
+}  // namespace
+
+int pcieGeneration(TransferRate rate) {
+  for (std::size_t i = 0; i < kGigatransfers.size(); ++i)
+    if (std::abs(rate.gigatransfers() - kGigatransfers[i]) < 0.01) return static_cast<int>(i) + 1;
+  return 0;
+}
+
+TransferRate pcieRate(int generation) {
+  if (generation < 1 || generation > static_cast<int>(kGigatransfers.size())) return {};
+  return TransferRate::gigatransfers(kGigatransfers[static_cast<std::size_t>(generation) - 1]);
+}
+
+Bandwidth pcieBandwidth(const PcieLink& link) {
+  if (!link.speed.known() || link.width <= 0) return {};
+  // Generations 1 and 2 send 8 bits as 10; later ones lose almost nothing to the code.
+  const double code = link.speed.gigatransfers() < 8 ? 0.8 : 1.0;
+  return gb(link.speed.gigatransfers() / 8 * link.width * code * kPcieEfficiency);
+}
+
+Bandwidth nvlinkBandwidth(int sm) {
+  Bandwidth bandwidth;
+  for (const ByCapability& known : kNvlink)
+    if (sm >= known.sm) bandwidth = gb(known.gigabytes);
+  return bandwidth;
+}
+
+Bandwidth xgmiBandwidth(std::string_view gcn) {
+  // src/graph/topo.h of RCCL: VEGA_XGMI_WIDTH, MI200_XGMI_WIDTH, GFX94X_XGMI_WIDTH,
+  // GFX95X_XGMI_WIDTH.
+  if (gcn.starts_with("gfx")) gcn.remove_prefix(3);
+  if (gcn.starts_with("95")) return gb(61.0);
+  if (gcn.starts_with("94")) return gb(48.0);
+  if (gcn.starts_with("90a") || gcn == "910") return gb(36.0);
+  return gb(24.0);
+}
+
+Bandwidth interCpuBandwidth(const Cpu& a, const Cpu& b) {
+  const auto one = [](const Cpu& cpu) -> Bandwidth {
+    if (cpu.arch.starts_with("ppc")) return gb(kPower);
+    if (cpu.arch.starts_with("arm") || cpu.arch.starts_with("aarch")) return gb(kArm);
+    if (cpu.vendor == "GenuineIntel") return gb(intelGigabytes(cpu.modelId));
+    if (cpu.vendor == "AuthenticAMD") return gb(kAmd);
+    return {};
+  };
+  return narrower(one(a), one(b));
+}
+
+}  // namespace lockstep::topology
