@@ -1,0 +1,60 @@
+// How a graph comes out of an inventory, step by step.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "topology/graph/graph.hpp"
+
+namespace lockstep::topology {
+
+class GraphBuilder {
+ public:
+  /// `graph` has its inventory and nothing else.
+  explicit GraphBuilder(Graph& graph) : graph_(graph), inventory_(graph.inventory_) {}
+  void build();
+
+ private:
+  // Nodes.
+  void requirePossible() const;
+  void addCpus();
+  void placeDevices();
+  void addSwitches();
+  void addGpus();
+  void addNics();
+  void addNvSwitches();
+  void addNetwork();
+  void giveUniqueNames();
+  NodeId add(Node node);
+  NodeId addPciNode(NodeKind kind, int pci, std::string name);
+  int hostBelow(int cpu) const;
+  std::string withHost(int host, std::string name) const;
+  std::vector<int> gpuNumbers() const;
+
+  // Links.
+  void linkPcie();
+  void linkCpus();
+  void linkGpus();
+  void linkToTarget(NodeId gpu, const GpuLinks& links);
+  void linkNetwork();
+  void connect(NodeId from, NodeId to, LinkKind kind, int count, Bandwidth bandwidth);
+  void connectBoth(NodeId a, NodeId b, LinkKind kind, int count, Bandwidth bandwidth);
+  void append(NodeId from, NodeId to, LinkKind kind, int count, Bandwidth bandwidth);
+  void remark(std::string text);
+
+  Node& node(NodeId id) { return graph_.nodes_[static_cast<std::size_t>(id)]; }
+  const PciDevice& pci(int row) const { return inventory_.pci[static_cast<std::size_t>(row)]; }
+
+  Graph& graph_;
+  const Inventory& inventory_;
+  std::vector<int> hostOfCpu_;          // by row of cpus
+  std::vector<int> cpuOfPci_;           // by row of pci: row of cpus, or kNone
+  std::vector<NodeId> switchOfPci_;     // by row of pci
+  std::vector<NodeId> gpuOfRow_;        // by row of gpus
+  using Place = std::pair<int, BusId>;  // host and bus id
+  std::map<Place, NodeId> gpuAt_, nvSwitchAt_;
+};
+
+}  // namespace lockstep::topology

@@ -1,0 +1,133 @@
+// The links of a graph.
+
+#include <fmt/format.h>
+
+#include "topology/graph/bandwidths.hpp"
+#include "topology/graph/graph_builder.hpp"
+
+namespace lockstep::topology {
+namespace {
+
+/// RCCL tells AMD's GPUs apart by this attribute of <gpu>.
+std::string_view gcnOf(const Gpu& gpu) {
+  for (const auto& [name, value] : gpu.other)
+    if (name == "gcn") return value;
+  return {};
+}
+
+Bandwidth bandwidthOf(const Gpu& gpu, const GpuLinks& links) {
+  const Bandwidth each =
+      links.kind == GpuLinkKind::nvlink ? nvlinkBandwidth(gpu.sm) : xgmiBandwidth(gcnOf(gpu));
+  return each * links.count;
+}
+
+LinkKind kindOf(const GpuLinks& links) {
+  return links.kind == GpuLinkKind::nvlink ? LinkKind::nvlink : LinkKind::xgmi;
+}
+
+/// A hostile file can make one of every row.
+constexpr std::size_t kMostGraphRemarks = 100;
+
+}  // namespace
+
+void GraphBuilder::remark(std::string text) {
+  if (graph_.remarks_.size() < kMostGraphRemarks) graph_.remarks_.push_back(std::move(text));
+}
+
+/// For links that no source tells twice: a CPU may have thousands of children, and each is here
+/// once.
+void GraphBuilder::append(NodeId from, NodeId to, LinkKind kind, int count, Bandwidth bandwidth) {
+  graph_.out_[static_cast<std::size_t>(from)].push_back(static_cast<int>(graph_.links_.size()));
+  graph_.links_.push_back({from, to, kind, count, bandwidth});
+}
+
+/// A source may name one target in several rows: they are one link.
+void GraphBuilder::connect(NodeId from, NodeId to, LinkKind kind, int count, Bandwidth bandwidth) {
+  if (const Link* known = graph_.link(from, to, kind)) {
+    Link& link = graph_.links_[static_cast<std::size_t>(known - graph_.links_.data())];
+    link.count += count;
+    link.bandwidth += bandwidth;
+    return;
+  }
+  append(from, to, kind, count, bandwidth);
+}
+
+void GraphBuilder::connectBoth(NodeId a, NodeId b, LinkKind kind, int count, Bandwidth bandwidth) {
+  connect(a, b, kind, count, bandwidth);
+  connect(b, a, kind, count, bandwidth);
+}
+
+void GraphBuilder::linkPcie() {
+  for (NodeId id = 0; id < static_cast<NodeId>(graph_.nodes_.size()); ++id) {
+    const Node& child = node(id);
+    if (child.parent == kNone || child.kind == NodeKind::cpu) continue;
+    const PcieLink link = child.pci == kNone ? PcieLink{} : pci(child.pci).link;
+    append(id, child.parent, LinkKind::pcie, link.width, pcieBandwidth(link));
+    append(child.parent, id, LinkKind::pcie, link.width, pcieBandwidth(link));
+  }
+}
+
+void GraphBuilder::linkCpus() {
+  const std::vector<NodeId>& cpus = graph_.ofKind(NodeKind::cpu);
+  for (const NodeId a : cpus)
+    for (const NodeId b : cpus) {
+      if (a == b || node(a).host != node(b).host) continue;
+      const Bandwidth bandwidth =
+          interCpuBandwidth(inventory_.cpus[static_cast<std::size_t>(node(a).row)],
+                            inventory_.cpus[static_cast<std::size_t>(node(b).row)]);
+      append(a, b, LinkKind::interCpu, 1, bandwidth);
+    }
+}
+
+void GraphBuilder::linkGpus() {
+  for (const NodeId id : gpuOfRow_) {
+    const Gpu& gpu = inventory_.gpus[static_cast<std::size_t>(node(id).row)];
+    for (const GpuLinks& links : gpu.links)
+      if (links.count > 0) linkToTarget(id, links);
+    for (const ChipToChip& link : gpu.chipToChip) {
+      if (node(id).cpu == kNone || link.count <= 0) continue;
+      connectBoth(id, node(id).cpu, LinkKind::chipToChip, link.count, link.each * link.count);
+    }
+  }
+}
+
+void GraphBuilder::linkToTarget(NodeId id, const GpuLinks& links) {
+  const Gpu& gpu = inventory_.gpus[static_cast<std::size_t>(node(id).row)];
+  const Bandwidth bandwidth = bandwidthOf(gpu, links);
+  if (links.targetClass == pci_class::kNvSwitch) {
+    const int host = links.target == kInvisibleSwitch ? kNone : node(id).host;
+    connectBoth(id, nvSwitchAt_.at({host, links.target}), kindOf(links), links.count, bandwidth);
+    return;
+  }
+  if (links.targetClass == pci_class::kCpu) {
+    if (node(id).cpu != kNone) connectBoth(id, node(id).cpu, kindOf(links), links.count, bandwidth);
+    return;
+  }
+  const auto target = gpuAt_.find({node(id).host, links.target});
+  if (target == gpuAt_.end()) {
+    remark(fmt::format("{}: {} {}s lead to {}, where no GPU is; left out", node(id).name,
+                       links.count, name(kindOf(links)), print(links.target)));
+  } else if (target->second == id) {
+    remark(
+        fmt::format("{}: {} {}s lead to itself ({}), as some virtual machines show them; which GPU "
+                    "they reach is "
+                    "not known, so they are left out",
+                    node(id).name, links.count, name(kindOf(links)), print(links.target)));
+  } else {
+    connect(id, target->second, kindOf(links), links.count, bandwidth);
+  }
+}
+
+void GraphBuilder::linkNetwork() {
+  if (graph_.ofKind(NodeKind::network).empty()) return;
+  const NodeId network = graph_.ofKind(NodeKind::network).front();
+  for (const NodeId id : graph_.ofKind(NodeKind::nic)) {
+    if (node(id).bare) continue;
+    const Nic& nic = inventory_.nics[static_cast<std::size_t>(node(id).row)];
+    if (nic.up == false) continue;
+    append(id, network, LinkKind::network, 1, nic.speed);
+    append(network, id, LinkKind::network, 1, nic.speed);
+  }
+}
+
+}  // namespace lockstep::topology

@@ -1,0 +1,297 @@
+#include "topology/graph/path.hpp"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+namespace lockstep::topology {
+
+std::string_view name(PathType type) {
+  constexpr std::array<std::string_view, 12> kNames{"LOC", "NVL", "NVB", "C2C", "PIX", "PXB",
+                                                    "P2C", "PXN", "PHB", "SYS", "NET", "DIS"};
+  return kNames[static_cast<std::size_t>(type)];
+}
+
+namespace {
+
+bool isGpuLink(LinkKind kind) {
+  return kind == LinkKind::nvlink || kind == LinkKind::xgmi;
+}
+
+/// NVLinks or xGMI links side by side, as far as both ends tell them.
+struct Strand {
+  int count = 0;
+  Bandwidth bandwidth;
+  LinkKind kind = LinkKind::nvlink;
+};
+
+Strand narrower(const Strand& a, const Strand& b) {
+  return {std::min(a.count, b.count), narrower(a.bandwidth, b.bandwidth), a.kind};
+}
+
+/// `path`, continued by `next`, which begins where `path` ends.
+Path joined(Path path, const Path& next, PathType type) {
+  path.steps.insert(path.steps.end(), next.steps.begin() + 1, next.steps.end());
+  path.bottleneck = narrower(path.bottleneck, next.bottleneck);
+  path.links = path.links == 0 ? next.links : path.links;
+  path.type = type;
+  return path;
+}
+
+class PathFinder {
+ public:
+  PathFinder(const Graph& graph, Routing routing) : graph_(graph), routing_(routing) {}
+
+  Path find(NodeId from, NodeId to) const {
+    if (from == to) return {.type = PathType::loc, .steps = {{from}}, .bottleneck = {}};
+    Path best = nearer(byGpuLinks(from, to), local(from, to));
+    if (routing_.throughGpus && best.type > PathType::nvb)
+      best = nearer(best, throughGpu(from, to));
+    if (routing_.pxn && best.type > PathType::pxn) best = nearer(best, throughPeer(from, to));
+    if (best.type == PathType::dis) best = byNetwork(from, to);
+    return best;
+  }
+
+ private:
+  static Path nearer(Path a, Path b) { return b.type < a.type ? std::move(b) : std::move(a); }
+
+  bool isA(NodeId id, NodeKind kind) const { return graph_.node(id).kind == kind; }
+
+  std::optional<Strand> strand(NodeId a, NodeId b) const {
+    std::optional<Strand> there, back;
+    for (const LinkKind kind : {LinkKind::nvlink, LinkKind::xgmi}) {
+      if (const Link* link = graph_.link(a, b, kind)) there = {link->count, link->bandwidth, kind};
+      if (const Link* link = graph_.link(b, a, kind)) back = {link->count, link->bandwidth, kind};
+    }
+    if (!there || !back) return std::nullopt;
+    return narrower(*there, *back);
+  }
+
+  /// Directly, or by NVSwitches.
+  Path byGpuLinks(NodeId from, NodeId to) const {
+    if (const auto direct = strand(from, to)) return straight(from, {}, to, *direct);
+    if (isA(from, NodeKind::gpu) && isA(to, NodeKind::gpu)) return bySwitches(from, to);
+    return {};
+  }
+
+  static Path straight(NodeId from, std::vector<std::vector<NodeId>> between, NodeId to,
+                       const Strand& strand) {
+    Path path{.type = PathType::nvl, .steps = {{from}}, .bottleneck = strand.bandwidth};
+    for (std::vector<NodeId>& step : between) path.steps.push_back(std::move(step));
+    path.steps.push_back({to});
+    path.links = strand.count;
+    path.first = strand.kind;
+    return path;
+  }
+
+  /// Every switch that both reach carries what its thinner side can. Where they reach none
+  /// together, each has the switches of its own board, and trunks join the boards, as in a DGX-2.
+  Path bySwitches(NodeId from, NodeId to) const {
+    Strand common, mine, theirs;
+    std::vector<NodeId> shared, first, second;
+    for (const NodeId chip : graph_.ofKind(NodeKind::nvSwitch)) {
+      const auto up = strand(from, chip);
+      const auto down = strand(chip, to);
+      if (up) add(mine, *up), first.push_back(chip);
+      if (down) add(theirs, *down), second.push_back(chip);
+      if (up && down) add(common, narrower(*up, *down)), shared.push_back(chip);
+    }
+    if (!shared.empty()) return straight(from, {shared}, to, common);
+    const bool oneMachine = graph_.node(from).host == graph_.node(to).host;
+    if (first.empty() || second.empty() || !oneMachine) return {};
+    return straight(from, {first, second}, to, narrower(mine, theirs));
+  }
+
+  static void add(Strand& sum, const Strand& part) {
+    sum.count += part.count;
+    sum.bandwidth += part.bandwidth;
+    sum.kind = part.kind;
+  }
+
+  /// By the widest way over one other GPU that is linked to both.
+  Path throughGpu(NodeId from, NodeId to) const {
+    Path best;
+    if (!isA(from, NodeKind::gpu) || !isA(to, NodeKind::gpu)) return best;
+    for (const int position : graph_.linksFrom(from)) {
+      const Link& link = graph_.links()[static_cast<std::size_t>(position)];
+      if (!isGpuLink(link.kind) || !isA(link.to, NodeKind::gpu) || link.to == to) continue;
+      const auto up = strand(from, link.to);
+      const auto down = strand(link.to, to);
+      if (!up || !down) continue;
+      Path path = straight(from, {{link.to}}, to, narrower(*up, *down));
+      path.type = PathType::nvb;
+      const bool wider = path.bottleneck > best.bottleneck ||
+                         (path.bottleneck == best.bottleneck && path.steps < best.steps);
+      if (best.steps.empty() || wider) best = std::move(path);
+    }
+    return best;
+  }
+
+  /// To a NIC by NVLink to a GPU near it.
+  Path throughPeer(NodeId from, NodeId to) const {
+    if (isA(from, NodeKind::nic) && isA(to, NodeKind::gpu)) return reversed(throughPeer(to, from));
+    Path best;
+    PathType nearest = PathType::dis;
+    if (!isA(from, NodeKind::gpu) || !isA(to, NodeKind::nic)) return best;
+    for (const NodeId peer : graph_.ofKind(NodeKind::gpu)) {
+      if (peer == from) continue;
+      const Path last = local(peer, to);
+      if (last.type > PathType::pxb || last.type >= nearest) continue;
+      const Path hop = byGpuLinks(from, peer);
+      if (hop.type != PathType::nvl) continue;
+      best = joined(hop, last, PathType::pxn);
+      nearest = last.type;
+    }
+    return best;
+  }
+
+  static Path reversed(Path path) {
+    std::reverse(path.steps.begin(), path.steps.end());
+    return path;
+  }
+
+  // Inside one machine, by PCIe, chip-to-chip links and the CPUs.
+
+  /// Up the tree: the node itself, its switches, its CPU.
+  std::vector<NodeId> upwards(NodeId id) const {
+    std::vector<NodeId> chain{id};
+    while (!isA(chain.back(), NodeKind::cpu)) {
+      const NodeId above = graph_.node(chain.back()).parent;
+      if (above == kNone) break;
+      chain.push_back(above);
+    }
+    return chain;
+  }
+
+  Path local(NodeId from, NodeId to) const {
+    const Path tree = byTree(from, to);
+    if (tree.type <= PathType::pxb) return tree;
+    return nearer(byCpus(from, to), tree);
+  }
+
+  /// By the lowest switch that is above both.
+  Path byTree(NodeId from, NodeId to) const {
+    if (sameCard(from, to)) {
+      Path path{.type = PathType::pix, .steps = {{from}, {to}}, .bottleneck = {}};
+      return path;
+    }
+    const std::vector<NodeId> up = upwards(from);
+    const std::vector<NodeId> down = upwards(to);
+    for (auto meet = up.begin(); meet != up.end(); ++meet) {
+      if (isA(*meet, NodeKind::cpu)) break;
+      const auto other = std::find(down.begin(), down.end(), *meet);
+      if (other == down.end()) continue;
+      std::vector<NodeId> way(up.begin(), meet + 1);
+      way.insert(way.end(), std::make_reverse_iterator(other), down.rend());
+      return along(way);
+    }
+    return {};
+  }
+
+  /// Ports of one card; functions of one PCI device.
+  bool sameCard(NodeId from, NodeId to) const {
+    const Node& a = graph_.node(from);
+    const Node& b = graph_.node(to);
+    return a.kind == NodeKind::nic && b.kind == NodeKind::nic && a.pci != kNone && b.pci != kNone &&
+           a.host == b.host && a.bus.sameDevice(b.bus);
+  }
+
+  Path along(const std::vector<NodeId>& way) const {
+    Path path{.steps = {{way.front()}}, .bottleneck = {}};
+    int switches = isA(way.front(), NodeKind::pciSwitch) ? 1 : 0;
+    for (std::size_t i = 1; i < way.size(); ++i) {
+      switches += isA(way[i], NodeKind::pciSwitch) ? 1 : 0;
+      path.steps.push_back({way[i]});
+      if (const Link* link = graph_.link(way[i - 1], way[i], LinkKind::pcie))
+        path.bottleneck = narrower(path.bottleneck, link->bandwidth);
+    }
+    path.type = switches > 1 ? PathType::pxb : PathType::pix;
+    return path;
+  }
+
+  /// To its CPU: by chip-to-chip link or NVLink where it has one, or by PCIe. A CPU is there
+  /// already.
+  Path toCpu(NodeId id) const {
+    const NodeId cpu = graph_.node(id).cpu;
+    if (cpu == id) return {.type = PathType::loc, .steps = {{id}}, .bottleneck = {}};
+    if (cpu == kNone) return {};
+    if (const auto links = strand(id, cpu)) return straight(id, {}, cpu, *links);
+    if (const Link* link = graph_.link(id, cpu, LinkKind::chipToChip))
+      return {.type = PathType::c2c,
+              .steps = {{id}, {cpu}},
+              .bottleneck = link->bandwidth,
+              .first = LinkKind::chipToChip};
+    const std::vector<NodeId> way = upwards(id);
+    if (way.back() != cpu) return {};
+    Path path = along(way);
+    path.type = PathType::phb;
+    return path;
+  }
+
+  Path byCpus(NodeId from, NodeId to) const {
+    const Path up = toCpu(from);
+    const Path down = reversed(toCpu(to));
+    if (up.type == PathType::dis || down.type == PathType::dis) return {};
+    const NodeId a = up.steps.back().front();
+    const NodeId b = down.steps.front().front();
+    if (a == b) return joined(up, down, atOneCpu(up.type, down.type));
+    const Link* link = graph_.link(a, b, LinkKind::interCpu);
+    if (link == nullptr) return {};
+    const Path across{.type = PathType::sys, .steps = {{a}, {b}}, .bottleneck = link->bandwidth};
+    return joined(joined(up, across, PathType::sys), down, PathType::sys);
+  }
+
+  /// NCCL's mergePathType (src/graph/paths.cc): PCIe and chip-to-chip make P2C, or else the farther
+  /// of the two counts.
+  static PathType atOneCpu(PathType a, PathType b) {
+    const auto [nearer, farther] = std::minmax(a, b);
+    const bool mixed =
+        farther == PathType::phb && (nearer == PathType::c2c || nearer == PathType::nvl);
+    return mixed ? PathType::p2c : farther;
+  }
+
+  // Between machines.
+
+  Path byNetwork(NodeId from, NodeId to) const {
+    if (graph_.ofKind(NodeKind::network).empty() || graph_.node(from).host == graph_.node(to).host)
+      return {};
+    const Path out = toNetwork(from);
+    const Path in = reversed(toNetwork(to));
+    if (out.steps.empty() || in.steps.empty()) return {};
+    return joined(out, in, PathType::net);
+  }
+
+  /// By the nearest NIC, and of those the fastest.
+  Path toNetwork(NodeId from) const {
+    Path best;
+    PathType nearest = PathType::dis;
+    const NodeId network = graph_.ofKind(NodeKind::network).front();
+    for (const NodeId nic : graph_.ofKind(NodeKind::nic)) {
+      if (graph_.node(nic).host != graph_.node(from).host) continue;
+      const Link* link = graph_.link(nic, network, LinkKind::network);
+      if (link == nullptr) continue;
+      const Path near = nic == from
+                            ? Path{.type = PathType::loc, .steps = {{from}}, .bottleneck = {}}
+                            : local(from, nic);
+      const Path last{.steps = {{nic}, {network}}, .bottleneck = link->bandwidth};
+      Path path = near.steps.empty() ? Path{} : joined(near, last, PathType::net);
+      const bool better =
+          near.type < nearest || (near.type == nearest && path.bottleneck > best.bottleneck);
+      if (path.steps.empty() || !better) continue;
+      best = std::move(path);
+      nearest = near.type;
+    }
+    return best;
+  }
+
+  const Graph& graph_;
+  const Routing routing_;
+};
+
+}  // namespace
+
+Path findPath(const Graph& graph, NodeId from, NodeId to, Routing routing) {
+  return PathFinder(graph, routing).find(from, to);
+}
+
+}  // namespace lockstep::topology
