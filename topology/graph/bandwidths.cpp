@@ -1,18 +1,11 @@
 #include "topology/graph/bandwidths.hpp"
 
-#include <algorithm>
-#include <array>
-#include <cmath>
-
 namespace lockstep::topology {
 namespace {
 
 Bandwidth gb(double value) {
   return Bandwidth::gigabytesPerSecond(value);
 }
-
-/// PCI Express Base Specification, by generation from 1.
-constexpr std::array<double, 7> kGigatransfers{2.5, 5, 8, 16, 32, 64, 128};
 
 /// What is left of PCIe's raw bits for data: a Gen5 x16 link, 64 GB/s raw, moves about 55 (shared
 /// facts, section 3). Line code, packet headers and credits take the rest, in about the same share
@@ -53,17 +46,6 @@ double intelGigabytes(int model) {
 }
 
 }  // namespace
-
-int pcieGeneration(TransferRate rate) {
-  for (std::size_t i = 0; i < kGigatransfers.size(); ++i)
-    if (std::abs(rate.gigatransfers() - kGigatransfers[i]) < 0.01) return static_cast<int>(i) + 1;
-  return 0;
-}
-
-TransferRate pcieRate(int generation) {
-  if (generation < 1 || generation > static_cast<int>(kGigatransfers.size())) return {};
-  return TransferRate::gigatransfers(kGigatransfers[static_cast<std::size_t>(generation) - 1]);
-}
 
 Bandwidth pcieBandwidth(const PcieLink& link) {
   if (!link.speed.known() || link.width <= 0) return {};

@@ -8,10 +8,6 @@ namespace lockstep::topology {
 
 /// Data per second over a PCIe link: not known if its speed or width is not.
 Bandwidth pcieBandwidth(const PcieLink& link);
-/// PCIe generation of a transfer rate: 5 for 32 GT/s. 0 where it is none of them.
-int pcieGeneration(TransferRate rate);
-/// The transfer rate of PCIe generation 1 to 7; not known for others.
-TransferRate pcieRate(int generation);
 /// One NVLink of a GPU of this compute capability, times 10.
 Bandwidth nvlinkBandwidth(int sm);
 /// One xGMI link of an AMD GPU: `gcn` as RCCL writes it, "gfx942" or "906".

@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "topology/graph/bandwidths.hpp"
+#include "topology/inventory/pcie.hpp"
 #include "topology/writers/affinity.hpp"
 
 namespace lockstep::topology {
