@@ -2,12 +2,14 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <random>
 
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "fuzz/nvml_target.hpp"
 #include "topology/discover.hpp"
 #include "topology/probes/nvml/classify.hpp"
 
@@ -355,6 +357,15 @@ TEST(NvmlLinks, AllDeadIsWorthARemark) {
   const Finding finding = nvml::classify(machine);
   EXPECT_EQ(finding.inventory.gpus[0].deadLinks.size(), 12U);
   EXPECT_THAT(finding.remarks, ElementsAre(HasSubstr("none of them active")));
+}
+
+TEST(NvmlRecords, AnyAnswersGiveSoundRows) {
+  std::mt19937 random(20261121);
+  for (int trial = 0; trial < 3000; ++trial) {
+    std::string bytes(random() % 1500, '\0');
+    for (char& byte : bytes) byte = static_cast<char>(random());
+    fuzz::nvmlAnswers(bytes);
+  }
 }
 
 }  // namespace

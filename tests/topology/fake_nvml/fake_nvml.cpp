@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <type_traits>
 
 #include "topology/fake_nvml/machine.hpp"
 #include "topology/probes/nvml/functions.hpp"
