@@ -38,6 +38,7 @@ class GraphBuilder {
   void linkCpus();
   void linkGpus();
   void linkToTarget(NodeId gpu, const GpuLinks& links);
+  std::uint32_t targetClass(NodeId gpu, const GpuLinks& links) const;
   void linkNetwork();
   void connect(NodeId from, NodeId to, LinkKind kind, int count, Bandwidth bandwidth);
   void connectBoth(NodeId a, NodeId b, LinkKind kind, int count, Bandwidth bandwidth);

@@ -94,27 +94,28 @@ void GraphBuilder::linkGpus() {
 void GraphBuilder::linkToTarget(NodeId id, const GpuLinks& links) {
   const Gpu& gpu = inventory_.gpus[static_cast<std::size_t>(node(id).row)];
   const Bandwidth bandwidth = bandwidthOf(gpu, links);
-  if (links.targetClass == pci_class::kNvSwitch) {
+  const std::uint32_t target = targetClass(id, links);
+  if (target == pci_class::kNvSwitch) {
     const int host = links.target == kInvisibleSwitch ? kNone : node(id).host;
     connectBoth(id, nvSwitchAt_.at({host, links.target}), kindOf(links), links.count, bandwidth);
     return;
   }
-  if (links.targetClass == pci_class::kCpu) {
+  if (target == pci_class::kCpu) {
     if (node(id).cpu != kNone) connectBoth(id, node(id).cpu, kindOf(links), links.count, bandwidth);
     return;
   }
-  const auto target = gpuAt_.find({node(id).host, links.target});
-  if (target == gpuAt_.end()) {
+  const auto gpuThere = gpuAt_.find({node(id).host, links.target});
+  if (gpuThere == gpuAt_.end()) {
     remark(fmt::format("{}: {} {}s lead to {}, where no GPU is; left out", node(id).name,
                        links.count, name(kindOf(links)), print(links.target)));
-  } else if (target->second == id) {
+  } else if (gpuThere->second == id) {
     remark(
         fmt::format("{}: {} {}s lead to itself ({}), as some virtual machines show them; which GPU "
                     "they reach is "
                     "not known, so they are left out",
                     node(id).name, links.count, name(kindOf(links)), print(links.target)));
   } else {
-    connect(id, target->second, kindOf(links), links.count, bandwidth);
+    connect(id, gpuThere->second, kindOf(links), links.count, bandwidth);
   }
 }
 

@@ -174,6 +174,17 @@ void GraphBuilder::addGpus() {
   }
 }
 
+/// What the links lead to: as their source says, or else as PCI shows that device. Old drivers do
+/// not say.
+std::uint32_t GraphBuilder::targetClass(NodeId gpu, const GpuLinks& links) const {
+  if (links.targetClass != 0) return links.targetClass;
+  for (std::size_t row = 0; row < inventory_.pci.size(); ++row)
+    if (inventory_.pci[row].id == links.target &&
+        hostBelow(cpuOfPci_[row]) == graph_.node(gpu).host)
+      return inventory_.pci[row].classCode;
+  return 0;
+}
+
 /// Those that NVLinks lead to, and those that only PCI shows. By bus id.
 void GraphBuilder::addNvSwitches() {
   std::map<Place, int> found;  // with its row of pci
@@ -182,7 +193,7 @@ void GraphBuilder::addNvSwitches() {
       found[{hostBelow(cpuOfPci_[row]), inventory_.pci[row].id}] = static_cast<int>(row);
   for (const NodeId id : gpuOfRow_)
     for (const GpuLinks& links : inventory_.gpus[static_cast<std::size_t>(node(id).row)].links)
-      if (links.targetClass == pci_class::kNvSwitch)
+      if (targetClass(id, links) == pci_class::kNvSwitch)
         found.try_emplace({links.target == kInvisibleSwitch ? kNone : node(id).host, links.target},
                           kNone);
   int number = 0;
