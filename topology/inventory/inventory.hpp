@@ -52,6 +52,8 @@ struct PciDevice {
   PcieLink link;     ///< as trained
   PcieLink capable;  ///< what both ends of the link could do, where a source knows
   std::string name;  ///< "NVIDIA H100 80GB HBM3", where a source knows
+  /// Switches that are one with this one inside: parts of one chip (NCCL's <pcilink>).
+  std::vector<BusId> peerSwitches;
   Attributes other;
   friend bool operator==(const PciDevice&, const PciDevice&) = default;
 };
