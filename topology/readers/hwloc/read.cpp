@@ -1,0 +1,121 @@
+#include "topology/readers/hwloc/read.hpp"
+
+#include <set>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include "topology/inventory/pci_place.hpp"
+#include "topology/readers/hwloc/cpus.hpp"
+#include "topology/readers/hwloc/objects.hpp"
+#include "topology/readers/hwloc/os_devices.hpp"
+
+namespace lockstep::topology {
+namespace hwloc_xml {
+namespace {
+
+class Devices {
+ public:
+  Devices(Document& document, Inventory& inventory, LinkGuess guess)
+      : document_(document), inventory_(inventory), cpus_(document, inventory), guess_(guess) {}
+
+  /// In the order of the text: bridges come before what is below them.
+  void addAll() {
+    const pugi::xml_node root = document_.root();
+    for (pugi::xml_node at = root; at; at = next(root, at)) {
+      const std::string_view type = typeOf(at);
+      if (type == "Bridge") addBridge(at);
+      if (type == "PCIDev") addPciDevice(at);
+      if (type == "OSDev") addOsDevice(at);
+    }
+    addOsDevices(inventory_, osDevices_);
+    if (guessed_)
+      document_.remark({},
+                       "hwloc tells the bandwidth of PCIe links only: each is shown as the "
+                       "widest link that has it, so x16 may be a faster x8");
+  }
+
+ private:
+  PciPlace placeOf(const pugi::xml_node& object) {
+    const pugi::xml_node above = object.parent();
+    if (const auto known = below_.find(above.hash_value()); known != below_.end())
+      return known->second;
+    PciPlace place;
+    place.cpu = cpus_.near(above);
+    if (place.cpu == kNone) {
+      place.cpu = 0;
+      document_.remark(object, fmt::format("not near any NUMA node of its own; taken for node {}",
+                                           inventory_.cpus[0].numa));
+    }
+    return place;
+  }
+
+  void addBridge(const pugi::xml_node& object) {
+    PciPlace& below = below_[object.hash_value()] = placeOf(object);
+    if (!object.attribute("pci_busid")) return;  // the host bridge
+    if (std::optional<PciDevice> bridge = deviceOf(object))
+      below = belowBridge(inventory_, below, std::move(*bridge));
+    else
+      ++below.bridges;
+  }
+
+  void addPciDevice(const pugi::xml_node& object) {
+    const PciPlace place = placeOf(object);
+    below_[object.hash_value()] = place;
+    std::optional<PciDevice> device = deviceOf(object);
+    if (!device) return;
+    const int row = addDevice(inventory_, place, std::move(*device));
+    rows_.emplace(object.hash_value(), row);
+  }
+
+  /// Nothing, with a remark, where it cannot be a row.
+  std::optional<PciDevice> deviceOf(const pugi::xml_node& object) {
+    std::optional<PciDevice> device = pciDeviceOf(object);
+    if (!device) {
+      document_.remark(object,
+                       "a PCI device left out: a bus id like \"0000:1b:00.0\" was expected "
+                       "in pci_busid");
+      return std::nullopt;
+    }
+    if (!seen_.insert(device->id).second) {
+      document_.remark(object,
+                       fmt::format("{} is there twice; the second is left out", print(device->id)));
+      return std::nullopt;
+    }
+    if (guess_ == LinkGuess::widest) {
+      device->link = widestLinkOf(linkSpeedOf(object));
+      guessed_ = guessed_ || device->link.width > 0;
+    }
+    return device;
+  }
+
+  /// Those that belong to no PCI device (memory, virtual interfaces) are no business of ours.
+  void addOsDevice(const pugi::xml_node& object) {
+    const auto row = rows_.find(object.parent().hash_value());
+    if (row != rows_.end()) osDevices_.push_back({row->second, object});
+  }
+
+  Document& document_;
+  Inventory& inventory_;
+  Cpus cpus_;
+  LinkGuess guess_;
+  bool guessed_ = false;
+  std::unordered_map<std::size_t, PciPlace> below_;  // by hash_value() of bridges and devices
+  std::unordered_map<std::size_t, int> rows_;        // likewise, of devices
+  std::set<BusId> seen_;
+  std::vector<OsDevice> osDevices_;
+};
+
+}  // namespace
+}  // namespace hwloc_xml
+
+Reading readHwlocXml(std::string_view text, const std::string& source, LinkGuess guess) {
+  hwloc_xml::Document document(text, source);
+  Reading reading;
+  reading.inventory.source = source;
+  hwloc_xml::Devices(document, reading.inventory, guess).addAll();
+  reading.remarks = document.finish();
+  return reading;
+}
+
+}  // namespace lockstep::topology
