@@ -22,6 +22,11 @@ void fillLink(PcieLink& mine, const PcieLink& theirs) {
   if (!mine.speed.known() && mine.width == 0) mine = theirs;
 }
 
+/// Some sources know classes without their programming interface.
+void fillClass(std::uint32_t& mine, std::uint32_t theirs) {
+  if (mine == 0 || mine == pci_class::withoutInterface(theirs)) mine = theirs;
+}
+
 }  // namespace
 
 void fillCpu(Cpu& mine, const Cpu& theirs) {
@@ -36,7 +41,7 @@ void fillCpu(Cpu& mine, const Cpu& theirs) {
 }
 
 void fillPci(PciDevice& mine, const PciDevice& theirs) {
-  fill(mine.classCode, theirs.classCode);
+  fillClass(mine.classCode, theirs.classCode);
   fill(mine.vendor, theirs.vendor);
   fill(mine.device, theirs.device);
   fill(mine.subsystemVendor, theirs.subsystemVendor);
