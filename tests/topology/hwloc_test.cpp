@@ -205,6 +205,18 @@ TEST(HwlocXml, RefusesWithTheLineWhatCannotBeRead) {
   EXPECT_THAT(refusal(many + "</object></topology>"), HasSubstr("more than 500000 elements"));
 }
 
+TEST(HwlocXml, BoundsItsRows) {
+  std::string devices;
+  for (unsigned i = 0; i < 16385; ++i)
+    devices += fmt::format("<object type=\"PCIDev\" pci_busid=\"{:x}:{:x}:{:x}.0\"/>\n", i >> 13,
+                           i >> 5 & 0xff, i & 31);
+  EXPECT_THAT(refusal(machineOf(devices)), HasSubstr("machine.xml:16387: more than 16384 PCI"));
+  std::string ports = "<object type=\"PCIDev\" pci_busid=\"0:0:0.0\">";
+  for (unsigned i = 0; i < 16385; ++i)
+    ports += "<object type=\"OSDev\" name=\"eth\"><info name=\"Address\" value=\"0\"/></object>";
+  EXPECT_THAT(refusal(machineOf(ports + "</object>")), HasSubstr("more than 16384 ports"));
+}
+
 TEST(HwlocXml, BoundsItsRemarks) {
   std::string objects;
   for (int i = 0; i < 1000; ++i) objects += "<object type=\"PCIDev\"/>\n";

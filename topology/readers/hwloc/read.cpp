@@ -16,6 +16,10 @@ namespace {
 
 class Devices {
  public:
+  /// Of PCI functions, and of NICs: merging and drawing take longer than linear time. Machines with
+  /// thousands of virtual functions have been seen.
+  static constexpr std::size_t kMostRows = 16384;
+
   Devices(Document& document, Inventory& inventory, LinkGuess guess)
       : document_(document), inventory_(inventory), cpus_(document, inventory), guess_(guess) {}
 
@@ -29,6 +33,8 @@ class Devices {
       if (type == "OSDev") addOsDevice(at);
     }
     addOsDevices(inventory_, osDevices_);
+    if (inventory_.nics.size() > kMostRows)
+      document_.refuse(root, fmt::format("more than {} ports of NICs", kMostRows));
     if (guessed_)
       document_.remark({},
                        "hwloc tells the bandwidth of PCIe links only: each is shown as the "
@@ -77,6 +83,8 @@ class Devices {
                        "in pci_busid");
       return std::nullopt;
     }
+    if (seen_.size() == kMostRows)
+      document_.refuse(object, fmt::format("more than {} PCI devices", kMostRows));
     if (!seen_.insert(device->id).second) {
       document_.remark(object,
                        fmt::format("{} is there twice; the second is left out", print(device->id)));
