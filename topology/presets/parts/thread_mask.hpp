@@ -1,0 +1,12 @@
+// Sets of threads, as the kernel writes them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace lockstep::topology {
+
+/// "00000000,00ffffff": hexadecimal, 32 threads a group, the highest first. `inSet` by thread.
+std::string threadMask(const std::vector<bool>& inSet);
+
+}  // namespace lockstep::topology
