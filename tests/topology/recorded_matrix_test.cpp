@@ -1,0 +1,191 @@
+// Whole matrices of recorded machines (shared/topologies), worked out by hand from their files.
+#include <gtest/gtest.h>
+
+#include "topology/machine_files.hpp"
+#include "topology/matrix_text.hpp"
+
+namespace lockstep::topology {
+namespace {
+
+/// The tests of one machine are skipped where the recorded ones are not beside this checkout.
+#define RECORDED_OR_SKIP(graph, file)                                                      \
+  if (!isThere(recordedFile(file))) GTEST_SKIP() << recordedFile(file) << " is not there"; \
+  const Graph graph = graphOf(recordedFile(file))
+
+// Four GPUs, each alone on its NUMA node; their NVLinks lead to themselves and are left out.
+TEST(RecordedMatrix, NvlinksToThemselves) {
+  RECORDED_OR_SKIP(graph, "a100x4-pcie-nvlink-pairs.xml");
+  EXPECT_EQ(matrixText(graph), table(R"(
+    GPU0 X   SYS SYS SYS
+    GPU1 SYS X   SYS SYS
+    GPU2 SYS SYS X   SYS
+    GPU3 SYS SYS SYS X
+
+    GPU0 PHB
+    GPU1 SYS
+    GPU2 SYS
+    GPU3 SYS
+
+    eth0 X)"));
+}
+
+// Hint file: per NUMA node a switch with two GPUs and two NICs, known by their PCI class only.
+TEST(RecordedMatrix, HintWithFourNumaNodes) {
+  RECORDED_OR_SKIP(graph, "a100x8-vm-hint.xml");
+  EXPECT_EQ(matrixText(graph), table(R"(
+    GPU0 X   PIX SYS SYS SYS SYS SYS SYS
+    GPU1 PIX X   SYS SYS SYS SYS SYS SYS
+    GPU2 SYS SYS X   PIX SYS SYS SYS SYS
+    GPU3 SYS SYS PIX X   SYS SYS SYS SYS
+    GPU4 SYS SYS SYS SYS X   PIX SYS SYS
+    GPU5 SYS SYS SYS SYS PIX X   SYS SYS
+    GPU6 SYS SYS SYS SYS SYS SYS X   PIX
+    GPU7 SYS SYS SYS SYS SYS SYS PIX X
+
+    GPU0 PIX PIX SYS SYS SYS SYS SYS SYS
+    GPU1 PIX PIX SYS SYS SYS SYS SYS SYS
+    GPU2 SYS SYS PIX PIX SYS SYS SYS SYS
+    GPU3 SYS SYS PIX PIX SYS SYS SYS SYS
+    GPU4 SYS SYS SYS SYS PIX PIX SYS SYS
+    GPU5 SYS SYS SYS SYS PIX PIX SYS SYS
+    GPU6 SYS SYS SYS SYS SYS SYS PIX PIX
+    GPU7 SYS SYS SYS SYS SYS SYS PIX PIX
+
+    NIC0 X   PIX SYS SYS SYS SYS SYS SYS
+    NIC1 PIX X   SYS SYS SYS SYS SYS SYS
+    NIC2 SYS SYS X   PIX SYS SYS SYS SYS
+    NIC3 SYS SYS PIX X   SYS SYS SYS SYS
+    NIC4 SYS SYS SYS SYS X   PIX SYS SYS
+    NIC5 SYS SYS SYS SYS PIX X   SYS SYS
+    NIC6 SYS SYS SYS SYS SYS SYS X   PIX
+    NIC7 SYS SYS SYS SYS SYS SYS PIX X)"));
+}
+
+// Hint file: per NUMA node two switches with two GPUs and a NIC each.
+TEST(RecordedMatrix, HintWithTwoSockets) {
+  RECORDED_OR_SKIP(graph, "p4d-a100x8-vm-hint.xml");
+  EXPECT_EQ(matrixText(graph), table(R"(
+    GPU0 X   PIX PHB PHB SYS SYS SYS SYS
+    GPU1 PIX X   PHB PHB SYS SYS SYS SYS
+    GPU2 PHB PHB X   PIX SYS SYS SYS SYS
+    GPU3 PHB PHB PIX X   SYS SYS SYS SYS
+    GPU4 SYS SYS SYS SYS X   PIX PHB PHB
+    GPU5 SYS SYS SYS SYS PIX X   PHB PHB
+    GPU6 SYS SYS SYS SYS PHB PHB X   PIX
+    GPU7 SYS SYS SYS SYS PHB PHB PIX X
+
+    GPU0 PIX PHB SYS SYS
+    GPU1 PIX PHB SYS SYS
+    GPU2 PHB PIX SYS SYS
+    GPU3 PHB PIX SYS SYS
+    GPU4 SYS SYS PIX PHB
+    GPU5 SYS SYS PIX PHB
+    GPU6 SYS SYS PHB PIX
+    GPU7 SYS SYS PHB PIX
+
+    NIC0 X   PHB SYS SYS
+    NIC1 PHB X   SYS SYS
+    NIC2 SYS SYS X   PHB
+    NIC3 SYS SYS PHB X)"));
+}
+
+// One CPU, two trees of switches in two levels with four GPUs each; a NIC in the first.
+TEST(RecordedMatrix, AmdByPcie) {
+  RECORDED_OR_SKIP(graph, "amd-8p-pcie.xml");
+  EXPECT_EQ(matrixText(graph), table(R"(
+    GPU0 X   PXB PXB PXB PHB PHB PHB PHB
+    GPU1 PXB X   PXB PXB PHB PHB PHB PHB
+    GPU2 PXB PXB X   PXB PHB PHB PHB PHB
+    GPU3 PXB PXB PXB X   PHB PHB PHB PHB
+    GPU4 PHB PHB PHB PHB X   PXB PXB PXB
+    GPU5 PHB PHB PHB PHB PXB X   PXB PXB
+    GPU6 PHB PHB PHB PHB PXB PXB X   PXB
+    GPU7 PHB PHB PHB PHB PXB PXB PXB X
+
+    GPU0 PXB
+    GPU1 PXB
+    GPU2 PXB
+    GPU3 PXB
+    GPU4 PHB
+    GPU5 PHB
+    GPU6 PHB
+    GPU7 PHB
+
+    mlx5_0 X)"));
+}
+
+// xGMI between all. GPU, switch, switch, switch on one side, the NIC right below the last.
+TEST(RecordedMatrix, AmdByXgmi) {
+  RECORDED_OR_SKIP(graph, "amd-8p-mi300-xgmi.xml");
+  EXPECT_EQ(matrixText(graph), table(R"(
+    GPU0 X   XG1 XG1 XG1 XG1 XG1 XG1 XG1
+    GPU1 XG1 X   XG1 XG1 XG1 XG1 XG1 XG1
+    GPU2 XG1 XG1 X   XG1 XG1 XG1 XG1 XG1
+    GPU3 XG1 XG1 XG1 X   XG1 XG1 XG1 XG1
+    GPU4 XG1 XG1 XG1 XG1 X   XG1 XG1 XG1
+    GPU5 XG1 XG1 XG1 XG1 XG1 X   XG1 XG1
+    GPU6 XG1 XG1 XG1 XG1 XG1 XG1 X   XG1
+    GPU7 XG1 XG1 XG1 XG1 XG1 XG1 XG1 X
+
+    GPU0 PXB PHB PHB PHB SYS SYS SYS SYS
+    GPU1 PHB PXB PHB PHB SYS SYS SYS SYS
+    GPU2 PHB PHB PXB PHB SYS SYS SYS SYS
+    GPU3 PHB PHB PHB PXB SYS SYS SYS SYS
+    GPU4 SYS SYS SYS SYS PXB PHB PHB PHB
+    GPU5 SYS SYS SYS SYS PHB PXB PHB PHB
+    GPU6 SYS SYS SYS SYS PHB PHB PXB PHB
+    GPU7 SYS SYS SYS SYS PHB PHB PHB PXB
+
+    mlx5_0 X   PHB PHB PHB SYS SYS SYS SYS
+    mlx5_1 PHB X   PHB PHB SYS SYS SYS SYS
+    mlx5_2 PHB PHB X   PHB SYS SYS SYS SYS
+    mlx5_3 PHB PHB PHB X   SYS SYS SYS SYS
+    mlx5_4 SYS SYS SYS SYS X   PHB PHB PHB
+    mlx5_5 SYS SYS SYS SYS PHB X   PHB PHB
+    mlx5_6 SYS SYS SYS SYS PHB PHB X   PHB
+    mlx5_7 SYS SYS SYS SYS PHB PHB PHB X)"));
+}
+
+// 5, 5, 4 and 4 NVLinks to four switches. Below each top switch one with a GPU and one with a card
+// of two ports; two such groups are beyond each other's CPU root ports.
+TEST(RecordedMatrix, H100BehindNvSwitches) {
+  RECORDED_OR_SKIP(graph, "h100x8-nvswitch-baremetal.xml");
+  EXPECT_EQ(matrixText(graph), table(R"(
+    GPU0 X    NV18 NV18 NV18 NV18 NV18 NV18 NV18
+    GPU1 NV18 X    NV18 NV18 NV18 NV18 NV18 NV18
+    GPU2 NV18 NV18 X    NV18 NV18 NV18 NV18 NV18
+    GPU3 NV18 NV18 NV18 X    NV18 NV18 NV18 NV18
+    GPU4 NV18 NV18 NV18 NV18 X    NV18 NV18 NV18
+    GPU5 NV18 NV18 NV18 NV18 NV18 X    NV18 NV18
+    GPU6 NV18 NV18 NV18 NV18 NV18 NV18 X    NV18
+    GPU7 NV18 NV18 NV18 NV18 NV18 NV18 NV18 X
+
+    GPU0 PXB PXB PHB PHB PHB PHB PHB PHB SYS SYS SYS SYS SYS SYS SYS SYS
+    GPU1 PHB PHB PXB PXB PHB PHB PHB PHB SYS SYS SYS SYS SYS SYS SYS SYS
+    GPU2 PHB PHB PHB PHB PXB PXB PHB PHB SYS SYS SYS SYS SYS SYS SYS SYS
+    GPU3 PHB PHB PHB PHB PHB PHB PXB PXB SYS SYS SYS SYS SYS SYS SYS SYS
+    GPU4 SYS SYS SYS SYS SYS SYS SYS SYS PXB PXB PHB PHB PHB PHB PHB PHB
+    GPU5 SYS SYS SYS SYS SYS SYS SYS SYS PHB PHB PXB PXB PHB PHB PHB PHB
+    GPU6 SYS SYS SYS SYS SYS SYS SYS SYS PHB PHB PHB PHB PXB PXB PHB PHB
+    GPU7 SYS SYS SYS SYS SYS SYS SYS SYS PHB PHB PHB PHB PHB PHB PXB PXB
+
+    mlx5_0  X   PIX PHB PHB PHB PHB PHB PHB SYS SYS SYS SYS SYS SYS SYS SYS
+    mlx5_1  PIX X   PHB PHB PHB PHB PHB PHB SYS SYS SYS SYS SYS SYS SYS SYS
+    mlx5_3  PHB PHB X   PIX PHB PHB PHB PHB SYS SYS SYS SYS SYS SYS SYS SYS
+    mlx5_4  PHB PHB PIX X   PHB PHB PHB PHB SYS SYS SYS SYS SYS SYS SYS SYS
+    mlx5_5  PHB PHB PHB PHB X   PIX PHB PHB SYS SYS SYS SYS SYS SYS SYS SYS
+    mlx5_6  PHB PHB PHB PHB PIX X   PHB PHB SYS SYS SYS SYS SYS SYS SYS SYS
+    mlx5_7  PHB PHB PHB PHB PHB PHB X   PIX SYS SYS SYS SYS SYS SYS SYS SYS
+    mlx5_8  PHB PHB PHB PHB PHB PHB PIX X   SYS SYS SYS SYS SYS SYS SYS SYS
+    mlx5_9  SYS SYS SYS SYS SYS SYS SYS SYS X   PIX PHB PHB PHB PHB PHB PHB
+    mlx5_10 SYS SYS SYS SYS SYS SYS SYS SYS PIX X   PHB PHB PHB PHB PHB PHB
+    mlx5_12 SYS SYS SYS SYS SYS SYS SYS SYS PHB PHB X   PIX PHB PHB PHB PHB
+    mlx5_13 SYS SYS SYS SYS SYS SYS SYS SYS PHB PHB PIX X   PHB PHB PHB PHB
+    mlx5_14 SYS SYS SYS SYS SYS SYS SYS SYS PHB PHB PHB PHB X   PIX PHB PHB
+    mlx5_15 SYS SYS SYS SYS SYS SYS SYS SYS PHB PHB PHB PHB PIX X   PHB PHB
+    mlx5_16 SYS SYS SYS SYS SYS SYS SYS SYS PHB PHB PHB PHB PHB PHB X   PIX
+    mlx5_17 SYS SYS SYS SYS SYS SYS SYS SYS PHB PHB PHB PHB PHB PHB PIX X)"));
+}
+
+}  // namespace
+}  // namespace lockstep::topology
