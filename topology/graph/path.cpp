@@ -127,16 +127,17 @@ class PathFinder {
     return best;
   }
 
-  /// To a NIC by NVLink to a GPU near it.
+  /// To a NIC by NVLink to a GPU near it: below its switch, or on its Grace (NCCL_PXN_C2C). As NCCL
+  /// does, on one machine, also where NVLinks reach others.
   Path throughPeer(NodeId from, NodeId to) const {
     if (isA(from, NodeKind::nic) && isA(to, NodeKind::gpu)) return reversed(throughPeer(to, from));
     Path best;
     PathType nearest = PathType::dis;
     if (!isA(from, NodeKind::gpu) || !isA(to, NodeKind::nic)) return best;
     for (const NodeId peer : graph_.ofKind(NodeKind::gpu)) {
-      if (peer == from) continue;
+      if (peer == from || graph_.node(peer).host != graph_.node(from).host) continue;
       const Path last = local(peer, to);
-      if (last.type > PathType::pxb || last.type >= nearest) continue;
+      if (last.type > PathType::p2c || last.type >= nearest) continue;
       const Path hop = byGpuLinks(from, peer);
       if (hop.type != PathType::nvl) continue;
       best = joined(hop, last, PathType::pxn);
@@ -242,11 +243,10 @@ class PathFinder {
   }
 
   /// NCCL's mergePathType (src/graph/paths.cc): PCIe and chip-to-chip make P2C, or else the farther
-  /// of the two counts.
+  /// of the two counts. So does NVLink to the CPU, as POWER9 has it.
   static PathType atOneCpu(PathType a, PathType b) {
     const auto [nearer, farther] = std::minmax(a, b);
-    const bool mixed =
-        farther == PathType::phb && (nearer == PathType::c2c || nearer == PathType::nvl);
+    const bool mixed = farther == PathType::phb && nearer == PathType::c2c;
     return mixed ? PathType::p2c : farther;
   }
 
