@@ -24,7 +24,7 @@ std::string_view name(LinkKind kind);
 
 struct Node {
   NodeKind kind = NodeKind::cpu;
-  /// "NUMA 0", "GPU3", "mlx5_0", "NVSwitch 0000:1b:00.0", ...; with "host/" before it where there
+  /// "NUMA 0", "GPU3", "mlx5_0", "NVSwitch2", ...; with "host/" before it where there
   /// are several.
   std::string name;
   /// Row in the inventory: of cpus, of pci (switches, and devices that their source only knows as

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -18,7 +19,9 @@ class GraphBuilder {
 
  private:
   // Nodes.
+  void requireAtMost(std::size_t most, std::size_t count, const char* what) const;
   void requirePossible() const;
+  void requireDrawable() const;
   void addCpus();
   void placeDevices();
   void addSwitches();
@@ -55,7 +58,9 @@ class GraphBuilder {
   std::vector<NodeId> switchOfPci_;     // by row of pci
   std::vector<NodeId> gpuOfRow_;        // by row of gpus
   using Place = std::pair<int, BusId>;  // host and bus id
+  std::map<Place, int> pciAt_;          // row of pci
   std::map<Place, NodeId> gpuAt_, nvSwitchAt_;
+  std::map<std::tuple<NodeId, NodeId, LinkKind>, std::size_t> linkAt_;  // made by connect()
 };
 
 }  // namespace lockstep::topology

@@ -43,13 +43,11 @@ void GraphBuilder::append(NodeId from, NodeId to, LinkKind kind, int count, Band
 
 /// A source may name one target in several rows: they are one link.
 void GraphBuilder::connect(NodeId from, NodeId to, LinkKind kind, int count, Bandwidth bandwidth) {
-  if (const Link* known = graph_.link(from, to, kind)) {
-    Link& link = graph_.links_[static_cast<std::size_t>(known - graph_.links_.data())];
-    link.count += count;
-    link.bandwidth += bandwidth;
-    return;
-  }
-  append(from, to, kind, count, bandwidth);
+  const auto [place, isNew] = linkAt_.try_emplace({from, to, kind}, graph_.links_.size());
+  if (isNew) return append(from, to, kind, count, bandwidth);
+  Link& link = graph_.links_[place->second];
+  link.count += count;
+  link.bandwidth += bandwidth;
 }
 
 void GraphBuilder::connectBoth(NodeId a, NodeId b, LinkKind kind, int count, Bandwidth bandwidth) {

@@ -3,6 +3,7 @@
 #include <numeric>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
@@ -33,6 +34,7 @@ void GraphBuilder::build() {
   addGpus();
   addNvSwitches();
   addNics();
+  requireDrawable();
   addNetwork();
   giveUniqueNames();
   graph_.out_.resize(graph_.nodes_.size());
@@ -42,16 +44,24 @@ void GraphBuilder::build() {
   linkNetwork();
 }
 
+void GraphBuilder::requireAtMost(std::size_t most, std::size_t count, const char* what) const {
+  if (count > most)
+    fail(ErrorCode::invalidArgument, "{}: {} {}; at most {} can be made a graph of",
+         inventory_.source, count, what, most);
+}
+
 void GraphBuilder::requirePossible() const {
-  const auto require = [&](std::size_t count, std::size_t most, const char* what) {
-    if (count > most)
-      fail(ErrorCode::invalidArgument, "{}: {} {}; at most {} can be made a graph of",
-           inventory_.source, count, what, most);
-  };
-  require(inventory_.cpus.size(), kMostCpus, "NUMA nodes");
-  require(inventory_.gpus.size(), kMostDevices, "GPUs");
-  require(inventory_.nics.size(), kMostDevices, "NICs");
-  require(inventory_.pci.size(), 4 * kMostDevices, "PCI devices");
+  requireAtMost(kMostCpus, inventory_.cpus.size(), "NUMA nodes");
+  requireAtMost(kMostDevices, inventory_.gpus.size(), "GPUs");
+  requireAtMost(kMostDevices, inventory_.nics.size(), "NICs");
+  requireAtMost(4 * kMostDevices, inventory_.pci.size(), "PCI devices");
+}
+
+/// With those that only PCI shows, or only the links that lead to them.
+void GraphBuilder::requireDrawable() const {
+  requireAtMost(kMostDevices, graph_.ofKind(NodeKind::gpu).size(), "GPUs");
+  requireAtMost(kMostDevices, graph_.ofKind(NodeKind::nvSwitch).size(), "NVSwitches");
+  requireAtMost(kMostDevices, graph_.ofKind(NodeKind::nic).size(), "NICs");
 }
 
 NodeId GraphBuilder::add(Node node) {
@@ -93,6 +103,7 @@ void GraphBuilder::placeDevices() {
     if (cpu == kNone) cpu = device.cpu;
     if (cpu == kNone && onlyOne) cpu = 0;
     homeless += cpu == kNone ? 1 : 0;
+    pciAt_.try_emplace({hostBelow(cpu), device.id}, static_cast<int>(cpuOfPci_.size()));
     cpuOfPci_.push_back(cpu);
   }
   if (homeless > 0)
@@ -178,11 +189,8 @@ void GraphBuilder::addGpus() {
 /// not say.
 std::uint32_t GraphBuilder::targetClass(NodeId gpu, const GpuLinks& links) const {
   if (links.targetClass != 0) return links.targetClass;
-  for (std::size_t row = 0; row < inventory_.pci.size(); ++row)
-    if (inventory_.pci[row].id == links.target &&
-        hostBelow(cpuOfPci_[row]) == graph_.node(gpu).host)
-      return inventory_.pci[row].classCode;
-  return 0;
+  const auto found = pciAt_.find({graph_.node(gpu).host, links.target});
+  return found == pciAt_.end() ? 0 : pci(found->second).classCode;
 }
 
 /// Those that NVLinks lead to, and those that only PCI shows. By bus id.
@@ -245,15 +253,15 @@ void GraphBuilder::addNetwork() {
 
 /// Two ports of one card may have one name: who reads a table must tell them apart.
 void GraphBuilder::giveUniqueNames() {
+  std::unordered_set<std::string> taken;
+  for (const Node& each : graph_.nodes_) taken.insert(each.name);
   std::unordered_map<std::string, int> uses;
   for (Node& each : graph_.nodes_) {
-    const int before = uses[each.name]++;
-    if (before == 0) continue;
-    std::string other;
-    do other = fmt::format("{}#{}", each.name, ++uses[each.name]);
-    while (uses.contains(other));
+    int& number = uses[each.name];
+    if (++number == 1) continue;
+    std::string other = fmt::format("{}#{}", each.name, number);
+    while (!taken.insert(other).second) other = fmt::format("{}#{}", each.name, ++number);
     each.name = other;
-    ++uses[other];
   }
 }
 
