@@ -160,6 +160,17 @@ TEST(Graph, LeavesOutLinksToTheGpuItselfAndSaysSo) {
   EXPECT_EQ(linksFrom(graph, "GPU0").size(), 1U);
 }
 
+TEST(Graph, LeavesOutPeerSwitchesThatAreNowhereAndSaysSo) {
+  MachineBuilder builder = oneSocket();
+  builder.addSwitch(builder.rootPorts(0), bus(0x10), kGen5);
+  Inventory inventory = builder.take();
+  inventory.pci[0].peerSwitches = {bus(0x77), bus(0x10)};  // nowhere, and itself
+  const Graph graph(inventory);
+  EXPECT_THAT(graph.remarks(),
+              ElementsAre(AllOf(HasSubstr("0000:10:00.0"), HasSubstr("0000:77:00.0"))));
+  EXPECT_EQ(linksFrom(graph, "PCIe switch 0000:10:00.0").size(), 1U);
+}
+
 TEST(Graph, TakesNoLinksOutOfCountsBelowOne) {
   MachineBuilder builder = oneSocket();
   const int gpu = builder.addGpu(builder.rootPorts(0), bus(0x10), kH100);

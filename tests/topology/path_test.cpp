@@ -51,6 +51,38 @@ BusId bus(std::uint8_t number) {
   return {.bus = number};
 }
 
+/// From link to link, from one end to the other.
+void expectConnected(const Graph& graph, const Path& path, NodeId from, NodeId to) {
+  ASSERT_FALSE(path.steps.empty());
+  EXPECT_EQ(path.steps.front(), std::vector<NodeId>{from});
+  EXPECT_EQ(path.steps.back(), std::vector<NodeId>{to});
+  if (path.steps.size() == 2 && path.type == PathType::pix) return;  // ports of one card
+  for (std::size_t i = 1; i < path.steps.size(); ++i)
+    for (const NodeId a : path.steps[i - 1])
+      for (const NodeId b : path.steps[i]) {
+        bool linked = false;
+        for (const int position : graph.linksFrom(a))
+          linked = linked || graph.links()[static_cast<std::size_t>(position)].to == b;
+        EXPECT_TRUE(linked) << graph.node(a).name << " > " << graph.node(b).name;
+      }
+}
+
+void expectPathsToBeSound(const Graph& graph, Routing routing) {
+  for (NodeId a = 0; a < static_cast<NodeId>(graph.nodes().size()); ++a)
+    for (NodeId b = 0; b <= a; ++b) {
+      SCOPED_TRACE(graph.node(a).name + " to " + graph.node(b).name);
+      const Path there = findPath(graph, a, b, routing);
+      const Path back = findPath(graph, b, a, routing);
+      EXPECT_EQ(there.type, back.type);
+      EXPECT_EQ(there.links, back.links);
+      EXPECT_EQ(there.bottleneck, back.bottleneck);
+      EXPECT_EQ(there.steps.empty(), there.type == PathType::dis);
+      if (there.type == PathType::dis) continue;
+      expectConnected(graph, there, a, b);
+      expectConnected(graph, back, b, a);
+    }
+}
+
 TEST(Path, OfADeviceToItselfIsThatDevice) {
   const Graph graph = preset("dgx-h100");
   EXPECT_EQ(pathText(graph, "GPU3", "GPU3"), "LOC 0 links, 0.0 GB/s: GPU3");
@@ -171,6 +203,28 @@ TEST(Path, WhatIsNotKnownDoesNotNarrow) {
   EXPECT_FALSE(between(graph, "GPU1", "GPU2").bottleneck.known());
 }
 
+//  NUMA 0 - switch 10 - GPU0        the two switches are one chip inside (NCCL's <pcilink>)
+//  NUMA 1 - switch 20 - mlx5_0
+TEST(Path, CrossesFromSwitchToSwitchInsideOneChip) {
+  MachineBuilder builder("one chip");
+  builder.addCpus(models::kXeon8480C, 2);
+  const Slots first = builder.addSwitch(builder.rootPorts(0), bus(0x10), kGen5);
+  const Slots second = builder.addSwitch(builder.rootPorts(1), bus(0x20), kGen5);
+  builder.addGpu(first, bus(0x11), kH100);
+  builder.addNic(second, bus(0x21), kConnectX7);
+  Inventory inventory = builder.take();
+  EXPECT_EQ(between(Graph(inventory), "GPU0", "mlx5_0").type, PathType::sys);
+  inventory.pci[0].peerSwitches.push_back(bus(0x20));
+  const std::string way = "PCIe switch 0000:10:00.0 > PCIe switch 0000:20:00.0";
+  for (const bool bothTell : {false, true}) {
+    if (bothTell) inventory.pci[1].peerSwitches.push_back(bus(0x10));
+    const Graph graph(inventory);
+    EXPECT_EQ(pathText(graph, "GPU0", "mlx5_0"),
+              "PXB 0 links, 55.0 GB/s: GPU0 > " + way + " > mlx5_0");
+    expectPathsToBeSound(graph, {});
+  }
+}
+
 /// Ports of one card meet in it.
 TEST(Path, BetweenPortsOfOneCardIsPix) {
   const Graph graph = writtenMachine("dgx-a100.xml");
@@ -287,38 +341,6 @@ TEST(Path, IsNoneToADeviceThatIsNowhere) {
   const Graph graph(std::move(inventory));
   EXPECT_EQ(between(graph, "GPU0", "eth0").type, PathType::dis);
   EXPECT_EQ(between(graph, "eth0", "GPU0").type, PathType::dis);
-}
-
-/// From link to link, from one end to the other.
-void expectConnected(const Graph& graph, const Path& path, NodeId from, NodeId to) {
-  ASSERT_FALSE(path.steps.empty());
-  EXPECT_EQ(path.steps.front(), std::vector<NodeId>{from});
-  EXPECT_EQ(path.steps.back(), std::vector<NodeId>{to});
-  if (path.steps.size() == 2 && path.type == PathType::pix) return;  // ports of one card
-  for (std::size_t i = 1; i < path.steps.size(); ++i)
-    for (const NodeId a : path.steps[i - 1])
-      for (const NodeId b : path.steps[i]) {
-        bool linked = false;
-        for (const int position : graph.linksFrom(a))
-          linked = linked || graph.links()[static_cast<std::size_t>(position)].to == b;
-        EXPECT_TRUE(linked) << graph.node(a).name << " > " << graph.node(b).name;
-      }
-}
-
-void expectPathsToBeSound(const Graph& graph, Routing routing) {
-  for (NodeId a = 0; a < static_cast<NodeId>(graph.nodes().size()); ++a)
-    for (NodeId b = 0; b <= a; ++b) {
-      SCOPED_TRACE(graph.node(a).name + " to " + graph.node(b).name);
-      const Path there = findPath(graph, a, b, routing);
-      const Path back = findPath(graph, b, a, routing);
-      EXPECT_EQ(there.type, back.type);
-      EXPECT_EQ(there.links, back.links);
-      EXPECT_EQ(there.bottleneck, back.bottleneck);
-      EXPECT_EQ(there.steps.empty(), there.type == PathType::dis);
-      if (there.type == PathType::dis) continue;
-      expectConnected(graph, there, a, b);
-      expectConnected(graph, back, b, a);
-    }
 }
 
 TEST(Path, IsSoundAndTheSameFromBothEnds) {

@@ -38,6 +38,8 @@ class GraphBuilder {
 
   // Links.
   void linkPcie();
+  void linkPeerSwitches();
+  bool isNeighbour(NodeId id, NodeId other) const;
   void linkCpus();
   void linkGpus();
   void linkToTarget(NodeId gpu, const GpuLinks& links);

@@ -65,6 +65,31 @@ void GraphBuilder::linkPcie() {
   }
 }
 
+/// Itself, above it, below it, or linked to it by connect().
+bool GraphBuilder::isNeighbour(NodeId id, NodeId other) const {
+  return id == other || graph_.node(id).parent == other || graph_.node(other).parent == id ||
+         linkAt_.contains({id, other, LinkKind::pcie});
+}
+
+/// Without a bandwidth: they are parts of one chip, which is no narrower than its ports. Both may
+/// tell of it.
+void GraphBuilder::linkPeerSwitches() {
+  for (std::size_t row = 0; row < inventory_.pci.size(); ++row) {
+    const NodeId id = switchOfPci_[row];
+    if (id == kNone) continue;
+    for (const BusId& peer : inventory_.pci[row].peerSwitches) {
+      const auto found = pciAt_.find({node(id).host, peer});
+      const NodeId other =
+          found == pciAt_.end() ? kNone : switchOfPci_[static_cast<std::size_t>(found->second)];
+      if (other == kNone)
+        remark(fmt::format("{}: its pcilink leads to {}, where no PCIe switch is; left out",
+                           node(id).name, print(peer)));
+      else if (!isNeighbour(id, other))
+        connectBoth(id, other, LinkKind::pcie, 0, {});
+    }
+  }
+}
+
 void GraphBuilder::linkCpus() {
   const std::vector<NodeId>& cpus = graph_.ofKind(NodeKind::cpu);
   for (const NodeId a : cpus)

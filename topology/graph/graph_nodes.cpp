@@ -39,6 +39,7 @@ void GraphBuilder::build() {
   giveUniqueNames();
   graph_.out_.resize(graph_.nodes_.size());
   linkPcie();
+  linkPeerSwitches();
   linkCpus();
   linkGpus();
   linkNetwork();

@@ -170,7 +170,7 @@ class PathFinder {
     return nearer(byCpus(from, to), tree);
   }
 
-  /// By the lowest switch that is above both.
+  /// By the lowest switch that is above both, or by two that are one chip.
   Path byTree(NodeId from, NodeId to) const {
     if (sameCard(from, to)) {
       Path path{.type = PathType::pix, .steps = {{from}, {to}}, .bottleneck = {}};
@@ -186,6 +186,18 @@ class PathFinder {
       way.insert(way.end(), std::make_reverse_iterator(other), down.rend());
       return along(way);
     }
+    return byPeerSwitches(up, down);
+  }
+
+  Path byPeerSwitches(const std::vector<NodeId>& up, const std::vector<NodeId>& down) const {
+    for (auto mine = up.begin(); mine != up.end(); ++mine)
+      for (auto theirs = down.begin(); theirs != down.end(); ++theirs) {
+        if (!isA(*mine, NodeKind::pciSwitch) || !isA(*theirs, NodeKind::pciSwitch)) continue;
+        if (graph_.link(*mine, *theirs, LinkKind::pcie) == nullptr) continue;
+        std::vector<NodeId> way(up.begin(), mine + 1);
+        way.insert(way.end(), std::make_reverse_iterator(theirs + 1), down.rend());
+        return along(way);
+      }
     return {};
   }
 
