@@ -9,6 +9,7 @@
 
 #include "topology/graph/graph.hpp"
 #include "topology/inventory/transfer_rate.hpp"
+#include "topology/presets/preset.hpp"
 #include "topology/readers/reader.hpp"
 #include "topology/rows.hpp"
 #include <lockstep/error.hpp>
@@ -202,8 +203,7 @@ TEST(NcclXml, SaysWhatIsWrongAndWhere) {
       {"<system version=\"1\"/>\n<system version=\"1\"/>",
        "t.xml:2: a second root element, <system>; one <system> is expected"},
       {"<system version=\"1\"/>\nand more", "t.xml:1: text outside of <system>"},
-      {"<systems version=\"1\"/>",
-       "t.xml:1: of no known format; expected one of: "},
+      {"<systems version=\"1\"/>", "t.xml:1: of no known format; expected one of: "},
       {"<system\n version=\"3\"/>",
        "t.xml:1: <system> version=\"3\": expected 1 (NCCL) or 2 (RCCL)"},
       {"<system version=\"one\"/>",
@@ -407,6 +407,21 @@ Inventory byHand() {
     machine.gpus.push_back(gpu);
   }
   return machine;
+}
+
+TEST(NcclXml, WritesPresetsWithAllTheirRows) {
+  for (const Preset* preset : allPresets()) {
+    SCOPED_TRACE(preset->name);
+    const Inventory machine = preset->make();
+    const std::string written = writeNcclXml(machine);
+    const Reading again = readTopology(written, "t.xml");
+    EXPECT_EQ(writeNcclXml(again.inventory), written);
+    EXPECT_TRUE(again.remarks.empty());
+    EXPECT_EQ(again.inventory.cpus.size(), machine.cpus.size());
+    EXPECT_EQ(again.inventory.pci.size(), machine.pci.size());
+    EXPECT_EQ(again.inventory.gpus.size(), machine.gpus.size());
+    EXPECT_EQ(again.inventory.nics.size(), machine.nics.size());
+  }
 }
 
 TEST(NcclXml, WritesRowsInTheOrderOfTheTree) {
