@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "topology/machine_builder.hpp"
+#include "topology/presets/preset.hpp"
 #include "topology/readers/reader.hpp"
 #include "topology/search/rings.hpp"
 #include "topology/search/trees.hpp"
@@ -371,6 +372,22 @@ TEST(Search, HangsATreeBelowEveryNic) {
   EXPECT_EQ(roots.size(), 8U);
 }
 
+// The four GPUs of a tray may begin at any of its NICs: each begins at most one ring more than
+// others do, and what is inside of one tree is a leaf of another.
+TEST(Search, SpreadsTheBeginningsOverARack) {
+  MachineBuilder machine = nvl72();
+  for (int tray = 0; tray < 18; ++tray)
+    for (int i = 0; i < 4; ++i) machine.nic(tray, kNone, 800);
+  const Graph graph(machine.inventory);
+  const Rings rings = validRings(graph, {.withNics = true});
+  EXPECT_GE(gigabytes(rings.total), 721);
+  std::set<NodeId> first;
+  for (const Ring& ring : rings.rings) EXPECT_TRUE(first.insert(ring.gpus.front()).second);
+  const Trees trees = validTrees(graph, rings);
+  EXPECT_EQ(trees.trees[0].depth, 6);
+  EXPECT_GE(gigabytes(trees.total), 300);
+}
+
 // Two GPUs and one NIC at each switch: a ring leaves where it came in.
 TEST(Search, ComesBackToItsNic) {
   MachineBuilder machine;
@@ -607,7 +624,24 @@ TEST(Search, PrintsOneLineForEach) {
           "ring 1: mlx5_1 > GPU1 GPU2 GPU3 GPU4 GPU5 GPU6 GPU7 GPU0 > mlx5_0  50.0 GB/s  PIX\n"));
 }
 
-// Recorded machines.
+// Machines of others.
+
+void expectValidEverywhere(const Graph& graph) {
+  const Rings rings = validRings(graph);
+  validTrees(graph, rings);
+  if (graph.ofKind(NodeKind::nic).empty()) return;
+  const Rings outward = validRings(graph, {.withNics = true});
+  validTrees(graph, outward);
+}
+
+TEST(Search, RunsOnPresets) {
+  if (allPresets().empty()) GTEST_SKIP() << "no preset is built in";
+  for (const Preset* preset : allPresets()) {
+    SCOPED_TRACE(preset->name);
+    const Graph graph(preset->make());
+    if (graph.ofKind(NodeKind::gpu).size() > 1) expectValidEverywhere(graph);
+  }
+}
 
 TEST(Search, RunsOnRecordedMachines) {
   const std::filesystem::path folder = std::filesystem::path(LOCKSTEP_SHARED_DIR) / "topologies";
@@ -615,12 +649,7 @@ TEST(Search, RunsOnRecordedMachines) {
   if (allReaders().empty()) GTEST_SKIP() << "no reader is built in";
   for (const auto& file : std::filesystem::directory_iterator(folder)) {
     SCOPED_TRACE(file.path().filename());
-    const Graph graph(readTopologyFile(file.path()).inventory);
-    const Rings rings = validRings(graph);
-    validTrees(graph, rings);
-    if (graph.ofKind(NodeKind::nic).empty()) continue;
-    const Rings outward = validRings(graph, {.withNics = true});
-    validTrees(graph, outward);
+    expectValidEverywhere(Graph(readTopologyFile(file.path()).inventory));
   }
 }
 

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 #include <map>
-#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -65,11 +64,12 @@ void addPackagesAndHosts(const Graph& graph, std::vector<Part>& parts) {
 }
 
 /// GPUs that NVLink or xGMI joins, in one hop or several.
-void addIslands(const Hops& hops, std::size_t nodes, std::vector<Part>& parts) {
+void addIslands(const Graph& graph, const Hops& hops, std::vector<Part>& parts) {
   std::vector<bool> seen(static_cast<std::size_t>(hops.gpus()));
   for (int first = 0; first < hops.gpus(); ++first) {
     if (seen[static_cast<std::size_t>(first)]) continue;
-    Part part{"the GPUs linked to ", std::vector<bool>(nodes), kNone};
+    Part part{"the GPUs linked to " + graph.node(hops.gpu(first)).name,
+              std::vector<bool>(graph.nodes().size()), kNone};
     std::vector<int> reached{first};
     seen[static_cast<std::size_t>(first)] = true;
     for (std::size_t i = 0; i < reached.size(); ++i) {
@@ -81,7 +81,6 @@ void addIslands(const Hops& hops, std::size_t nodes, std::vector<Part>& parts) {
         reached.push_back(next);
       }
     }
-    part.name += std::to_string(first);
     if (reached.size() > 1) parts.push_back(std::move(part));
   }
 }
@@ -89,30 +88,33 @@ void addIslands(const Hops& hops, std::size_t nodes, std::vector<Part>& parts) {
 /// Which segments hops cross a border by, and what those can carry.
 class Border {
  public:
-  Border(const Hops& hops, const Part& part) : hops_(hops), part_(part) {}
+  Border(const Hops& hops, const Part& part)
+      : hops_(hops), part_(part), seen_(hops.segments().size()) {}
 
   void cross(const Hop& hop) {
     for (const Use& use : hop.uses) {
+      if (seen_[static_cast<std::size_t>(use.segment)]) continue;
+      seen_[static_cast<std::size_t>(use.segment)] = true;
       const Segment& segment = hops_.segments()[static_cast<std::size_t>(use.segment)];
-      if (within(segment.from) && !within(segment.to)) outs_.insert(use.segment);
-      if (!within(segment.from) && within(segment.to)) ins_.insert(use.segment);
+      if (within(segment.from) && !within(segment.to)) outs_.push_back(use.segment);
+      if (!within(segment.from) && within(segment.to)) ins_.push_back(use.segment);
     }
   }
 
-  Cut cut() const {
+  Cut cut() && {
     return {.part = part_.name,
             .gpu = part_.gpu,
             .in = sum(ins_),
             .out = sum(outs_),
-            .ins = {ins_.begin(), ins_.end()},
-            .outs = {outs_.begin(), outs_.end()}};
+            .ins = std::move(ins_),
+            .outs = std::move(outs_)};
   }
 
  private:
   bool within(NodeId id) const { return id != kNone && part_.has[static_cast<std::size_t>(id)]; }
 
   /// Trunks and what else has no segment could carry anything.
-  double sum(const std::set<int>& segments) const {
+  double sum(const std::vector<int>& segments) const {
     double sum = segments.empty() ? kUnlimited : 0;
     for (const int each : segments)
       sum += hops_.segments()[static_cast<std::size_t>(each)].capacity;
@@ -121,7 +123,8 @@ class Border {
 
   const Hops& hops_;
   const Part& part_;
-  std::set<int> ins_, outs_;
+  std::vector<bool> seen_;  // by segment
+  std::vector<int> ins_, outs_;
 };
 
 bool has(const Part& part, const Hops& hops, int gpu) {
@@ -151,7 +154,7 @@ Cut cutAround(const Part& part, const Hops& hops) {
       border.cross(hops.entering(port, gpu));
       border.cross(hops.leaving(gpu, port));
     }
-  return border.cut();
+  return std::move(border).cut();
 }
 
 Bandwidth bandwidthOf(double value) {
@@ -179,7 +182,7 @@ std::vector<Cut> cutsOf(const Graph& graph, const Hops& hops) {
   addAllButNetwork(graph, parts);
   addTrees(graph, parts);
   addPackagesAndHosts(graph, parts);
-  addIslands(hops, graph.nodes().size(), parts);
+  addIslands(graph, hops, parts);
   std::vector<Cut> cuts;
   for (const Part& part : parts)
     if (separates(part, hops)) cuts.push_back(cutAround(part, hops));

@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 #include <numeric>
+#include <set>
 #include <tuple>
 
 namespace lockstep::topology {
@@ -13,13 +14,12 @@ double capacityOf(Bandwidth bandwidth) {
   return bandwidth.known() ? bandwidth.bytesPerSecond() : std::numeric_limits<double>::infinity();
 }
 
-/// The link that paths take where two nodes have several: findPath prefers them in this order.
-const Link* linkBetween(const Graph& graph, NodeId from, NodeId to) {
+/// Which link paths take where two nodes have several: findPath prefers them in this order.
+std::size_t preference(LinkKind kind) {
   constexpr std::array kPreferred{LinkKind::nvlink,   LinkKind::xgmi, LinkKind::chipToChip,
                                   LinkKind::interCpu, LinkKind::pcie, LinkKind::network};
-  for (const LinkKind kind : kPreferred)
-    if (const Link* link = graph.link(from, to, kind)) return link;
-  return nullptr;
+  return static_cast<std::size_t>(std::find(kPreferred.begin(), kPreferred.end(), kind) -
+                                  kPreferred.begin());
 }
 
 /// Where two ends tell different counts, the fewer work: so do paths count.
@@ -29,47 +29,46 @@ Bandwidth agreed(const Graph& graph, const Link& link) {
   return twin == nullptr ? link.bandwidth : narrower(link.bandwidth, twin->bandwidth);
 }
 
-/// Of traffic from `from` to `to` over several switches, by links: those that lead on count where
-/// the graph has them.
-double weight(const Graph& graph, NodeId from, NodeId chip, NodeId to) {
-  const Link* up = linkBetween(graph, from, chip);
-  const Link* down = linkBetween(graph, chip, to);
-  if (up == nullptr && down == nullptr) return 1;
-  if (up == nullptr) return down->count;
-  if (down == nullptr) return up->count;
-  return std::min(up->count, down->count);
-}
-
-/// What each switch of a step that is taken side by side has of the traffic.
-std::vector<double> sharesOf(const Graph& graph, const Path& path, std::size_t step) {
-  std::vector<double> shares;
-  for (const NodeId chip : path.steps[step])
-    shares.push_back(
-        weight(graph, path.steps[step - 1].front(), chip, path.steps[step + 1].front()));
-  const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
-  for (double& share : shares) share /= sum;
-  return shares;
-}
-
 bool isUp(const Graph& graph, NodeId nic) {
   const Node& node = graph.node(nic);
   return node.bare || graph.inventory().nics[static_cast<std::size_t>(node.row)].up != false;
 }
 
-/// NICs at a GPU's nearest type of path, with the paths there.
-std::vector<std::pair<NodeId, Path>> nearestNics(const Graph& graph, NodeId gpu) {
-  std::vector<std::pair<NodeId, Path>> nearest;
-  for (const bool pxn : {false, true}) {
-    for (const NodeId nic : graph.ofKind(NodeKind::nic)) {
-      if (!isUp(graph, nic) || graph.node(nic).host != graph.node(gpu).host) continue;
-      Path path = findPath(graph, gpu, nic, {.pxn = pxn});
-      if (path.steps.empty()) continue;
-      if (!nearest.empty() && path.type < nearest.front().second.type) nearest.clear();
-      if (nearest.empty() || path.type == nearest.front().second.type)
-        nearest.emplace_back(nic, std::move(path));
-    }
-    if (!nearest.empty() && nearest.front().second.type <= PathType::pxb) break;
-    if (!pxn) nearest.clear();
+using NicPaths = std::vector<std::pair<NodeId, Path>>;
+
+/// Those of the nearest type.
+NicPaths nearestOf(NicPaths paths) {
+  PathType nearest = PathType::dis;
+  for (const auto& [nic, path] : paths) nearest = std::min(nearest, path.type);
+  std::erase_if(paths, [&](const auto& each) {
+    return each.second.type != nearest || each.second.steps.empty();
+  });
+  return paths;
+}
+
+NicPaths pathsTo(const Graph& graph, NodeId gpu, const std::vector<NodeId>& nics, Routing routing) {
+  NicPaths paths;
+  for (const NodeId nic : nics)
+    if (isUp(graph, nic) && graph.node(nic).host == graph.node(gpu).host)
+      paths.emplace_back(nic, findPath(graph, gpu, nic, routing));
+  return paths;
+}
+
+/// Of each GPU the nearest NICs, with the paths there. By another GPU only to a NIC that is near
+/// to one.
+std::vector<NicPaths> nearestNics(const Graph& graph, const std::vector<NodeId>& gpus) {
+  std::vector<NicPaths> nearest;
+  std::set<NodeId> nearOne;
+  for (const NodeId gpu : gpus) {
+    nearest.push_back(nearestOf(pathsTo(graph, gpu, graph.ofKind(NodeKind::nic), {})));
+    for (const auto& [nic, path] : nearest.back())
+      if (path.type <= PathType::pxb) nearOne.insert(nic);
+  }
+  for (std::size_t i = 0; i < gpus.size(); ++i) {
+    if (!nearest[i].empty() && nearest[i].front().second.type <= PathType::pxb) continue;
+    NicPaths more = pathsTo(graph, gpus[i], {nearOne.begin(), nearOne.end()}, {.pxn = true});
+    more.insert(more.end(), nearest[i].begin(), nearest[i].end());
+    nearest[i] = nearestOf(std::move(more));
   }
   return nearest;
 }
@@ -88,9 +87,13 @@ Hops::Hops(const Graph& graph, bool withNics) : gpus_(graph.ofKind(NodeKind::gpu
 
 void Hops::addSegments(const Graph& graph) {
   for (const Link& link : graph.links()) {
-    carrier_.push_back(static_cast<int>(segments_.size()));
+    const int position = static_cast<int>(segments_.size());
+    carrier_.push_back(position);
     segments_.push_back(
         {.from = link.from, .to = link.to, .capacity = capacityOf(agreed(graph, link))});
+    const auto [known, fresh] = linkOf_.try_emplace(key(link.from, link.to), position);
+    const LinkKind other = graph.links()[static_cast<std::size_t>(known->second)].kind;
+    if (!fresh && preference(link.kind) < preference(other)) known->second = position;
   }
 }
 
@@ -116,6 +119,24 @@ Hop Hops::hopOf(const Graph& graph, const Path& path) {
   return hop;
 }
 
+/// What each switch of a step that is taken side by side has of the traffic: by the links that lead
+/// through it, where the graph has them.
+std::vector<double> Hops::sharesOf(const Graph& graph, const Path& path, std::size_t step) const {
+  std::vector<double> shares;
+  for (const NodeId chip : path.steps[step]) {
+    const int up = linkBetween(path.steps[step - 1].front(), chip);
+    const int down = linkBetween(chip, path.steps[step + 1].front());
+    const auto count = [&](int link) {
+      return link == kNone ? std::numeric_limits<int>::max()
+                           : graph.links()[static_cast<std::size_t>(link)].count;
+    };
+    shares.push_back(std::min(count(up), count(down)));
+  }
+  const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
+  for (double& share : shares) share /= sum;
+  return shares;
+}
+
 /// From one step to the next. Of trunks between the switches of two boards no source says how wide
 /// they are.
 void Hops::addUses(const Graph& graph, const Path& path, std::size_t step, Hop& hop) {
@@ -127,10 +148,10 @@ void Hops::addUses(const Graph& graph, const Path& path, std::size_t step, Hop& 
   const std::vector<double> shares =
       side.size() > 1 ? sharesOf(graph, path, spreads ? step + 1 : step) : std::vector<double>{1.0};
   for (std::size_t i = 0; i < side.size(); ++i) {
-    const Link* link =
-        linkBetween(graph, spreads ? here.front() : side[i], spreads ? side[i] : there.front());
-    if (link == nullptr) continue;
-    const int segment = carrier_[static_cast<std::size_t>(link - graph.links().data())];
+    const int link =
+        linkBetween(spreads ? here.front() : side[i], spreads ? side[i] : there.front());
+    if (link == kNone) continue;
+    const int segment = carrier_[static_cast<std::size_t>(link)];
     hop.uses.push_back({segment, shares[i]});
     if (side.size() > 1) segments_[static_cast<std::size_t>(segment)].whole = false;
   }
@@ -139,12 +160,10 @@ void Hops::addUses(const Graph& graph, const Path& path, std::size_t step, Hop& 
 /// Only NICs that are the nearest of some GPU: a ring that fetches its data at the far end of the
 /// machine takes from the others what it gains.
 void Hops::addPorts(const Graph& graph) {
-  std::vector<std::vector<std::pair<NodeId, Path>>> nearest;
+  const std::vector<NicPaths> nearest = nearestNics(graph, gpus_);
   std::vector<NodeId> nics;
-  for (const NodeId id : gpus_) {
-    nearest.push_back(nearestNics(graph, id));
-    for (const auto& [nic, path] : nearest.back()) nics.push_back(nic);
-  }
+  for (const NicPaths& paths : nearest)
+    for (const auto& [nic, path] : paths) nics.push_back(nic);
   std::sort(nics.begin(), nics.end());
   nics.erase(std::unique(nics.begin(), nics.end()), nics.end());
   for (const NodeId nic : nics) addPort(graph, nic);

@@ -2,7 +2,9 @@
 // too: all that a search needs to know of a graph.
 #pragma once
 
+#include <cstdint>
 #include <limits>
+#include <unordered_map>
 #include <vector>
 
 #include "topology/graph/graph.hpp"
@@ -61,17 +63,26 @@ class Hops {
   std::size_t index(int row, int gpu) const {
     return static_cast<std::size_t>(row) * gpus_.size() + static_cast<std::size_t>(gpu);
   }
+  static std::uint64_t key(NodeId from, NodeId to) {
+    return static_cast<std::uint64_t>(from) << 32 | static_cast<std::uint32_t>(to);
+  }
+  int linkBetween(NodeId from, NodeId to) const {
+    const auto known = linkOf_.find(key(from, to));
+    return known == linkOf_.end() ? kNone : known->second;
+  }
   void addSegments(const Graph& graph);
   void shareLinksOfCards(const Graph& graph);
   void addPorts(const Graph& graph);
   void addPort(const Graph& graph, NodeId nic);
   int networkSegment(const Graph& graph, NodeId nic, bool out);
   Hop hopOf(const Graph& graph, const Path& path);
+  std::vector<double> sharesOf(const Graph& graph, const Path& path, std::size_t step) const;
   void addUses(const Graph& graph, const Path& path, std::size_t step, Hop& hop);
 
   std::vector<NodeId> gpus_;
   std::vector<Segment> segments_;  // first those of the graph's links, by their positions
   std::vector<int> carrier_;       // by link: the segment that carries it
+  std::unordered_map<std::uint64_t, int> linkOf_;  // by both ends: the link that paths take
   std::vector<Port> ports_;
   std::vector<Hop> between_, leaving_, entering_;
 };

@@ -39,6 +39,7 @@ class Packer {
       : hops_(hops), wish_(wish), budget_(budget), lots_(seed), byLot_(seed != 0) {
     const auto gpus = static_cast<std::size_t>(hops.gpus());
     visited_.resize(gpus);
+    begun_.resize(gpus);
     nextOf_.resize(gpus);
     left_.reserve(hops.segments().size());
     for (const Segment& segment : hops.segments()) left_.push_back(segment.capacity);
@@ -93,15 +94,26 @@ class Packer {
     std::iota(ports.begin(), ports.end(), 0);
     std::stable_sort(ports.begin(), ports.end(),
                      [&](int a, int b) { return leftIn(a) > leftIn(b); });
-    for (const int port : ports)
-      for (const int gpu : hops_.ports()[static_cast<std::size_t>(port)].entries) {
-        if (!take(hops_.entering(port, gpu))) continue;
-        round_ = {.gpus = {}, .in = port};
-        const bool found = enter(gpu);
-        visited_.assign(visited_.size(), false);
-        if (found) return true;
-        giveBack(hops_.entering(port, gpu));
+    return std::any_of(ports.begin(), ports.end(), [&](int port) { return findRoundBy(port); });
+  }
+
+  /// First to those that fewer rings began at: what comes from outside spares their other links.
+  bool findRoundBy(int port) {
+    std::vector<int> entries = hops_.ports()[static_cast<std::size_t>(port)].entries;
+    std::stable_sort(entries.begin(), entries.end(), [&](int a, int b) {
+      return begun_[static_cast<std::size_t>(a)] < begun_[static_cast<std::size_t>(b)];
+    });
+    for (const int gpu : entries) {
+      if (!take(hops_.entering(port, gpu))) continue;
+      round_ = {.gpus = {}, .in = port};
+      const bool found = enter(gpu);
+      visited_.assign(visited_.size(), false);
+      if (found) {
+        ++begun_[static_cast<std::size_t>(gpu)];
+        return true;
       }
+      giveBack(hops_.entering(port, gpu));
+    }
     return false;
   }
 
@@ -187,6 +199,7 @@ class Packer {
   std::vector<double> left_;              // by segment: bytes/s
   std::vector<std::vector<int>> nextOf_;  // by GPU
   std::vector<bool> visited_;             // by GPU
+  std::vector<int> begun_;                // by GPU: rings
   Round round_;
 };
 

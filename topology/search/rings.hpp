@@ -17,7 +17,7 @@ inline constexpr int kMostSearchedGpus = 256;
 struct SearchOptions {
   /// One of several machines: rings come in by a NIC and leave by one, in place of closing inside.
   bool withNics = false;
-  int mostRings = kMostChannels;
+  int mostRings = kMostChannels / 2;  ///< each has two channels at least
   /// What the search may look at, in links of hops: about 0.1 s. When it is spent, the best rings
   /// so far are the answer, and Rings::complete is false.
   std::int64_t budget = 12'000'000;

@@ -114,15 +114,52 @@ std::vector<Shape> twoTrees(std::vector<int> order) {
   return trees;
 }
 
-std::vector<Shape> binaryTrees(const std::vector<Round>& rounds) {
-  if (rounds.front().port == kNone) return twoTrees(rounds.front().gpus);
+/// By GPU: in how many trees it has children.
+class Inside {
+ public:
+  explicit Inside(std::size_t gpus) : times_(gpus) {}
+
+  void add(const Shape& tree) {
+    for (const int gpu : of(tree)) ++times_[static_cast<std::size_t>(gpu)];
+  }
+  /// How often the inner GPUs of this tree are already.
+  int before(const Shape& tree) const {
+    int sum = 0;
+    for (const int gpu : of(tree)) sum += times_[static_cast<std::size_t>(gpu)];
+    return sum;
+  }
+
+ private:
+  static std::set<int> of(const Shape& tree) {
+    std::set<int> inside;
+    for (const int parent : tree.parent)
+      if (parent != kNone) inside.insert(tree.gpus[static_cast<std::size_t>(parent)]);
+    return inside;
+  }
+  std::vector<int> times_;
+};
+
+/// One for each ring, with its first GPU as the root. As it comes, or with the others one place on,
+/// so that leaves and inner ones change places: whichever are inside less often so far.
+std::vector<Shape> treesFromNics(const std::vector<Round>& rounds) {
   std::vector<Shape> trees;
+  const std::size_t count = rounds.front().gpus.size();
+  const std::size_t shift = (count + 1 - std::bit_floor(count)) % count;
+  Inside inside(count);
   for (const Round& round : rounds) {
-    const std::size_t count = round.gpus.size();
-    trees.push_back(
-        binaryTree(round.gpus, (count + 1 - std::bit_floor(count)) % count, round.port));
+    std::vector<int> moved = round.gpus;
+    if (count > 2) std::rotate(moved.begin() + 1, moved.begin() + 2, moved.end());
+    Shape tree = binaryTree(round.gpus, shift, round.port);
+    Shape other = binaryTree(moved, shift, round.port);
+    if (inside.before(other) < inside.before(tree)) tree = std::move(other);
+    inside.add(tree);
+    trees.push_back(std::move(tree));
   }
   return trees;
+}
+
+std::vector<Shape> binaryTrees(const std::vector<Round>& rounds) {
+  return rounds.front().port == kNone ? twoTrees(rounds.front().gpus) : treesFromNics(rounds);
 }
 
 // Either.
@@ -179,13 +216,17 @@ Candidate measured(const Hops& hops, std::vector<Shape> shapes) {
   return candidate;
 }
 
+/// What a deeper tree must have more than a shallower one, as they are for what must be quick.
+constexpr double kWorthDepth = 4.0 / 3.0;
 /// Sums that differ by less are equal.
 constexpr double kSlack = 1e-9;
 
 bool better(const Candidate& a, const Candidate& b) {
   if (a.possible != b.possible) return a.possible;
-  if (a.total() > b.total() * (1 + kSlack)) return true;
-  return a.total() > b.total() * (1 - kSlack) && a.depth < b.depth;
+  const double needed = a.depth < b.depth   ? 1 / kWorthDepth - kSlack
+                        : a.depth > b.depth ? kWorthDepth + kSlack
+                                            : 1 + kSlack;
+  return a.total() > b.total() * needed;
 }
 
 Tree treeOf(const Hops& hops, const Shape& shape, Bandwidth bandwidth) {
