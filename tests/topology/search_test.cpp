@@ -184,6 +184,7 @@ void expectWithinLinks(const Loads& loads) {
 
 void expectWithinNics(const Graph& graph, const std::map<NodeId, double>& nics) {
   for (const auto& [nic, bandwidth] : nics) {
+    if (graph.node(nic).bare) continue;  // of unknown speed
     const Bandwidth speed =
         graph.inventory().nics[static_cast<std::size_t>(graph.node(nic).row)].speed;
     if (!speed.known()) continue;

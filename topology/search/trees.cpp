@@ -217,7 +217,7 @@ Candidate measured(const Hops& hops, std::vector<Shape> shapes) {
 }
 
 /// What a deeper tree must have more than a shallower one, as they are for what must be quick.
-constexpr double kWorthDepth = 4.0 / 3.0;
+constexpr double kWorthDepth = 1 / 0.9;
 /// Sums that differ by less are equal.
 constexpr double kSlack = 1e-9;
 

@@ -32,7 +32,7 @@ struct Trees {
 };
 
 /// Out of rings of the same graph: the better of two shapes, which is the shallower, unless it has
-/// less than three quarters of the other's bandwidth.
+/// less than nine tenths of the other's bandwidth.
 /// - Chains: the rings, cut where they are the worst, and hung up in the middle (at the NIC with
 ///   NICs). A ring and its mirror are one chain.
 /// - Binary trees in the order of the first ring: two, of which none of the GPUs is inside of both
