@@ -1,10 +1,9 @@
 // Rings and trees on machines of all shapes, checked without looking at how they were found.
 #include <algorithm>
 #include <array>
-#include <filesystem>
-#include <map>
 #include <random>
 #include <set>
+#include <string_view>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,19 +13,19 @@
 #include "topology/readers/reader.hpp"
 #include "topology/search/rings.hpp"
 #include "topology/search/trees.hpp"
+#include "topology/search_checks.hpp"
+#include "topology/shared_machines.hpp"
 
 namespace lockstep::topology {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 // Machines.
 
-//  GPU0 == GPU4      each GPU has six NVLinks of 20 GB/s: "==" and "||" are two of them, "-" and
-//  |  \\//  |        "\" are one. Inside each half all four GPUs are linked, and each GPU to its
-//  twin (4 GPUs) (4 GPUs) in the other half.
+//  Half A: 0 1 2 3, half B: 4 5 6 7. Inside each all are linked; between them 0=4, 1=5, 2-6, 3-7.
+//  The matrix counts NVLinks of 20 GB/s: six for each GPU.
 MachineBuilder v100CubeMesh() {
   constexpr std::array<std::array<int, 8>, 8> kLinks{{{0, 1, 1, 2, 2, 0, 0, 0},
                                                       {1, 0, 2, 1, 0, 2, 0, 0},
@@ -138,153 +137,6 @@ MachineBuilder random(unsigned seed) {
     for (int b = a + 1; b < gpus; ++b)
       if (below(2) == 0) machine.join(a, b, 1 + below(4));
   return machine;
-}
-
-// What rings and trees must be, by the graph and findPath alone.
-
-using Loads = std::map<const Link*, double>;
-
-const Link* anyLink(const Graph& graph, NodeId from, NodeId to) {
-  for (const LinkKind kind : {LinkKind::nvlink, LinkKind::xgmi, LinkKind::chipToChip,
-                              LinkKind::interCpu, LinkKind::pcie, LinkKind::network})
-    if (const Link* link = graph.link(from, to, kind)) return link;
-  return nullptr;
-}
-
-/// Of what goes over the switches at a step side by side, each has a part: by the links through it.
-double share(const Graph& graph, const Path& path, std::size_t step, NodeId chip) {
-  const auto links = [&](NodeId each) {
-    return std::min(anyLink(graph, path.steps[step - 1].front(), each)->count,
-                    anyLink(graph, each, path.steps[step + 1].front())->count);
-  };
-  double sum = 0;
-  for (const NodeId each : path.steps[step]) sum += links(each);
-  return links(chip) / sum;
-}
-
-void load(const Graph& graph, const Path& path, double bandwidth, Loads& loads) {
-  ASSERT_FALSE(path.steps.empty());
-  for (std::size_t i = 1; i < path.steps.size(); ++i)
-    for (const NodeId from : path.steps[i - 1])
-      for (const NodeId to : path.steps[i]) {
-        double part = 1;
-        if (path.steps[i].size() > 1) part = share(graph, path, i, to);
-        if (path.steps[i - 1].size() > 1) part = share(graph, path, i - 1, from);
-        if (const Link* link = anyLink(graph, from, to)) loads[link] += bandwidth * part;
-      }
-}
-
-void expectWithinLinks(const Loads& loads) {
-  for (const auto& [link, bandwidth] : loads) {
-    if (!link->bandwidth.known()) continue;
-    EXPECT_LE(bandwidth, link->bandwidth.bytesPerSecond() * (1 + 1e-6))
-        << name(link->kind) << " " << link->from << " to " << link->to;
-  }
-}
-
-void expectWithinNics(const Graph& graph, const std::map<NodeId, double>& nics) {
-  for (const auto& [nic, bandwidth] : nics) {
-    if (graph.node(nic).bare) continue;  // of unknown speed
-    const Bandwidth speed =
-        graph.inventory().nics[static_cast<std::size_t>(graph.node(nic).row)].speed;
-    if (!speed.known()) continue;
-    EXPECT_LE(bandwidth, speed.bytesPerSecond() * (1 + 1e-6));
-  }
-}
-
-void expectAllGpus(const Graph& graph, std::vector<NodeId> gpus) {
-  std::vector<NodeId> all = graph.ofKind(NodeKind::gpu);
-  std::sort(all.begin(), all.end());
-  std::sort(gpus.begin(), gpus.end());
-  EXPECT_EQ(gpus, all);
-}
-
-template <class Found>
-void expectSumsRight(const Found& found, std::size_t count, Bandwidth each) {
-  EXPECT_NEAR(found.total.gigabytesPerSecond(),
-              each.gigabytesPerSecond() * static_cast<double>(count), 1e-6);
-  if (found.bound.known()) {
-    EXPECT_LE(found.total.bytesPerSecond(), found.bound.bytesPerSecond() * (1 + 1e-6));
-  }
-  EXPECT_GE(found.channels, static_cast<int>(count));
-  EXPECT_EQ(found.channels % static_cast<int>(count), 0);
-  EXPECT_THAT(found.reason, IsEmpty());
-}
-
-void expectValid(const Graph& graph, const Rings& rings) {
-  ASSERT_FALSE(rings.rings.empty()) << rings.reason;
-  Loads loads;
-  std::map<NodeId, double> in, out;
-  for (const Ring& ring : rings.rings) {
-    expectAllGpus(graph, ring.gpus);
-    EXPECT_EQ(ring.bandwidth, rings.rings.front().bandwidth);
-    const double bandwidth = ring.bandwidth.bytesPerSecond();
-    PathType worst = PathType::loc;
-    const auto pass = [&](NodeId from, NodeId to, bool pxn) {
-      const Path path = findPath(graph, from, to, {.pxn = pxn});
-      worst = std::max(worst, path.type);
-      load(graph, path, bandwidth, loads);
-    };
-    for (std::size_t i = 1; i < ring.gpus.size(); ++i) pass(ring.gpus[i - 1], ring.gpus[i], false);
-    if (ring.nicIn == kNone) {
-      pass(ring.gpus.back(), ring.gpus.front(), false);
-    } else {
-      pass(ring.nicIn, ring.gpus.front(), true);
-      pass(ring.gpus.back(), ring.nicOut, true);
-      in[ring.nicIn] += bandwidth;
-      out[ring.nicOut] += bandwidth;
-    }
-    EXPECT_EQ(worst, ring.worst);
-  }
-  expectWithinLinks(loads);
-  expectWithinNics(graph, in);
-  expectWithinNics(graph, out);
-  expectSumsRight(rings, rings.rings.size(), rings.rings.front().bandwidth);
-}
-
-void expectValid(const Graph& graph, const Trees& trees) {
-  ASSERT_FALSE(trees.trees.empty()) << trees.reason;
-  Loads loads;
-  std::map<NodeId, double> nics;
-  for (const Tree& tree : trees.trees) {
-    expectAllGpus(graph, tree.gpus);
-    EXPECT_EQ(std::count(tree.parent.begin(), tree.parent.end(), kNone), 1);
-    int deepest = 0;
-    for (std::size_t i = 0; i < tree.gpus.size(); ++i) {
-      int depth = 0;
-      for (int at = tree.parent[i]; at != kNone; at = tree.parent[static_cast<std::size_t>(at)])
-        ASSERT_LT(++depth, static_cast<int>(tree.gpus.size())) << "a cycle";
-      deepest = std::max(deepest, depth);
-      const bool root = tree.parent[i] == kNone;
-      if (root && tree.nic == kNone) continue;
-      const NodeId above = root ? tree.nic : tree.gpus[static_cast<std::size_t>(tree.parent[i])];
-      load(graph, findPath(graph, tree.gpus[i], above, {.pxn = root}),
-           tree.bandwidth.bytesPerSecond(), loads);
-      load(graph, findPath(graph, above, tree.gpus[i], {.pxn = root}),
-           tree.bandwidth.bytesPerSecond(), loads);
-    }
-    EXPECT_EQ(deepest, tree.depth);
-    if (tree.nic != kNone) nics[tree.nic] += tree.bandwidth.bytesPerSecond();
-  }
-  expectWithinLinks(loads);
-  expectWithinNics(graph, nics);
-  expectSumsRight(trees, trees.trees.size(), trees.trees.front().bandwidth);
-}
-
-Rings validRings(const Graph& graph, const SearchOptions& options = {}) {
-  Rings rings = findRings(graph, options);
-  expectValid(graph, rings);
-  return rings;
-}
-
-Trees validTrees(const Graph& graph, const Rings& rings) {
-  Trees trees = findTrees(graph, rings);
-  expectValid(graph, trees);
-  return trees;
-}
-
-double gigabytes(Bandwidth bandwidth) {
-  return bandwidth.gigabytesPerSecond();
 }
 
 // Machines with known answers.
@@ -645,12 +497,10 @@ TEST(Search, RunsOnPresets) {
 }
 
 TEST(Search, RunsOnRecordedMachines) {
-  const std::filesystem::path folder = std::filesystem::path(LOCKSTEP_SHARED_DIR) / "topologies";
-  if (!std::filesystem::is_directory(folder)) GTEST_SKIP() << "no recorded machines at " << folder;
-  if (allReaders().empty()) GTEST_SKIP() << "no reader is built in";
-  for (const auto& file : std::filesystem::directory_iterator(folder)) {
-    SCOPED_TRACE(file.path().filename());
-    expectValidEverywhere(Graph(readTopologyFile(file.path()).inventory));
+  LOCKSTEP_NEED_SHARED_MACHINES();
+  for (const std::string_view file : kSharedNcclXml) {
+    SCOPED_TRACE(file);
+    expectValidEverywhere(Graph(readTopologyFile(sharedMachine(file)).inventory));
   }
 }
 
