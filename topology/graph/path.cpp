@@ -44,7 +44,9 @@ class PathFinder {
 
   Path find(NodeId from, NodeId to) const {
     if (from == to) return {.type = PathType::loc, .steps = {{from}}, .bottleneck = {}};
-    Path best = nearer(byGpuLinks(from, to), local(from, to));
+    Path best = byGpuLinks(from, to);
+    if (best.type == PathType::nvl) return best;  // nothing is nearer
+    best = local(from, to);
     if (routing_.throughGpus && best.type > PathType::nvb)
       best = nearer(best, throughGpu(from, to));
     if (routing_.pxn && best.type > PathType::pxn) best = nearer(best, throughPeer(from, to));
