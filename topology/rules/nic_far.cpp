@@ -1,0 +1,142 @@
+// GPUs that reach every NIC by way of another CPU, or have fewer NICs at their CPU than there are
+// for them.
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "topology/rules/evidence/words.hpp"
+#include "topology/rules/rule.hpp"
+
+namespace lockstep::topology {
+namespace {
+
+/// A NIC slower than a quarter of the fastest manages the machine, and does not feed its GPUs.
+constexpr double kSlowest = 0.25;
+
+/// A CPU package, or a NUMA node where packages are not known: NUMA nodes of one package share its
+/// I/O.
+struct Place {
+  std::vector<NodeId> cpus;  ///< those with devices
+  std::vector<NodeId> gpus;
+  std::vector<NodeId> cards;  ///< the first port of each
+};
+
+class Host {
+ public:
+  Host(const Graph& graph, int host) : graph_(graph) {
+    for (const NodeId id : graph.ofKind(NodeKind::gpu))
+      if (graph.node(id).host == host && graph.node(id).cpu != kNone)
+        placeOf(id).gpus.push_back(id);
+    for (const NodeId id : cards(host)) placeOf(id).cards.push_back(id);
+    for (const auto& [key, place] : places_) {
+      gpus_ += place.gpus.size();
+      cards_ += place.cards.size();
+      placesWithGpus_ += place.gpus.empty() ? 0 : 1;
+    }
+  }
+
+  void judge(std::vector<Problem>& problems) const {
+    if (cards_ == 0) return;
+    for (const auto& [key, place] : places_) {
+      if (place.gpus.empty()) continue;
+      if (place.cards.empty())
+        problems.push_back(far(place));
+      else if (cards_ >= gpus_ && place.cards.size() < place.gpus.size())
+        problems.push_back(few(place));
+    }
+  }
+
+ private:
+  using Key = std::pair<bool, int>;  // whether it is a package, and its number
+
+  const Cpu& cpuOf(NodeId id) const {
+    return graph_.inventory().cpus[static_cast<std::size_t>(graph_.node(graph_.node(id).cpu).row)];
+  }
+
+  Place& placeOf(NodeId id) {
+    const int package = cpuOf(id).package;
+    Place& place = places_[package >= 0 ? Key(true, package) : Key(false, graph_.node(id).cpu)];
+    const NodeId cpu = graph_.node(id).cpu;
+    if (std::find(place.cpus.begin(), place.cpus.end(), cpu) == place.cpus.end())
+      place.cpus.push_back(cpu);
+    return place;
+  }
+
+  Bandwidth speedOf(NodeId id) const {
+    const Node& node = graph_.node(id);
+    return node.bare ? Bandwidth{}
+                     : graph_.inventory().nics[static_cast<std::size_t>(node.row)].speed;
+  }
+
+  /// What sits on PCI: a NIC that a hypervisor makes up is nowhere.
+  std::vector<NodeId> cards(int host) const {
+    std::vector<NodeId> ports;
+    Bandwidth fastest;
+    for (const NodeId id : graph_.ofKind(NodeKind::nic)) {
+      const Node& node = graph_.node(id);
+      if (node.host != host || node.cpu == kNone || node.pci == kNone) continue;
+      ports.push_back(id);
+      fastest = std::max(fastest, speedOf(id));
+    }
+    std::vector<NodeId> cards;
+    std::set<BusId> seen;
+    for (const NodeId id : ports) {
+      BusId card = graph_.node(id).bus;
+      card.function = 0;
+      const bool slow = speedOf(id).known() && speedOf(id) < fastest * kSlowest;
+      if (!slow && seen.insert(card).second) cards.push_back(id);
+    }
+    return cards;
+  }
+
+  Problem far(const Place& place) const {
+    std::vector<NodeId> all, at;
+    for (const auto& [key, other] : places_) {
+      all.insert(all.end(), other.cards.begin(), other.cards.end());
+      if (!other.cards.empty()) at.insert(at.end(), other.cpus.begin(), other.cpus.end());
+    }
+    // With fewer cards than places it is how the machine was built.
+    const bool meant = cards_ < placesWithGpus_;
+    return {meant ? Severity::note : Severity::warning,
+            {},
+            list(graph_, place.gpus),
+            fmt::format("{} on {}, where no NIC is: the nearest {} {} on {}, across the link "
+                        "between CPUs",
+                        agree(place.gpus.size(), "is", "are"), list(graph_, place.cpus),
+                        agree(all.size(), "is", "are"), list(graph_, all), list(graph_, at)),
+            meant ? "nothing to mend, unless a NIC can be added there"
+                  : "move a NIC to a slot of that CPU; if one is there, the firmware or hypervisor "
+                    "tells its NUMA node wrongly (/sys/bus/pci/devices/*/numa_node)"};
+  }
+
+  Problem few(const Place& place) const {
+    return {Severity::warning,
+            {},
+            list(graph_, place.gpus),
+            fmt::format("share {} on {}, while the machine has {} for its {} GPUs: some must "
+                        "cross the link between CPUs",
+                        counted(static_cast<std::int64_t>(place.cards.size()), "NIC"),
+                        list(graph_, place.cpus), cards_, gpus_),
+            "move a NIC to a slot of that CPU, or put back the one that is missing there (`lspci "
+            "-nn | grep -e 0200 -e 0207`)"};
+  }
+
+  const Graph& graph_;
+  std::map<Key, Place> places_;
+  std::size_t gpus_ = 0;
+  std::size_t cards_ = 0;
+  std::size_t placesWithGpus_ = 0;
+};
+
+void look(const Graph& graph, std::vector<Problem>& problems) {
+  for (int host = 0; host < graph.hosts(); ++host) Host(graph, host).judge(problems);
+}
+
+}  // namespace
+
+extern const Rule kRulesNicFar{"nic-far", "GPUs whose NICs are at another CPU", look};
+
+}  // namespace lockstep::topology
