@@ -5,22 +5,13 @@
 
 #include "topology/machine_files.hpp"
 #include "topology/presets/preset.hpp"
-#include "topology/rules/rule.hpp"
+#include "topology/rules_said.hpp"
 
 namespace lockstep::topology {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-std::vector<std::string> said(const Inventory& inventory, Severity from) {
-  std::vector<std::string> lines;
-  for (const Problem& problem : diagnose(Graph(inventory)))
-    if (problem.severity >= from)
-      lines.push_back(fmt::format("{} {}: {} {}", name(problem.severity), problem.rule,
-                                  problem.subject, problem.what));
-  return lines;
-}
 
 /// With what is only noted.
 std::vector<std::string> saidOf(const std::string& path) {

@@ -1,0 +1,202 @@
+// Rules about NVLinks, each on a machine in which one thing is broken, with the exact words.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "topology/healthy_machines.hpp"
+#include "topology/rules_said.hpp"
+
+namespace lockstep::topology {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+void cutLinks(Inventory& machine, std::size_t a, std::size_t b, int left) {
+  const auto cut = [&](std::size_t from, std::size_t to) {
+    for (GpuLinks& links : machine.gpus[from].links)
+      if (links.target == pciOf(machine, to).id) links.count = left;
+  };
+  cut(a, b);
+  cut(b, a);
+}
+
+TEST(NvlinkMissing, NamesTheSwitchThatALinkIsMissingTo) {
+  Inventory machine = healthy::eightHopper();
+  machine.gpus[3].links[1].count = 4;
+  machine.gpus[3].deadLinks = {7};
+  EXPECT_THAT(said(machine),
+              ElementsAre("error nvlink-missing: GPU3 has 17 NVLinks, where 7 peers have 18: 4 of "
+                          "5 to NVSwitch1 (0000:1b:00.0); link 7 is down"));
+}
+
+TEST(NvlinkMissing, NamesEverySwitchThatLinksAreMissingTo) {
+  Inventory machine = healthy::eightHopper();
+  machine.gpus[0].links.erase(machine.gpus[0].links.begin());
+  machine.gpus[0].links[0].count = 3;
+  EXPECT_THAT(said(machine),
+              ElementsAre("error nvlink-missing: GPU0 has 12 NVLinks, where 7 peers have 18: none "
+                          "of 4 to NVSwitch0 (0000:1a:00.0), 3 of 5 to NVSwitch1 (0000:1b:00.0)"));
+}
+
+TEST(NvlinkMissing, SeesAGpuWithoutAny) {
+  Inventory machine = healthy::eightHopper();
+  machine.gpus[5].links.clear();
+  EXPECT_THAT(said(machine), ElementsAre("error nvlink-missing: GPU5 has no NVLinks, where 7 peers "
+                                         "have 18"));
+}
+
+TEST(NvlinkMissing, NamesDeadLinksOfAGpuWithoutPeers) {
+  Inventory machine = healthy::eightHopper();
+  machine.gpus.resize(1);
+  machine.gpus[0].peers.clear();
+  machine.gpus[0].links[0].count = 2;
+  machine.gpus[0].links[3].count = 2;
+  machine.gpus[0].deadLinks = {0, 1, 16, 17};
+  const std::vector<std::string> lines = said(machine);
+  EXPECT_THAT(lines, ::testing::Contains("error nvlink-missing: GPU0 has 14 NVLinks up; links 0, "
+                                         "1, 16, 17 are down"));
+}
+
+TEST(NvlinkMissing, TakesDegradedBandwidthForTheSameFault) {
+  Inventory machine = healthy::eightHopper();
+  machine.gpus[3].links[1].count = 4;
+  machine.gpus[3].fabric->health = 0x1a9;
+  EXPECT_THAT(said(machine),
+              ElementsAre("error nvlink-missing: GPU3 has 17 NVLinks, where 7 peers have 18: 4 of "
+                          "5 to NVSwitch1 (0000:1b:00.0)"));
+}
+
+TEST(NvlinkMissing, SeesOneLinkOfACubeMeshAsOneProblem) {
+  Inventory machine = healthy::cubeMesh();
+  cutLinks(machine, 0, 3, 1);
+  machine.gpus[0].deadLinks = machine.gpus[3].deadLinks = {2};
+  EXPECT_THAT(said(machine),
+              ElementsAre("error nvlink-missing: GPU0, GPU3 have 5 NVLinks, where 6 peers have 6; "
+                          "it is likely between the two that one is gone (1 is there now); link 2 "
+                          "is down"));
+}
+
+TEST(NvlinkMissing, SeesABridgeOfACubeMeshThatIsGone) {
+  Inventory machine = healthy::cubeMesh();
+  cutLinks(machine, 4, 7, 0);
+  EXPECT_THAT(said(machine),
+              ElementsAre("error nvlink-missing: GPU4, GPU7 have 4 NVLinks, where 6 peers have 6; "
+                          "it is likely between the two that some are gone (none is there now)"));
+}
+
+TEST(NvlinkMissing, SeesLinksOfAllGpusDownBesideNvSwitches) {
+  Inventory machine = healthy::eightHopper();
+  for (Gpu& gpu : machine.gpus) gpu.links.clear();
+  EXPECT_THAT(said(machine), ElementsAre("error nvlink-missing: GPU0..GPU7 have no NVLink up, "
+                                         "though the machine has 4 NVSwitches"));
+}
+
+TEST(NvlinkMissing, IsSilentOnCardsWithoutBridges) {
+  Inventory machine = healthy::pcieOnly();
+  for (Gpu& gpu : machine.gpus) gpu.deadLinks = {0, 1, 2, 3};
+  EXPECT_THAT(said(machine), IsEmpty());
+}
+
+TEST(NvlinkMissing, DoubtsLinksThatAreDownOnAllBridgedCards) {
+  Inventory machine = healthy::pcieOnly();
+  for (std::size_t i = 0; i < 4; ++i) {
+    machine.gpus[i].deadLinks = {8, 9};
+    GpuLinks links;
+    links.target = pciOf(machine, i ^ 1U).id;
+    links.count = 8;
+    links.targetClass = pci_class::k3d;
+    machine.gpus[i].links = {links};
+  }
+  EXPECT_THAT(said(machine), ElementsAre("warning nvlink-missing: GPU0..GPU3 have 8 NVLinks up; "
+                                         "links 8, 9 are down"));
+}
+
+TEST(NvlinkMissing, ComparesOnlyGpusOfOneModel) {
+  Inventory machine = healthy::eightHopper();
+  pciOf(machine, 7).device = 0x2331;
+  machine.gpus[7].links.clear();
+  EXPECT_THAT(said(machine), IsEmpty());
+}
+
+TEST(NvlinkAsymmetric, BlamesTheEndThatTellsOfFewer) {
+  Inventory machine = healthy::cubeMesh();
+  for (GpuLinks& links : machine.gpus[3].links)
+    if (links.target == pciOf(machine, 0).id) links.count = 1;
+  machine.gpus[3].deadLinks = {4};
+  EXPECT_THAT(said(machine),
+              ElementsAre("error nvlink-asymmetric: GPU3 says it has 1 NVLink to GPU0, which says "
+                          "2; its link 4 is down"));
+}
+
+TEST(NvlinkAsymmetric, IsOneProblemForAGpuThatTellsOfNone) {
+  Inventory machine = healthy::cubeMesh();
+  machine.gpus[7].links.clear();
+  EXPECT_THAT(
+      said(machine),
+      ElementsAre("error nvlink-asymmetric: GPU7 says it has no NVLinks to GPU3, which says "
+                  "1; no NVLinks to GPU4, which says 2; no NVLinks to GPU5, which says 1; "
+                  "no NVLinks to GPU6, which says 2"));
+}
+
+TEST(NvlinkSwitchUneven, BlamesASwitchThatNoGpuReaches) {
+  Inventory machine = healthy::eightHopper();
+  for (Gpu& gpu : machine.gpus) {
+    gpu.links.erase(gpu.links.begin() + 3);
+    gpu.deadLinks = {10, 11, 12, 13};
+    gpu.fabric->health = 0x1a9;
+  }
+  EXPECT_THAT(said(machine),
+              ElementsAre("error nvlink-switch-uneven: NVSwitch3 (0000:1d:00.0) is reached by no "
+                          "NVLinks from each of GPU0..GPU7, where its siblings are by 4 at least"));
+}
+
+TEST(NvlinkSwitchUneven, BlamesASwitchThatMostGpusLostALinkTo) {
+  Inventory machine = healthy::eightHopper();
+  for (std::size_t gpu = 0; gpu < 5; ++gpu) machine.gpus[gpu].links[0].count = 3;
+  EXPECT_THAT(said(machine),
+              ElementsAre("error nvlink-switch-uneven: NVSwitch0 (0000:1a:00.0) is reached by 3 "
+                          "NVLinks from each of GPU0..GPU4, where its siblings are by 4 at least"));
+}
+
+TEST(NvlinkSwitchUneven, LeavesOneGpusOwnFaultToIt) {
+  Inventory machine = healthy::eightHopper();
+  for (Gpu& gpu : machine.gpus) gpu.links[0].count = 3;
+  machine.gpus[6].links[2].count = 2;
+  EXPECT_THAT(said(machine),
+              ElementsAre("error nvlink-missing: GPU6 has 14 NVLinks, where 7 peers have 18: 2 of "
+                          "5 to NVSwitch2 (0000:1c:00.0)",
+                          "error nvlink-switch-uneven: NVSwitch0 (0000:1a:00.0) is reached by 3 "
+                          "NVLinks from each of GPU0..GPU7, where its siblings are by 4 at least"));
+}
+
+TEST(NvlinkUnusable, SaysWhereLinksLeadBack) {
+  Inventory machine = healthy::cubeMesh();
+  for (std::size_t i = 0; i < 8; ++i) {
+    machine.gpus[i].links.resize(1);
+    machine.gpus[i].links[0].target = pciOf(machine, i).id;
+    machine.gpus[i].links[0].count = 6;
+  }
+  EXPECT_THAT(
+      said(machine),
+      ElementsAre("warning nvlink-unusable: GPU0..GPU7 have 6 NVLinks each that lead back "
+                  "to the GPU itself: a virtual machine hides the peers; left out of all paths"));
+}
+
+TEST(NvlinkUnusable, SaysWhereLinksLeadNowhere) {
+  Inventory machine = healthy::cubeMesh();
+  machine.gpus[2].links[0].target.domain = 0xabcd;
+  EXPECT_THAT(
+      said(machine),
+      ElementsAre(
+          "warning nvlink-unusable: GPU2 has 1 NVLink to where no GPU is: left out of all paths"));
+}
+
+TEST(NvlinkUnusable, IsSilentWhereOnlyPciSaysThatTheyLeadToASwitch) {
+  Inventory machine = healthy::eightHopper();
+  for (Gpu& gpu : machine.gpus)
+    for (GpuLinks& links : gpu.links) links.targetClass = 0;
+  EXPECT_THAT(allSaid(machine), IsEmpty());
+}
+
+}  // namespace
+}  // namespace lockstep::topology
