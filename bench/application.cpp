@@ -17,6 +17,7 @@
 #include "bench/progress.hpp"
 #include "bench/report.hpp"
 #include "bench/tasks.hpp"
+#include "bench/topo.hpp"
 #include "bench/tune.hpp"
 
 namespace lockstep::bench {
@@ -230,6 +231,8 @@ class Application {
 };
 
 int act(const std::vector<std::string>& arguments) {
+  if (!arguments.empty() && arguments.front() == kTopoCommand)
+    return runTopo({arguments.begin() + 1, arguments.end()});
   Machine machine = detectMachine();
   if (!arguments.empty() && arguments.front() == kTuneCommand)
     return runTune({arguments.begin() + 1, arguments.end()}, machine);

@@ -22,6 +22,8 @@ constexpr const char* kHelpFooter =
     "  ccbench --mode all                  all four modes, four ranks\n"
     "  ccbench --mode cc --baseline mpi    Open MPI beside them (or gloo, or mpi,gloo)\n"
     "  ccbench --op all --check-only       verify every operation, time nothing\n"
+    "  ccbench tune --help                 measures which plan is fastest where\n"
+    "  ccbench topo --help                 what is connected to what, and what is wrong with it\n"
     "\n"
     "Exit status: 0 all went well, 1 a run failed, 2 bad input, 3 wrong results, 128+n signal n.";
 

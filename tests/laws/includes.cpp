@@ -73,7 +73,7 @@ std::optional<std::string> layerOf(std::string_view path) {
 /// Parts of bench that show the inside of the library, and so include it.
 bool looksInside(std::string_view path) {
   return path.starts_with("bench/floors/") || path.starts_with("bench/rates.") ||
-         path.starts_with("bench/tune_model.");
+         path.starts_with("bench/tune_model.") || path.starts_with("bench/topo");
 }
 
 bool isStandard(const Include& include) {

@@ -63,8 +63,8 @@ class Graph {
   const std::vector<int>& linksFrom(NodeId id) const { return out_[static_cast<std::size_t>(id)]; }
   /// The link, or null.
   const Link* link(NodeId from, NodeId to, LinkKind kind) const;
-  /// Of one kind, in the order of the inventory: GPUs by their row, those known only as PCI devices
-  /// after them.
+  /// Of one kind, in the order of the inventory; GPUs and NICs by the numbers that their source gives
+  /// them, those known only as PCI devices after them.
   const std::vector<NodeId>& ofKind(NodeKind kind) const {
     return kinds_[static_cast<std::size_t>(kind)];
   }

@@ -34,7 +34,6 @@ class GraphBuilder {
   NodeId addPciNode(NodeKind kind, int pci, std::string name);
   int hostBelow(int cpu) const;
   std::string withHost(int host, std::string name) const;
-  std::vector<int> gpuNumbers() const;
 
   // Links.
   void linkPcie();

@@ -145,28 +145,38 @@ void GraphBuilder::addSwitches() {
                                      fmt::format("PCIe switch {}", print(inventory_.pci[row].id)));
 }
 
-/// Those that the source gives them where they tell GPUs apart, or else their order.
-std::vector<int> GraphBuilder::gpuNumbers() const {
+namespace {
+
+/// The numbers that the source gives them where they tell them apart, or else their order.
+template <class Row>
+std::vector<int> numbersOf(const std::vector<Row>& rows, int hosts) {
   std::vector<int> numbers;
   std::set<int> seen;
-  for (const Gpu& gpu : inventory_.gpus) {
-    numbers.push_back(gpu.device);
-    seen.insert(gpu.device);
+  for (const Row& row : rows) {
+    numbers.push_back(row.device);
+    seen.insert(row.device);
   }
   const bool apart = seen.size() == numbers.size() && (seen.empty() || *seen.begin() >= 0);
-  if (!apart || graph_.hosts_ > 1) std::iota(numbers.begin(), numbers.end(), 0);
+  if (!apart || hosts > 1) std::iota(numbers.begin(), numbers.end(), 0);
   return numbers;
 }
 
-void GraphBuilder::addGpus() {
-  const std::vector<int> numbers = gpuNumbers();
+/// Rows by their numbers.
+std::vector<std::size_t> orderOf(const std::vector<int>& numbers) {
   std::vector<std::size_t> order(numbers.size());
   std::iota(order.begin(), order.end(), 0U);
   std::sort(order.begin(), order.end(),
             [&](std::size_t a, std::size_t b) { return numbers[a] < numbers[b]; });
+  return order;
+}
+
+}  // namespace
+
+void GraphBuilder::addGpus() {
+  const std::vector<int> numbers = numbersOf(inventory_.gpus, graph_.hosts_);
   gpuOfRow_.assign(inventory_.gpus.size(), kNone);
   std::vector<bool> known(inventory_.pci.size());
-  for (const std::size_t row : order) {
+  for (const std::size_t row : orderOf(numbers)) {
     const int device = inventory_.gpus[row].pci;
     const NodeId id = addPciNode(NodeKind::gpu, device, fmt::format("GPU{}", numbers[row]));
     node(id).row = static_cast<int>(row);
@@ -218,7 +228,7 @@ void GraphBuilder::addNvSwitches() {
 
 void GraphBuilder::addNics() {
   std::vector<bool> known(inventory_.pci.size());
-  for (std::size_t row = 0; row < inventory_.nics.size(); ++row) {
+  for (const std::size_t row : orderOf(numbersOf(inventory_.nics, graph_.hosts_))) {
     const Nic& nic = inventory_.nics[row];
     std::string name = nic.name.empty() ? fmt::format("NIC{}", row) : nic.name;
     if (nic.pci != kNone) {

@@ -185,20 +185,24 @@ class Tree {
     if (!gpu.deadLinks.empty()) parts.add(fmt::format("{} NVLinks dead", gpu.deadLinks.size()));
   }
 
-  /// "18 NVLinks, 370.8 GB/s (5+5+4+4 to NVSwitch0..3)"
+  /// "18 NVLinks 370.8 GB/s (4 to NVSwitch0, 5 to NVSwitch1, 5 to NVSwitch2, 4 to NVSwitch3)"
   std::string linksText(NodeId id, LinkKind kind) const {
+    std::map<NodeId, int> countTo;
     int count = 0;
     Bandwidth bandwidth;
-    std::vector<std::string> targets;
     for (const int position : graph_.linksFrom(id)) {
       const Link& link = graph_.links()[static_cast<std::size_t>(position)];
       if (link.kind != kind) continue;
       count += link.count;
       bandwidth += link.bandwidth;
-      targets.push_back(fmt::format("{} to {}", link.count, graph_.node(link.to).name));
+      countTo[link.to] += link.count;
     }
     if (count == 0) return {};
-    return fmt::format("{} {}{} {} ({})", count, name(kind), count == 1 ? "" : "s",
+    std::vector<std::string> targets;
+    for (const auto& [to, links] : countTo)
+      targets.push_back(fmt::format("{} to {}", links, graph_.node(to).name));
+    const std::string_view one = kind == LinkKind::chipToChip ? "C2C link" : name(kind);
+    return fmt::format("{} {}{} {} ({})", count, one, count == 1 ? "" : "s",
                        bandwidthText(bandwidth), fmt::join(targets, ", "));
   }
 
