@@ -62,6 +62,7 @@ struct Operand {
   Channel channel;   ///< channel
   Range range;       ///< memory: which chunks; channel: which chunks the message carries
   Seal seal;         ///< channel: how the message is sealed
+  friend bool operator==(const Operand&, const Operand&) = default;
 };
 
 enum class OpKind : std::uint8_t {
@@ -80,6 +81,7 @@ struct Op {
   bool finish = false;
   std::vector<Operand> dst;
   std::vector<Operand> src;
+  friend bool operator==(const Op&, const Op&) = default;
 };
 
 using Lane = std::vector<Op>;
@@ -87,6 +89,7 @@ using Lane = std::vector<Op>;
 /// What one rank does. Lanes run concurrently.
 struct Program {
   std::vector<Lane> lanes;
+  friend bool operator==(const Program&, const Program&) = default;
 };
 
 /// Everything a generator needs to know.
@@ -96,6 +99,7 @@ struct Shape {
   bool multicast =
       false;     ///< a sender may write once for all (channels to everyone; results read in place)
   int root = 0;  ///< of collectives that have one
+  friend bool operator==(const Shape&, const Shape&) = default;
 };
 
 /// A whole schedule, materialised for all ranks.
@@ -107,6 +111,7 @@ struct Schedule {
   std::uint32_t scratchChunks = 0;  ///< scratch of a rank, in chunks, per tile in flight
   bool exposes = false;             ///< uses exposure edges: one tile is the whole message
   std::vector<Program> programs;    ///< by rank
+  friend bool operator==(const Schedule&, const Schedule&) = default;
 };
 
 // ---- how a generator writes operations ----

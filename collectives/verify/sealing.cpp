@@ -23,6 +23,7 @@ class Inspector {
   void inspect() {
     if (schedule_.exposes)
       faults_.add("exposed memory under sealing: peers would read and write plaintext");
+    for (const Site& site : wiring_.sites) inspectMemory(site);
     for (const Message& message : wiring_.messages) {
       inspectSender(message);
       for (const MessageEnd& end : message.received) inspectReader(message, end);
@@ -31,6 +32,15 @@ class Inspector {
   }
 
  private:
+  /// The executor would count a nonce that nothing is sealed with.
+  void inspectMemory(const Site& site) {
+    const Op& op = opAt(schedule_, site);
+    for (const auto* operands : {&op.dst, &op.src})
+      for (const Operand& o : *operands)
+        if (o.kind == Operand::Kind::memory && o.seal)
+          faults_.add("{} has {} on memory, which is never sealed", at(site), nameOf(o.seal));
+  }
+
   void inspectSender(const Message& message) {
     const Site& site = wiring_.sites[message.sent.site];
     const Seal& seal = written(message);

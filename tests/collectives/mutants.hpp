@@ -45,6 +45,7 @@ inline void expectCaught(const std::vector<Mutant>& mutants, const Policy& polic
     EXPECT_THAT(verify(mutant.good, policy).faults, testing::IsEmpty()) << "before it was broken";
     Schedule broken = mutant.good;
     mutant.breakIt(broken);
+    EXPECT_FALSE(broken == mutant.good) << "it is no mutant";
     const Verdict verdict = verify(broken, policy);
     EXPECT_FALSE(verdict.ok());
     EXPECT_FALSE(verdict.rankOrder);
