@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <csignal>
-#include <cstring>
-#include <fstream>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <sys/random.h>
 
 #include "base/fail.hpp"
+#include "base/secret.hpp"
+#include "bench/keygen.hpp"
 #include "bench/launcher.hpp"
 #include "bench/options.hpp"
 #include "bench/output.hpp"
@@ -21,38 +20,8 @@
 #include "bench/tune.hpp"
 
 namespace lockstep::bench {
-namespace {
-
-constexpr std::size_t kPskBytes = 32;           // Options::psk: at least
-constexpr std::size_t kMostPskBytes = 1 << 16;  // a larger file is not a key
-
-std::vector<std::byte> freshKey() {
-  std::vector<std::byte> key(kPskBytes);
-  if (getrandom(key.data(), key.size(), 0) != static_cast<ssize_t>(key.size()))
-    failErrno("the system gives no random numbers");
-  return key;
-}
-
-std::vector<std::byte> readKey(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file)
-    throw UsageError(fmt::format("--psk {}: cannot read it: {}", path, std::strerror(errno)));
-  std::vector<char> bytes(kMostPskBytes + 1);
-  file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  bytes.resize(static_cast<std::size_t>(file.gcount()));
-  if (bytes.size() < kPskBytes || bytes.size() > kMostPskBytes)
-    throw UsageError(
-        fmt::format("--psk {}: needs {} to {} random bytes (head -c 32 /dev/urandom > {})", path,
-                    kPskBytes, kMostPskBytes, path));
-  const auto* data = reinterpret_cast<const std::byte*>(bytes.data());
-  return {data, data + bytes.size()};
-}
-
-}  // namespace
-
 std::vector<std::byte> keyFor(const CommandLine& line) {
-  if (line.config.insecureKeys) return {};
-  return line.pskFile.empty() ? freshKey() : readKey(line.pskFile);
+  return line.config.insecureKeys ? std::vector<std::byte>() : readOrDrawPsk(line.pskFile);
 }
 
 void requireMemory(const RunConfig& config) {
@@ -91,8 +60,9 @@ void requireForcible(const Communicator& communicator, const RunConfig& config) 
 /// starts.
 void requireOptionsAccepted(const CommandLine& line, const std::vector<std::byte>& psk) {
   for (const Variant variant : variantsOf(line.config)) try {
-      const auto alone =
-          Communicator::createInProcess(1, communicatorOptions(line.config, variant, psk));
+      Options options = communicatorOptions(line.config, variant, psk);
+      const WipeAtEnd wiper(options.psk);
+      const auto alone = Communicator::createInProcess(1, options);
       for (const Operation op : line.config.ops)
         if (const auto collective = collectiveOf(op))
           alone.front().plan(*collective, 1, line.config.types.front(), line.config.registered);
@@ -228,11 +198,14 @@ class Application {
   CommandLine line_;
   Report report_;
   std::vector<std::byte> psk_;
+  WipeAtEnd<std::vector<std::byte>> wiper_{psk_};
 };
 
 int act(const std::vector<std::string>& arguments) {
   if (!arguments.empty() && arguments.front() == kTopoCommand)
     return runTopo({arguments.begin() + 1, arguments.end()});
+  if (!arguments.empty() && arguments.front() == kKeygenCommand)
+    return runKeygen({arguments.begin() + 1, arguments.end()});
   Machine machine = detectMachine();
   if (!arguments.empty() && arguments.front() == kTuneCommand)
     return runTune({arguments.begin() + 1, arguments.end()}, machine);

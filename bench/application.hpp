@@ -12,7 +12,7 @@ namespace lockstep::bench {
 /// What ccbench's exit status means. A signal ends it with 128 + its number.
 enum ExitStatus : int { kSuccess = 0, kRunFailed = 1, kBadUsage = 2, kWrongResults = 3 };
 
-/// The pre-shared key of a run: of a file, fresh, or none.
+/// The pre-shared key of a run: of a file, fresh, or none. The caller wipes it.
 std::vector<std::byte> keyFor(const CommandLine& line);
 /// Buffers of all ranks must fit what memory there is: the kernel would end a rank, or the machine.
 /// Throws UsageError.

@@ -48,7 +48,8 @@ std::vector<Variant> variantsOf(const RunConfig& config) {
   return variants;
 }
 
-Options communicatorOptions(const RunConfig& config, Variant variant, std::vector<std::byte> psk) {
+Options communicatorOptions(const RunConfig& config, Variant variant,
+                            const std::vector<std::byte>& psk) {
   Options options;
   options.mode = variant.mode;
   options.reproducible = variant.reproducible;
@@ -59,7 +60,7 @@ Options communicatorOptions(const RunConfig& config, Variant variant, std::vecto
   if (!isSealed(variant.mode)) return options;
   options.cipher = config.cipher;
   options.insecureKeys = config.insecureKeys;
-  if (!config.insecureKeys) options.psk = std::move(psk);
+  if (!config.insecureKeys) options.psk = psk;
   return options;
 }
 

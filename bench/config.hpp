@@ -58,7 +58,8 @@ struct Variant {
 std::vector<Variant> variantsOf(const RunConfig& config);
 
 /// What a communicator of this run is made with; the key comes separately, as it is no setting.
-Options communicatorOptions(const RunConfig& config, Variant variant, std::vector<std::byte> psk);
+Options communicatorOptions(const RunConfig& config, Variant variant,
+                            const std::vector<std::byte>& psk);
 
 void to_json(nlohmann::json& json, const RunConfig& config);
 void from_json(const nlohmann::json& json, RunConfig& config);

@@ -8,7 +8,6 @@
 
 #include "base/fail.hpp"
 #include "bench/abstract_socket.hpp"
-#include "bench/hex.hpp"
 
 namespace lockstep::bench {
 namespace {
@@ -117,9 +116,9 @@ void Coordinator::handle(Connection& connection, const json& message) {
 }
 
 void Coordinator::greet(Connection& connection) {
-  const json orders = {{"config", launch_.config}, {"psk", toHex(launch_.psk)}};
   try {
-    connection.link.send(orders);
+    connection.link.sendKey(launch_.psk);
+    connection.link.send({{"config", launch_.config}});
     if (connection.rank != 0 && !meeting_.empty()) connection.link.send(json::parse(meeting_));
   } catch (const Error&) {  // the rank is gone; its end says why
   }

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,7 @@ namespace lockstep::bench {
 
 struct Launch {
   RunConfig config;
-  std::vector<std::byte> psk;
+  std::span<const std::byte> psk;  ///< pre-shared key, or empty; its owner wipes it
   std::vector<int>
       cpus;  ///< one hardware thread per core; ranks are pinned to them when they suffice
   std::function<void(std::size_t done, std::size_t total, const std::string& text)> progress;

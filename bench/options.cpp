@@ -19,6 +19,7 @@ constexpr std::size_t kHelpColumn = 28;
 constexpr const char* kHelpFooter =
     "Examples:\n"
     "  ccbench --mode cc --op allreduce    what encryption costs, 8 B to 64 MiB\n"
+    "  ccbench keygen FILE                 makes a key for --psk FILE\n"
     "  ccbench --mode all                  all four modes, four ranks\n"
     "  ccbench --mode cc --baseline mpi    Open MPI beside them (or gloo, or mpi,gloo)\n"
     "  ccbench --op all --check-only       verify every operation, time nothing\n"
@@ -96,7 +97,7 @@ void declareForced(CLI::App& app, CommandLine& line) {
   add("--tuning", c.tuningFile, "FILE", "JSON table that selects both (default: built in)");
   add("--cipher", c.cipher, "NAME", "AES-256-GCM of ipsec-mb or openssl");
   add("--psk", line.pskFile, "FILE",
-      "pre-shared key, at least 32 random bytes (default: fresh for this run)");
+      "pre-shared key, as ccbench keygen makes it (default: fresh for this run)");
   app.add_flag("--insecure-keys", c.insecureKeys,
                "no pre-shared key: open to an active attacker, and says so")
       ->group("Choices and keys");

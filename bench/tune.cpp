@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/fail.hpp"
+#include "base/secret.hpp"
 #include "bench/application.hpp"
 #include "bench/launcher.hpp"
 #include "bench/output.hpp"
@@ -136,7 +137,9 @@ class Tuning {
 
   Outcome launch() const {
     ProgressLine progress(!line_.run.quiet);
-    return launchRanks({config(), keyFor(line_.run), machine_.cpus,
+    std::vector<std::byte> psk = keyFor(line_.run);
+    const WipeAtEnd wiper(psk);
+    return launchRanks({config(), psk, machine_.cpus,
                         [&](std::size_t done, std::size_t total, const std::string& text) {
                           progress.show("tuning ", done, total, text);
                         }});

@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 
 #include "base/fail.hpp"
+#include "base/secret.hpp"
 #include "bench/abstract_socket.hpp"
-#include "bench/hex.hpp"
 #include "bench/link.hpp"
 #include "bench/measure.hpp"
 #include "bench/rival.hpp"
@@ -52,11 +52,12 @@ class Rank {
 
   /// The result on rank 0, null on the others.
   json run() {
-    const json orders = receive(link_);
-    orders.at("config").get_to(config_);
-    const auto psk = fromHex(orders.at("psk").get<std::string>());
+    auto psk = link_.receiveKey(Deadline::in(kParentPatience));
+    const WipeAtEnd wiper(psk);
+    receive(link_).at("config").get_to(config_);
     if (!config_.tune.empty()) return tune(psk);
     createSubjects(psk);
+    wipe(psk.data(), psk.size());  // it has done its work
     Agreement agreement(static_cast<LockstepSubject&>(*subjects_.front()).communicator());
     Measurement measurement(config_, rank_, agreement, subjects_, listener());
     RunResult result = config_.planOnly ? measurement.plan() : measurement.run();
@@ -71,13 +72,17 @@ class Rank {
   }
 
  private:
+  Communicator join(const UniqueId& id, Variant variant, const std::vector<std::byte>& psk) const {
+    Options options = communicatorOptions(config_, variant, psk);
+    const WipeAtEnd wiper(options.psk);
+    return Communicator::create(id, rank_, config_.ranks, options);
+  }
+
   json tune(const std::vector<std::byte>& psk) {
     const std::vector<UniqueId> ids = meet(link_, rank_, config_.modes.size());
     std::vector<Communicator> communicators;
     for (std::size_t i = 0; i < ids.size(); ++i)
-      communicators.push_back(Communicator::create(
-          ids[i], rank_, config_.ranks,
-          communicatorOptions(config_, {config_.modes[i], config_.reproducible.front()}, psk)));
+      communicators.push_back(join(ids[i], {config_.modes[i], config_.reproducible.front()}, psk));
     RunResult result;
     result.tuned = Tuner(config_, rank_, communicators, listener()).run();
     communicators.front().barrier();  // no rank leaves while another still measures
@@ -91,10 +96,8 @@ class Rank {
     std::shared_ptr<OrdinaryBuffers> ordinary;
     if (!config_.registered) ordinary = std::make_shared<OrdinaryBuffers>(bytes);
     for (std::size_t i = 0; i < ids.size(); ++i)
-      subjects_.push_back(std::make_unique<LockstepSubject>(
-          Communicator::create(ids[i], rank_, config_.ranks,
-                               communicatorOptions(config_, variants[i], psk)),
-          ordinary, bytes));
+      subjects_.push_back(
+          std::make_unique<LockstepSubject>(join(ids[i], variants[i], psk), ordinary, bytes));
     if (rival_ == nullptr && !config_.rivals.empty())
       rival_ = &own_.emplace(config_.rivals.front(),
                              static_cast<LockstepSubject&>(*subjects_.front()).communicator(),

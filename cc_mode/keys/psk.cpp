@@ -58,12 +58,18 @@ std::size_t readAll(const Fd& fd, char* text, std::size_t size, const std::strin
   return have;
 }
 
-/// A key that other users can read is no secret, and one they can write is no key of ours.
+/// A key that other users can read is no secret, and one they can write, or have written, is no key
+/// of ours. Looks at the file that was opened, so that nobody can put another in its place.
 void checkOwnerOnly(const Fd& fd, const std::string& path) {
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) failErrno("cannot look at the key file '{}'", path);
   if (!S_ISREG(status.st_mode))
     fail(ErrorCode::invalidArgument, "the key file '{}' is not an ordinary file", path);
+  if (status.st_uid != ::geteuid() && status.st_uid != 0)
+    fail(ErrorCode::invalidArgument,
+         "the key file '{}' belongs to user {}, who may know or change the key: use a file of your "
+         "own, or of root",
+         path, status.st_uid);
   if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
     fail(ErrorCode::invalidArgument,
          "the key file '{}' has mode {:04o}, so others may know or change the key: make a new key, "
@@ -80,21 +86,19 @@ std::vector<std::byte> decode(std::string_view text, const std::string& path) {
          "the key file '{}' must hold one line of hexadecimal text, two digits per byte and at "
          "most {} bytes",
          path, kMaxBytes);
-  std::vector<std::byte> key;
-  key.reserve(text.size() / 2);
-  for (std::size_t i = 0; i < text.size(); i += 2) {
-    const auto high = digitOf(text[i]), low = digitOf(text[i + 1]);
-    if (!high || !low)
+  // Nothing is decoded before all is known to be good: there is no half a key to wipe.
+  for (std::size_t i = 0; i < text.size(); ++i)
+    if (!digitOf(text[i]))
       fail(ErrorCode::invalidArgument,
-           "the key file '{}' has something else than a hexadecimal "
-           "digit near character {}",
-           path, i + 1);
-    key.push_back(static_cast<std::byte>(*high << 4 | *low));
-  }
+           "the key file '{}' has something else than a hexadecimal digit at character {}", path,
+           i + 1);
+  std::vector<std::byte> key(text.size() / 2);
   if (key.size() < kMinPskBytes)
     fail(ErrorCode::invalidArgument,
          "the key file '{}' has {} bytes of key; a pre-shared key needs at least {} random ones",
          path, key.size(), kMinPskBytes);
+  for (std::size_t i = 0; i < key.size(); ++i)
+    key[i] = static_cast<std::byte>(*digitOf(text[2 * i]) << 4 | *digitOf(text[2 * i + 1]));
   return key;
 }
 
@@ -115,17 +119,23 @@ void writePskFile(const std::string& path) {
   if (!fd) failErrno("cannot create the key file '{}'", path);
   Secret<std::array<char, 2 * kFreshBytes + 1>> text;
   std::vector<std::byte> key = freshPsk();
+  const WipeAtEnd wiper(key);
   for (std::size_t i = 0; i < kFreshBytes; ++i) {
     (*text)[2 * i] = kDigits[static_cast<unsigned>(key[i]) >> 4];
     (*text)[2 * i + 1] = kDigits[static_cast<unsigned>(key[i]) & 15];
   }
-  wipe(key.data(), key.size());
   text->back() = '\n';
   writeAll(fd, text->data(), text->size(), path);
 }
 
 std::vector<std::byte> readPskFile(const std::string& path) {
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // Neither waits for the other end of a pipe, nor takes a terminal for its own.
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+  if (!fd && errno == ELOOP)
+    fail(ErrorCode::invalidArgument,
+         "the key file '{}' is a symbolic link, and who may change it could choose the key: name "
+         "the file itself",
+         path);
   if (!fd) failErrno("cannot open the key file '{}'", path);
   checkOwnerOnly(fd, path);
   Secret<std::array<char, kMaxText>> text;

@@ -14,6 +14,20 @@ namespace lockstep {
 /// Overwrites memory in a way the compiler may not drop.
 void wipe(void* data, std::size_t bytes) noexcept;
 
+/// Wipes what a container holds when this goes out of scope. A container that has been moved from
+/// by then holds nothing. (Not for what a function returns by its name: that is the caller's.)
+template <class Container>
+class WipeAtEnd {
+ public:
+  explicit WipeAtEnd(Container& container) : container_(container) {}
+  WipeAtEnd(const WipeAtEnd&) = delete;
+  WipeAtEnd& operator=(const WipeAtEnd&) = delete;
+  ~WipeAtEnd() { wipe(container_.data(), container_.size() * sizeof(*container_.data())); }
+
+ private:
+  Container& container_;
+};
+
 /// Pages with MADV_DONTDUMP and MADV_WIPEONFORK, zeroed when destroyed.
 class SecretPages {
  public:

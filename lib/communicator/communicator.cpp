@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/fail.hpp"
+#include "base/secret.hpp"
 #include "bootstrap/peers.hpp"
 #include "bootstrap/rendezvous.hpp"
 #include "collectives/schedule.hpp"
@@ -18,6 +19,7 @@ namespace lockstep {
 namespace {
 
 Options checked(Options options, int worldSize) {
+  const WipeAtEnd wiper(options.psk);  // of one that is refused
   options = withEnvironment(std::move(options));
   if (worldSize < 1 || worldSize > schedule::kMaxWorld)
     fail(ErrorCode::invalidArgument, "world size {}: Lockstep runs 1 to {} ranks on a host",
@@ -49,6 +51,7 @@ UniqueId UniqueId::parse(std::string_view text) {
 Communicator Communicator::create(const UniqueId& id, int rank, int worldSize,
                                   const Options& options) {
   Options effective = checked(options, worldSize);
+  const WipeAtEnd wiper(effective.psk);
   if (rank < 0 || rank >= worldSize)
     fail(ErrorCode::invalidArgument, "rank {} is not in a world of {} (0 to {})", rank, worldSize,
          worldSize - 1);
@@ -62,7 +65,8 @@ Communicator Communicator::createFromEnvironment(const Options& options) {
   const unsigned call = calls.fetch_add(1);
   const launch::Place place = launch::find();
   try {
-    const Options effective = checked(options, place.worldSize);
+    Options effective = checked(options, place.worldSize);
+    const WipeAtEnd wiper(effective.psk);
     const auto openOne = [] { return UniqueId::create().text(); };
     const std::string id = meetAt({.name = fmt::format("{}#{}", place.job, call),
                                    .rank = place.rank,
@@ -76,7 +80,8 @@ Communicator Communicator::createFromEnvironment(const Options& options) {
 }
 
 std::vector<Communicator> Communicator::createInProcess(int worldSize, const Options& options) {
-  const Options effective = checked(options, worldSize);
+  Options effective = checked(options, worldSize);
+  const WipeAtEnd wiper(effective.psk);
   auto ends = joinThreads(worldSize);
   std::vector<std::shared_ptr<CommunicatorImpl>> impls(ends.size());
   std::vector<std::exception_ptr> errors(ends.size());

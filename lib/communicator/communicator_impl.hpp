@@ -12,6 +12,7 @@
 #include <tuple>
 #include <vector>
 
+#include "base/secret.hpp"
 #include "bootstrap/peers.hpp"
 #include "cc_mode/keys/key_ring.hpp"
 #include "cc_mode/keys/lineage.hpp"
@@ -182,6 +183,7 @@ class CommunicatorImpl {
 
   std::unique_ptr<Peers> peers_;
   Options options_;
+  WipeAtEnd<std::vector<std::byte>> pskWiper_{options_.psk};  ///< should there be no communicator
   unsigned forkGeneration_;
   TuningTable tuning_;
   std::optional<std::size_t> attachAbove_;  ///< where cross-memory attach pays, if it was measured

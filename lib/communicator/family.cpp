@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/fail.hpp"
+#include "base/secret.hpp"
 #include "communicator/communicator_impl.hpp"
 
 namespace lockstep {
@@ -135,6 +136,7 @@ Impl CommunicatorImpl::shrink() {
 Impl CommunicatorImpl::child(const cc::Birth& birth, std::unique_ptr<Peers> peers) const {
   Options options = options_;
   options.psk = lineage_.childPsk(birth);
+  const WipeAtEnd wiper(options.psk);
   try {
     return std::make_shared<CommunicatorImpl>(std::move(peers), std::move(options), this);
   } catch (const Error& error) {

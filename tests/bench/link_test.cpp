@@ -51,6 +51,23 @@ TEST(Link, SaysWhenTheOtherEndIsGoneOrSilent) {
   EXPECT_THROW(right.send(1), Error);
 }
 
+TEST(Link, CarriesAKeyBeforeTheText) {
+  auto [a, b] = socketPair();
+  Link left(std::move(a)), right(std::move(b));
+  const std::vector<std::byte> key(40, std::byte{'\n'});
+  left.sendKey(key);
+  left.sendKey({});
+  left.send("text");
+  const Deadline soon = Deadline::in(std::chrono::seconds(20));
+  EXPECT_EQ(right.receiveKey(soon), key);
+  EXPECT_TRUE(right.receiveKey(soon).empty());
+  EXPECT_EQ(right.receive(soon), json("text"));
+  EXPECT_THROW(right.receiveKey(Deadline::in(std::chrono::milliseconds(10))), Error);
+  EXPECT_THROW(right.sendKey(std::vector<std::byte>(1 << 16)), Error);
+  { const Link gone(std::move(left)); }
+  EXPECT_THROW(right.receiveKey(soon), Error);
+}
+
 TEST(AbstractSocket, ConnectsByName) {
   std::string name;
   const Fd listener = listenAbstract(name);

@@ -101,7 +101,50 @@ TEST_F(PskFile, OtherContentIsRefused) {
   write(std::string(2 * 1024, 'a') + std::string(100, ' ') + "aa");
   EXPECT_THAT(refusal(), HasSubstr("at most 1024"));
   write(std::string(40, 'a') + "xy" + std::string(40, 'a'));
-  EXPECT_THAT(refusal(), HasSubstr("near character 41"));
+  EXPECT_THAT(refusal(), HasSubstr("at character 41"));
+}
+
+TEST_F(PskFile, FilesOfOtherUsersAreRefused) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give files away";
+  write(std::string(64, 'a'));
+  ASSERT_EQ(::chown(path_.c_str(), 65534, 65534), 0);
+  EXPECT_THAT(refusal(), HasSubstr("belongs to user 65534"));
+  ASSERT_EQ(::chown(path_.c_str(), 0, 65534), 0);
+  EXPECT_NO_THROW(cc::readPskFile(path_));
+}
+
+/// Who can change a link chooses the key, whoever the file at its end belongs to.
+TEST_F(PskFile, LinksAreRefused) {
+  const std::string target = (folder_ / "target").string();
+  write(std::string(64, 'a'));
+  std::filesystem::rename(path_, target);
+  std::filesystem::create_symlink(target, path_);
+  EXPECT_NO_THROW(cc::readPskFile(target));
+  EXPECT_THAT(refusal(), HasSubstr("symbolic link"));
+  EXPECT_THROW(cc::writePskFile(path_), Error);
+  std::filesystem::remove(target);  // dangling: O_EXCL does not write through it either
+  EXPECT_THROW(cc::writePskFile(path_), Error);
+  EXPECT_FALSE(std::filesystem::exists(target));
+}
+
+/// None of them is waited for.
+TEST_F(PskFile, WhatIsNotAnOrdinaryFileIsRefused) {
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_THAT(refusal(), HasSubstr("not an ordinary file"));
+  for (const char* other : {"/dev/zero", "/dev/tty", "/tmp"}) {
+    path_ = other;
+    EXPECT_THROW(cc::readPskFile(path_), Error) << other;
+  }
+}
+
+/// Whatever the umask says, at most the owner.
+TEST_F(PskFile, TheModeDoesNotDependOnTheUmask) {
+  const ::mode_t usual = ::umask(0);
+  cc::writePskFile(path_);
+  ::umask(usual);
+  struct stat status {};
+  ASSERT_EQ(::stat(path_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777U, 0600U);
 }
 
 TEST_F(PskFile, WhatIsNoFileIsAnError) {

@@ -52,7 +52,8 @@ TEST(CcbenchFailure, BadInputSaysWhatIsAccepted) {
   const std::string badTable = testing::TempDir() + "bad.tuning." + std::to_string(getpid());
   const std::string pipe = testing::TempDir() + "pipe.tuning." + std::to_string(getpid());
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
-  std::ofstream(shortKey) << "too short";
+  std::ofstream(shortKey) << "c0ffee";
+  std::filesystem::permissions(shortKey, std::filesystem::perms(0600));
   std::ofstream(badTable) << "{ not json";
   struct Case {
     std::vector<std::string> arguments;
