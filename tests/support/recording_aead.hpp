@@ -1,0 +1,145 @@
+// An AEAD that writes down what it is used for, and what must be true of that.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "cc_mode/aead/aead.hpp"
+
+namespace lockstep::testing {
+
+using KeyBytes = std::array<std::byte, cc::kKeyBytes>;
+
+/// One record sealed or opened.
+struct Use {
+  KeyBytes key{};
+  cc::Nonce nonce{};
+  std::vector<std::byte> aad;
+  std::size_t bytes = 0;
+  bool seals = false;
+  bool good = true;              ///< opened, and verified
+  const void* holder = nullptr;  ///< the expanded key: one per rank that holds it
+  auto what() const { return std::tie(key, nonce, aad, bytes); }
+};
+
+/// All uses of all keys in this process. Threads may write at once.
+class Ledger {
+ public:
+  void add(Use use) {
+    const std::lock_guard lock(mutex_);
+    uses_.push_back(std::move(use));
+  }
+  std::vector<Use> uses() const {
+    const std::lock_guard lock(mutex_);
+    return uses_;
+  }
+  void clear() {
+    const std::lock_guard lock(mutex_);
+    uses_.clear();
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<Use> uses_;
+};
+
+inline std::string toString(const Use& use) {
+  const auto hex = [](const auto& bytes) {
+    std::string text;
+    for (const std::byte b : bytes) text += fmt::format("{:02x}", static_cast<unsigned>(b));
+    return text;
+  };
+  return fmt::format("{} of {} bytes, key {}.., nonce {}, aad {}", use.seals ? "seal" : "open",
+                     use.bytes, hex(use.key).substr(0, 8), hex(use.nonce), hex(use.aad));
+}
+
+/// What must never be: a (key, nonce) sealed twice, whoever did it; a record opened twice by one
+/// holder; an opened record that nobody sealed so. Empty if all is well.
+inline std::string offencesIn(const std::vector<Use>& uses) {
+  using KeyAndNonce = std::pair<KeyBytes, cc::Nonce>;
+  std::map<KeyAndNonce, const Use*> sealed;
+  std::map<std::pair<KeyAndNonce, const void*>, const Use*> opened;
+  std::string text;
+  for (const Use& use : uses) {
+    const KeyAndNonce name{use.key, use.nonce};
+    if (use.seals && !sealed.try_emplace(name, &use).second)
+      text += fmt::format("nonce used twice: {} and {}\n", toString(*sealed[name]), toString(use));
+    if (!use.seals && use.good && !opened.try_emplace({name, use.holder}, &use).second)
+      text += fmt::format("opened twice: {}\n", toString(use));
+  }
+  for (const auto& [name, use] : opened) {
+    const auto origin = sealed.find(name.first);
+    if (origin == sealed.end() || origin->second->what() != use->what())
+      text += fmt::format("nobody sealed so: {}\n", toString(*use));
+  }
+  return text;
+}
+
+/// Seals and opens as another does, and tells the ledger. `onKey` hears of every key.
+class RecordingAead : public cc::Aead {
+ public:
+  using OnKey = std::function<void(std::span<const std::byte, cc::kKeyBytes>)>;
+
+  RecordingAead(std::shared_ptr<const cc::Aead> inner, Ledger& ledger, OnKey onKey = {})
+      : inner_(std::move(inner)), ledger_(ledger), onKey_(std::move(onKey)) {}
+
+  std::string_view name() const override { return inner_->name(); }
+
+  std::unique_ptr<cc::ExpandedKey> expand(
+      std::span<const std::byte, cc::kKeyBytes> key) const override {
+    if (onKey_) onKey_(key);
+    auto recorded = std::make_unique<Key>();
+    std::copy(key.begin(), key.end(), recorded->bytes.begin());
+    recorded->inner = inner_->expand(key);
+    return recorded;
+  }
+
+  void seal(cc::ExpandedKey& key, const cc::Nonce& nonce, cc::ConstPrivateBytes aad,
+            cc::ConstPrivateBytes plain, cc::PrivateBytes cipher, cc::Tag& tag) const override {
+    auto& ours = dynamic_cast<Key&>(key);
+    inner_->seal(*ours.inner, nonce, aad, plain, cipher, tag);
+    record(ours, nonce, aad, plain.size(), true, true);
+  }
+
+  [[nodiscard]] bool open(cc::ExpandedKey& key, const cc::Nonce& nonce, cc::ConstPrivateBytes aad,
+                          cc::ConstPrivateBytes cipher, const cc::Tag& tag,
+                          cc::PrivateBytes plain) const override {
+    auto& ours = dynamic_cast<Key&>(key);
+    const bool good = inner_->open(*ours.inner, nonce, aad, cipher, tag, plain);
+    record(ours, nonce, aad, plain.size(), false, good);
+    return good;
+  }
+
+ private:
+  struct Key final : cc::ExpandedKey {
+    KeyBytes bytes{};
+    std::unique_ptr<cc::ExpandedKey> inner;
+  };
+
+  void record(const Key& key, const cc::Nonce& nonce, cc::ConstPrivateBytes aad, std::size_t bytes,
+              bool seals, bool good) const {
+    ledger_.add({.key = key.bytes,
+                 .nonce = nonce,
+                 .aad = {aad.data(), aad.data() + aad.size()},
+                 .bytes = bytes,
+                 .seals = seals,
+                 .good = good,
+                 .holder = &key});
+  }
+
+  std::shared_ptr<const cc::Aead> inner_;
+  Ledger& ledger_;
+  OnKey onKey_;
+};
+
+}  // namespace lockstep::testing
