@@ -73,11 +73,8 @@ std::optional<std::string> layerOf(std::string_view path) {
 /// Parts of bench that show the inside of the library, and so include it.
 bool looksInside(std::string_view path) {
   return path.starts_with("bench/floors/") || path.starts_with("bench/rates.") ||
-<<<<<<< HEAD
-         path.starts_with("bench/tune_model.") || path.starts_with("bench/topo");
-=======
-         path.starts_with("bench/tune_model.") || path.starts_with("bench/keygen.");
->>>>>>> 3e8344f (Keep pre-shared keys of ccbench out of sight, and wipe them)
+         path.starts_with("bench/tune_model.") || path.starts_with("bench/topo") ||
+         path.starts_with("bench/keygen.");
 }
 
 bool isStandard(const Include& include) {
