@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -85,19 +84,16 @@ inline std::string offencesIn(const std::vector<Use>& uses) {
   return text;
 }
 
-/// Seals and opens as another does, and tells the ledger. `onKey` hears of every key.
+/// Seals and opens as another does, and tells the ledger.
 class RecordingAead : public cc::Aead {
  public:
-  using OnKey = std::function<void(std::span<const std::byte, cc::kKeyBytes>)>;
-
-  RecordingAead(std::shared_ptr<const cc::Aead> inner, Ledger& ledger, OnKey onKey = {})
-      : inner_(std::move(inner)), ledger_(ledger), onKey_(std::move(onKey)) {}
+  RecordingAead(std::shared_ptr<const cc::Aead> inner, Ledger& ledger)
+      : inner_(std::move(inner)), ledger_(ledger) {}
 
   std::string_view name() const override { return inner_->name(); }
 
   std::unique_ptr<cc::ExpandedKey> expand(
       std::span<const std::byte, cc::kKeyBytes> key) const override {
-    if (onKey_) onKey_(key);
     auto recorded = std::make_unique<Key>();
     std::copy(key.begin(), key.end(), recorded->bytes.begin());
     recorded->inner = inner_->expand(key);
@@ -139,7 +135,6 @@ class RecordingAead : public cc::Aead {
 
   std::shared_ptr<const cc::Aead> inner_;
   Ledger& ledger_;
-  OnKey onKey_;
 };
 
 }  // namespace lockstep::testing

@@ -1,0 +1,217 @@
+// Every (key, nonce) that sealed communicators use, whatever happens to them: none comes twice.
+#include <array>
+#include <atomic>
+#include <numeric>
+#include <set>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cc_mode/keys/key_ring.hpp"
+#include "secrets/watched_aead.hpp"
+#include "support/family.hpp"
+#include "support/recording_aead.hpp"
+#include "support/world.hpp"
+
+namespace lockstep::testing {
+namespace {
+
+constexpr std::array kSealedModes{Mode::cc, Mode::ccMulticast};
+
+class NonceLedger : public ::testing::Test {
+ protected:
+  Ledger ledger_;
+  WatchedAead watched_{[this](std::shared_ptr<const cc::Aead> inner) {
+    return std::make_shared<RecordingAead>(std::move(inner), ledger_);
+  }};
+
+  /// Nothing came twice, there was something, and it was sealed under at least so many keys.
+  void expectClean(std::size_t keys) {
+    const auto uses = ledger_.uses();
+    EXPECT_EQ(offencesIn(uses), "");
+    std::set<KeyBytes> used;
+    for (const Use& use : uses)
+      if (use.seals) used.insert(use.key);
+    EXPECT_GE(used.size(), keys);
+    ledger_.clear();
+  }
+};
+
+/// Blocks enough for any collective.
+struct Buffers {
+  Buffers(int world, std::size_t count)
+      : in(count * static_cast<std::size_t>(world), 1), out(in.size()) {}
+  std::vector<std::int32_t> in, out;
+};
+
+void callAll(Communicator& comm, std::size_t count) {
+  Buffers b(comm.worldSize(), count);
+  for (std::size_t c = 0; c < kCollectives; ++c)
+    for (int root = 0; root < comm.worldSize(); ++root)
+      comm.run(static_cast<Collective>(c), b.in.data(), b.out.data(), count, DataType::i32,
+               Reduction::sum, root);
+}
+
+/// Sends of several sizes around a ring, side by side, with a collective behind them.
+void passAround(Communicator& comm) {
+  const int world = comm.worldSize(), rank = comm.rank();
+  const int next = (rank + 1) % world, previous = (rank + world - 1) % world;
+  std::vector<std::uint8_t> out(100000), in(100000);
+  Group group;
+  std::size_t at = 0;
+  for (const std::size_t bytes :
+       {std::size_t{0}, std::size_t{8}, std::size_t{3000}, std::size_t{70000}}) {
+    group.send(comm, out.data() + at, bytes, DataType::u8, next)
+        .receive(comm, in.data() + at, bytes, DataType::u8, previous);
+    at += bytes;
+  }
+  std::int32_t one = 1, sum = 0;
+  group.run(comm, Collective::allReduce, &one, &sum, 1, DataType::i32);
+  group.start().wait();
+  require(sum == world, "a wrong sum");
+}
+
+void callEverything(Communicator& comm) {
+  for (const std::size_t count : {0, 1, 20, 1, 3000, 50000, 20}) callAll(comm, count);
+  passAround(comm);
+}
+
+TEST_F(NonceLedger, NoCollectiveUsesANonceTwice) {
+  for (const Mode mode : kSealedModes)
+    for (const char* protocol : {"", "ll", "simple"})
+      for (const int world : {2, 3, 4}) {
+        SCOPED_TRACE(fmt::format("{}, {} ranks, protocol '{}'", name(mode), world, protocol));
+        Options options = optionsOf(mode);
+        options.protocol = protocol;
+        EXPECT_EQ(failures(runRanks(Kind::threads, world, options,
+                                    [](Communicator& comm, int) { callEverything(comm); })),
+                  "");
+        expectClean(static_cast<std::size_t>(world * (world - 1)));
+      }
+}
+
+TEST_F(NonceLedger, ChildrenAndTheirParentsShareNoKey) {
+  for (const Mode mode : kSealedModes) {
+    SCOPED_TRACE(name(mode));
+    constexpr int kWorld = 4;
+    EXPECT_EQ(failures(runRanks(Kind::threads, kWorld, optionsOf(mode),
+                                [](Communicator& comm, int rank) {
+                                  callEverything(comm);
+                                  Communicator twin = comm.duplicate();
+                                  auto half = comm.split(rank % 2, rank);
+                                  auto other = comm.split(rank % 2, -rank);
+                                  for (Communicator* c : {&twin, &*half, &comm, &*other, &twin})
+                                    callEverything(*c);
+                                  Communicator left = comm.shrink();
+                                  callEverything(left);
+                                  callEverything(comm);
+                                })),
+              "");
+    expectClean(3 * 12 + 4 * 2);
+  }
+}
+
+/// What an aborted call has reserved is gone; survivors go on under keys of their own.
+TEST_F(NonceLedger, AnAbortGivesNothingBack) {
+  for (const Mode mode : kSealedModes)
+    for (int round = 0; round < 5; ++round) {
+      SCOPED_TRACE(fmt::format("{}, round {}", name(mode), round));
+      constexpr int kWorld = 3;
+      const auto outcomes =
+          runRanks(Kind::threads, kWorld, optionsOf(mode), [&](Communicator& comm, int rank) {
+            callAll(comm, 20);
+            std::vector<float> data(200000, 1);
+            try {
+              for (int call = 0;; ++call) {
+                if (rank == 1 && call == round) comm.abort();
+                comm.allReduce(data.data(), data.data(), data.size(), DataType::f32);
+              }
+            } catch (const Error& error) {
+              require(error.code() == ErrorCode::aborted, error.what());
+            }
+            try {  // nothing more goes under the old keys
+              comm.barrier();
+              require(false, "an aborted communicator goes on");
+            } catch (const Error&) {
+            }
+            Communicator rest = comm.shrink();
+            callEverything(rest);
+          });
+      EXPECT_EQ(failures(outcomes), "");
+      expectClean(2 * 6);
+    }
+}
+
+/// A forked child has copies of the counters: it must not seal anything.
+TEST_F(NonceLedger, AForkedChildSealsNothing) {
+  auto ranks = Communicator::createInProcess(2, optionsOf(Mode::cc));
+  const std::size_t before = ledger_.uses().size();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    int refusals = 0;
+    std::int32_t value = 1;
+    for (const auto& act : std::vector<std::function<void()>>{
+             [&] { ranks[0].allReduce(&value, &value, 1, DataType::i32); },
+             [&] { ranks[0].send(&value, 1, DataType::i32, 1); }, [&] { ranks[0].barrier(); },
+             [&] { static_cast<void>(ranks[0].duplicate()); },
+             [&] { static_cast<void>(ranks[0].shrink()); }})
+      try {
+        act();
+      } catch (const Error&) {
+        ++refusals;
+      }
+    ::_exit(refusals == 5 && ledger_.uses().size() == before ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+
+/// An epoch ends after 2^34.5 blocks: counters begin anew, under another key.
+TEST_F(NonceLedger, AnEpochHasItsOwnKey) {
+  const auto aead = cc::createAead();
+  const KeyBytes key{std::byte{1}};
+  cc::LiveKey live(aead, key);
+  constexpr std::uint64_t kMost = 23'000'000;  // records of 16 KiB: nearly a key's life
+  std::array<std::byte, 16> plain{}, cipher{};
+  cc::Tag tag;
+  for (std::uint64_t call = 0; call < 6; ++call) {
+    const std::uint64_t first = live.reserve(kMost, 16384);
+    EXPECT_EQ(live.epoch(), call);
+    for (const std::uint64_t record : {std::uint64_t{0}, kMost - 1})
+      aead->seal(live.expanded(), cc::nonceOf(first + record), {},
+                 cc::ConstPrivateBytes(plain.data(), plain.size()),
+                 cc::PrivateBytes(cipher.data(), cipher.size()), tag);
+  }
+  expectClean(6);
+}
+
+/// The ledger sees what must not be.
+TEST_F(NonceLedger, PlantedOffencesAreFound) {
+  const Use seal{.key = {std::byte{1}},
+                 .nonce = cc::nonceOf(1),
+                 .aad = {std::byte{5}},
+                 .bytes = 3,
+                 .seals = true};
+  Use open = seal;
+  open.seals = false;
+  open.holder = &open;
+  EXPECT_EQ(offencesIn({seal, open}), "");
+  Use other = seal;
+  other.bytes = 4;
+  EXPECT_NE(offencesIn({seal, other}), "");
+  EXPECT_NE(offencesIn({seal, open, open}), "") << "replayed";
+  EXPECT_NE(offencesIn({open}), "") << "forged";
+  for (const auto& change : std::vector<std::function<void(Use&)>>{
+           [](Use& use) { use.nonce = cc::nonceOf(2); }, [](Use& use) { use.aad.clear(); },
+           [](Use& use) { use.bytes = 2; }, [](Use& use) { use.key[3] = std::byte{1}; }}) {
+    Use changed = open;
+    change(changed);
+    EXPECT_NE(offencesIn({seal, changed}), "");
+  }
+}
+
+}  // namespace
+}  // namespace lockstep::testing
