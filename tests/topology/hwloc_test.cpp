@@ -199,10 +199,11 @@ TEST(HwlocXml, RefusesWithTheLineWhatCannotBeRead) {
   std::string deep = "<topology>\n";
   for (int i = 0; i < 5000; ++i) deep += "<object type=\"Bridge\">\n";
   for (int i = 0; i < 5000; ++i) deep += "</object>";
-  EXPECT_THAT(refusal(deep + "</topology>"), HasSubstr("machine.xml:101: elements are nested"));
+  EXPECT_THAT(refusal(deep + "</topology>"),
+              HasSubstr("machine.xml:65: <object> is more than 64 elements deep"));
   std::string many = "<topology><object>";
-  for (int i = 0; i < 1'000'001; ++i) many += "<a/>";
-  EXPECT_THAT(refusal(many + "</object></topology>"), HasSubstr("more than 500000 elements"));
+  for (int i = 0; i < 100'001; ++i) many += "<a/>";
+  EXPECT_THAT(refusal(many + "</object></topology>"), HasSubstr("more than 100000 elements"));
 }
 
 TEST(HwlocXml, BoundsItsRows) {
@@ -222,7 +223,7 @@ TEST(HwlocXml, BoundsItsRemarks) {
   for (int i = 0; i < 1000; ++i) objects += "<object type=\"PCIDev\"/>\n";
   const std::vector<Remark> remarks = read(machineOf(objects)).remarks;
   ASSERT_EQ(remarks.size(), kMostRemarks);
-  EXPECT_EQ(remarks.back().text, "and 901 more remarks");
+  EXPECT_EQ(remarks.back().text, "and 901 remarks more");
 }
 
 TEST(HwlocXml, IsKnownByItsFirstElement) {
@@ -230,8 +231,8 @@ TEST(HwlocXml, IsKnownByItsFirstElement) {
   EXPECT_TRUE(
       isHwlocXml("\xef\xbb\xbf<?xml?>\n<!-- <system> --><!DOCTYPE topology SYSTEM "
                  "\"hwloc2.dtd\">\n<topology version=\"2.0\">"));
-  for (const char* other : {"", "<", "<topology", "<topologydiff/>", "<system/>", "<!--", "<?",
-                            "<!", "<!-- <topology> -->", "topology"})
+  for (const char* other : {"", "<", "<topologydiff/>", "<system/>", "<!--", "<?", "<!",
+                            "<!-- <topology> -->", "topology"})
     EXPECT_FALSE(isHwlocXml(other)) << other;
 }
 

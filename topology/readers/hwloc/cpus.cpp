@@ -24,21 +24,22 @@ std::string archOf(std::string_view machine) {
   return std::string(machine);
 }
 
-std::optional<NumberSet> cpusOf(Document& document, const pugi::xml_node& object) {
+std::optional<NumberSet> cpusOf(xml::Report& report, const pugi::xml_node& object) {
   const std::string_view text = object.attribute("cpuset").value();
   if (text.empty()) return std::nullopt;
   std::optional<NumberSet> set = NumberSet::parse(text);
   if (!set)
-    document.remark(object, fmt::format("cpuset \"{:.40}\" left out; a set of at most {} CPUs like "
-                                        "\"0x000000ff,0xffffffff\" was expected",
-                                        text, NumberSet::kMostNumbers));
+    report.remark(xml::offsetOf(object),
+                  "cpuset \"{:.40}\" left out; a set of at most {} CPUs like "
+                  "\"0x000000ff,0xffffffff\" was expected",
+                  text, NumberSet::kMostNumbers);
   return set;
 }
 
 class CpuRows {
  public:
-  CpuRows(Document& document, const pugi::xml_node& machine)
-      : document_(document), machine_(machine) {}
+  CpuRows(xml::Report& report, const pugi::xml_node& machine)
+      : report_(report), machine_(machine) {}
 
   std::vector<Cpu> all() {
     collect();
@@ -48,7 +49,7 @@ class CpuRows {
       if (node.cpus) groups_ = std::max(groups_, node.cpus->groups());
     for (const NumaNode& node : nodes_)
       if (isCpu(node)) rows_.push_back(cpuOf(node));
-    if (rows_.empty()) rows_.push_back(cpuOf({0, cpusOf(document_, machine_), machine_}));
+    if (rows_.empty()) rows_.push_back(cpuOf({0, cpusOf(report_, machine_), machine_}));
     return std::move(rows_);
   }
 
@@ -64,13 +65,13 @@ class CpuRows {
   void collectNode(const pugi::xml_node& object) {
     const std::optional<int> number = numberOf(object, "os_index");
     if (!number || !numbers_.insert(*number).second) {
-      document_.remark(object,
-                       "a NUMA node left out: a number of its own was expected in os_index");
+      report_.remark(xml::offsetOf(object),
+                     "a NUMA node left out: a number of its own was expected in os_index");
       return;
     }
     if (nodes_.size() == Cpus::kMostNodes)
-      document_.refuse(object, fmt::format("more than {} NUMA nodes", Cpus::kMostNodes));
-    nodes_.push_back({*number, cpusOf(document_, object), object});
+      report_.fail(xml::offsetOf(object), "more than {} NUMA nodes", Cpus::kMostNodes);
+    nodes_.push_back({*number, cpusOf(report_, object), object});
   }
 
   /// Memory that has no CPUs (CXL, a GPU's), or is beside other memory of the same CPUs (HBM), is
@@ -109,7 +110,7 @@ class CpuRows {
     return object;
   }
 
-  Document& document_;
+  xml::Report& report_;
   pugi::xml_node machine_;
   std::vector<NumaNode> nodes_;
   std::vector<pugi::xml_node> packages_;
@@ -122,9 +123,10 @@ class CpuRows {
 
 }  // namespace
 
-Cpus::Cpus(Document& document, Inventory& inventory) : machine_(document.root().child("object")) {
-  if (!machine_) document.refuse(document.root(), "<topology> has no <object type=\"Machine\">");
-  inventory.cpus = CpuRows(document, machine_).all();
+Cpus::Cpus(const xml::Element& root, xml::Report& report, Inventory& inventory)
+    : machine_(root.node().child("object")) {
+  if (!machine_) report.fail(root.offset(), "<topology> has no <object type=\"Machine\">");
+  inventory.cpus = CpuRows(report, machine_).all();
   for (std::size_t i = 0; i < inventory.cpus.size(); ++i)
     rows_.emplace(inventory.cpus[i].numa, static_cast<int>(i));
 }
@@ -144,7 +146,7 @@ int Cpus::near(const pugi::xml_node& object) {
   const std::size_t key = object.hash_value();
   if (const auto known = near_.find(key); known != near_.end()) return known->second;
   int row = rowByNodeset(object);
-  if (row == kNone) row = near(object.parent());  // at most Document::kMostDepth times
+  if (row == kNone) row = near(object.parent());  // at most xml::kDeepest times
   near_.emplace(key, row);
   return row;
 }

@@ -5,7 +5,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "topology/readers/hwloc/document.hpp"
+#include "topology/readers/xml/document.hpp"
 
 namespace lockstep::topology::hwloc_xml {
 
@@ -14,8 +14,8 @@ class Cpus {
   /// The kernel's MAX_NUMNODES is 1024.
   static constexpr std::size_t kMostNodes = 4096;
 
-  /// Adds the rows to `inventory`: at least one.
-  Cpus(Document& document, Inventory& inventory);
+  /// Adds the rows to `inventory`: at least one. `root` is <topology>.
+  Cpus(const xml::Element& root, xml::Report& report, Inventory& inventory);
 
   /// Row of the CPU near this object, which is no I/O object; kNone where that could be any.
   int near(const pugi::xml_node& object);

@@ -34,6 +34,12 @@ void parsePair(std::string_view text, std::optional<std::uint16_t>& vendor,
 
 }  // namespace
 
+pugi::xml_node next(const pugi::xml_node& root, pugi::xml_node node) {
+  if (const pugi::xml_node child = node.first_child()) return child;
+  while (node != root && !node.next_sibling()) node = node.parent();
+  return node == root ? pugi::xml_node() : node.next_sibling();
+}
+
 std::string_view typeOf(const pugi::xml_node& object) {
   return object.attribute("type").value();
 }

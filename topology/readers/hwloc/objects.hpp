@@ -10,6 +10,8 @@
 
 namespace lockstep::topology::hwloc_xml {
 
+/// The one after `node` in the order of the text, within `root`; null after the last.
+pugi::xml_node next(const pugi::xml_node& root, pugi::xml_node node);
 /// "PCIDev"
 std::string_view typeOf(const pugi::xml_node& object);
 /// <info name= value=> of the object; empty where it has none of that name.

@@ -20,13 +20,16 @@ class Devices {
   /// thousands of virtual functions have been seen.
   static constexpr std::size_t kMostRows = 16384;
 
-  Devices(Document& document, Inventory& inventory, LinkGuess guess)
-      : document_(document), inventory_(inventory), cpus_(document, inventory), guess_(guess) {}
+  Devices(const xml::Element& root, xml::Report& report, Inventory& inventory, LinkGuess guess)
+      : root_(root.node()),
+        report_(report),
+        inventory_(inventory),
+        cpus_(root, report, inventory),
+        guess_(guess) {}
 
   /// In the order of the text: bridges come before what is below them.
   void addAll() {
-    const pugi::xml_node root = document_.root();
-    for (pugi::xml_node at = root; at; at = next(root, at)) {
+    for (pugi::xml_node at = root_; at; at = next(root_, at)) {
       const std::string_view type = typeOf(at);
       if (type == "Bridge") addBridge(at);
       if (type == "PCIDev") addPciDevice(at);
@@ -34,11 +37,11 @@ class Devices {
     }
     addOsDevices(inventory_, osDevices_);
     if (inventory_.nics.size() > kMostRows)
-      document_.refuse(root, fmt::format("more than {} ports of NICs", kMostRows));
+      report_.fail(xml::offsetOf(root_), "more than {} ports of NICs", kMostRows);
     if (guessed_)
-      document_.remark({},
-                       "hwloc tells the bandwidth of PCIe links only: each is shown as the "
-                       "widest link that has it, so x16 may be a faster x8");
+      report_.remark(xml::Report::kWhole,
+                     "hwloc tells the bandwidth of PCIe links only: each is shown as the "
+                     "widest link that has it, so x16 may be a faster x8");
   }
 
  private:
@@ -50,8 +53,8 @@ class Devices {
     place.cpu = cpus_.near(above);
     if (place.cpu == kNone) {
       place.cpu = 0;
-      document_.remark(object, fmt::format("not near any NUMA node of its own; taken for node {}",
-                                           inventory_.cpus[0].numa));
+      report_.remark(xml::offsetOf(object), "not near any NUMA node of its own; taken for node {}",
+                     inventory_.cpus[0].numa);
     }
     return place;
   }
@@ -78,16 +81,16 @@ class Devices {
   std::optional<PciDevice> deviceOf(const pugi::xml_node& object) {
     std::optional<PciDevice> device = pciDeviceOf(object);
     if (!device) {
-      document_.remark(object,
-                       "a PCI device left out: a bus id like \"0000:1b:00.0\" was expected "
-                       "in pci_busid");
+      report_.remark(xml::offsetOf(object),
+                     "a PCI device left out: a bus id like \"0000:1b:00.0\" was expected "
+                     "in pci_busid");
       return std::nullopt;
     }
     if (seen_.size() == kMostRows)
-      document_.refuse(object, fmt::format("more than {} PCI devices", kMostRows));
+      report_.fail(xml::offsetOf(object), "more than {} PCI devices", kMostRows);
     if (!seen_.insert(device->id).second) {
-      document_.remark(object,
-                       fmt::format("{} is there twice; the second is left out", print(device->id)));
+      report_.remark(xml::offsetOf(object), "{} is there twice; the second is left out",
+                     print(device->id));
       return std::nullopt;
     }
     if (guess_ == LinkGuess::widest) {
@@ -103,7 +106,8 @@ class Devices {
     if (row != rows_.end()) osDevices_.push_back({row->second, object});
   }
 
-  Document& document_;
+  pugi::xml_node root_;  // <topology>
+  xml::Report& report_;
   Inventory& inventory_;
   Cpus cpus_;
   LinkGuess guess_;
@@ -117,12 +121,17 @@ class Devices {
 }  // namespace
 }  // namespace hwloc_xml
 
+bool isHwlocXml(std::string_view text) {
+  return xml::rootName(text) == "topology";
+}
+
 Reading readHwlocXml(std::string_view text, const std::string& source, LinkGuess guess) {
-  hwloc_xml::Document document(text, source);
+  xml::Report report(text, source);
+  const xml::Document document(text, "topology", report);
   Reading reading;
   reading.inventory.source = source;
-  hwloc_xml::Devices(document, reading.inventory, guess).addAll();
-  reading.remarks = document.finish();
+  hwloc_xml::Devices(document.root(), report, reading.inventory, guess).addAll();
+  reading.remarks = report.take();
   return reading;
 }
 

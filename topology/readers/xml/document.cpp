@@ -107,7 +107,7 @@ pugi::xml_node onlyRoot(const pugi::xml_document& document, std::string_view nam
                         const Report& report) {
   pugi::xml_node root;
   for (const pugi::xml_node node : document.children()) {
-    const auto offset = static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, node.offset_debug()));
+    const std::size_t offset = offsetOf(node);
     if (isText(node)) report.fail(offset, "text outside of <{}>", name);
     if (node.type() != pugi::node_element) continue;
     if (root)

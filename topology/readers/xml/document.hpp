@@ -1,6 +1,7 @@
 // A parsed XML text, bounded, with the place of each element.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 
 namespace lockstep::topology::xml {
 
+/// The largest machines that hwloc has recorded have some 50,000.
 inline constexpr std::size_t kMostElements = 100'000;
 /// Elements within each other; the root alone is 1 deep. So readers may call themselves.
 inline constexpr int kDeepest = 64;
@@ -23,13 +25,20 @@ inline constexpr std::size_t kMostAttributes = 64;
 /// Reader::recognises.
 std::string_view rootName(std::string_view text);
 
+/// For a Report: where the node is in the text.
+inline std::size_t offsetOf(const pugi::xml_node& node) {
+  return static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, node.offset_debug()));
+}
+
 /// Valid while its Document is.
 class Element {
  public:
   explicit Element(pugi::xml_node node) : node_(node) {}
   std::string_view name() const { return node_.name(); }
   /// For a Report.
-  std::size_t offset() const { return static_cast<std::size_t>(node_.offset_debug()); }
+  std::size_t offset() const { return offsetOf(node_); }
+  /// For readers that walk upwards too.
+  pugi::xml_node node() const { return node_; }
   /// Something else than elements, comments and blanks is directly in it.
   bool hasText() const;
   /// Elements in it, in their order.

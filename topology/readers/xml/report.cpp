@@ -5,6 +5,7 @@
 namespace lockstep::topology::xml {
 
 int Report::line(std::size_t offset) const {
+  if (offset == kWhole) return 0;
   const std::string_view before = text_.substr(0, offset);
   return 1 + static_cast<int>(std::count(before.begin(), before.end(), '\n'));
 }

@@ -18,8 +18,12 @@ namespace lockstep::topology::xml {
 /// text with a remark for each of its bytes costs no more than an honest one.
 class Report {
  public:
+  /// No place: a remark on the whole text.
+  static constexpr std::size_t kWhole = std::string_view::npos;
+
   Report(std::string_view text, const std::string& source) : text_(text), source_(source) {}
 
+  /// From 1; 0 for kWhole.
   int line(std::size_t offset) const;
 
   template <class... Args>
