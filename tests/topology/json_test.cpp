@@ -36,7 +36,7 @@ TEST(Json, WritesATinyMachine) {
 "schema": 1,
 "source": "tiny",
 "ncclVersion": 1,
-"driver": {"version":null,"confidentialComputing":null},
+"driver": {"version":null,"confidentialComputing":null,"lostGpus":[]},
 "cpus": [
   {"host":null,"numa":0,"package":null,"affinity":null,"arch":null,"vendor":null,"model":null,"familyId":null,"modelId":null,"other":{}}
 ],
@@ -91,7 +91,11 @@ TEST(Json, WritesWhatDriversTell) {
             json::parse(R"([{"gpu":0,"allowed":false,"reason":"chipset not supported"}])"));
   machine.driver.confidential->multiGpuKnown = true;
   machine.driver.confidential->multiGpu = ConfidentialComputing::MultiGpu::protectedPcie;
-  EXPECT_EQ(parsed(machine)["driver"]["confidentialComputing"]["multiGpu"], "protectedPcie");
+  machine.driver.lost = {{.number = 2, .id = parseBusId("02:00.0"), .reason = "gone"}};
+  document = parsed(machine);
+  EXPECT_EQ(document["driver"]["confidentialComputing"]["multiGpu"], "protectedPcie");
+  EXPECT_EQ(document["driver"]["lostGpus"],
+            json::parse(R"([{"number":2,"busId":"0000:02:00.0","reason":"gone"}])"));
 }
 
 TEST(Json, TellsPathsByName) {

@@ -70,6 +70,7 @@ Inventory live() {
   machine.gpus[1].peers = {{0, false, "chipset not supported"}};
   machine.nics = {nicRow("mlx5_0", 2, 0, 1), nicRow("mlx5_1", 3, 0, 1), nicRow("eth0", kNone, 0)};
   machine.driver.version = "570.1";
+  machine.driver.lost = {{.number = 9, .id = {}, .reason = "gone"}};
   return machine;
 }
 
@@ -89,6 +90,7 @@ TEST(Merge, AHintCorrectsWhatTheMachineShows) {
   EXPECT_EQ(parentOf(both, at(both, "09:00.0")), "none");
   EXPECT_EQ(at(both, "09:00.0").cpu, 0);
   EXPECT_EQ(both.driver.version, "570.1");
+  EXPECT_EQ(both.driver.lost.size(), 1U);
 }
 
 TEST(Merge, GpusAndNicsStandOnTheRowsOfTheHint) {

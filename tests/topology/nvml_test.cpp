@@ -220,6 +220,10 @@ TEST(Nvml, ListsTheOthersWhenAGpuIsLost) {
   EXPECT_THAT(lost.peers, IsEmpty());
   EXPECT_EQ(linksOf(finding.inventory.gpus[6]), kFourSwitches);
   EXPECT_EQ(finding.inventory.gpus[6].peers.size(), 6U);
+  ASSERT_THAT(finding.inventory.driver.lost, SizeIs(1));
+  EXPECT_EQ(finding.inventory.driver.lost[0].number, 5);
+  EXPECT_EQ(finding.inventory.driver.lost[0].id, parseBusId("0000:a8:00.0"));
+  EXPECT_THAT(finding.inventory.driver.lost[0].reason, HasSubstr("the GPU is lost"));
   EXPECT_THAT(finding.remarks,
               ElementsAre("GPU 5 (00000000:A8:00.0): the GPU is lost (it fell off the bus; reset "
                           "it, or the machine): PCIe link, name, compute capability, UUID, "
@@ -232,6 +236,9 @@ TEST(Nvml, LeavesOutAGpuWithoutABusId) {
   ASSERT_THAT(finding.inventory.gpus, SizeIs(7));
   EXPECT_EQ(finding.inventory.gpus[2].device, 3);
   EXPECT_EQ(finding.inventory.gpus[0].peers[2].gpu, 3) << "a row, not NVML's number";
+  ASSERT_THAT(finding.inventory.driver.lost, SizeIs(1));
+  EXPECT_EQ(finding.inventory.driver.lost[0].number, 2);
+  EXPECT_FALSE(finding.inventory.driver.lost[0].id);
   EXPECT_THAT(finding.remarks, ElementsAre(HasSubstr("GPU 2 is left out: the GPU is lost")));
 }
 

@@ -22,6 +22,7 @@ class RandomInventory {
     inventory_.version = 1 + upTo(1);
     if (coin()) inventory_.source = "this machine";
     if (coin()) inventory_.driver.confidential = confidential();
+    if (coin()) inventory_.driver.lost = {{.number = upTo(9), .id = {}, .reason = "lost"}};
     return inventory_;
   }
 

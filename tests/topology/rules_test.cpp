@@ -41,10 +41,10 @@ TEST(Rules, AreNamedAsUsersWriteThem) {
     EXPECT_FALSE(rule->what.empty()) << rule->name;
     names.push_back(rule->name);
   }
-  EXPECT_THAT(names, ElementsAre("confidential", "fabric", "gpu-hidden", "hint-without-links",
-                                 "multicast", "nic-down", "nic-far", "nvlink-asymmetric",
-                                 "nvlink-missing", "nvlink-switch-uneven", "nvlink-unusable",
-                                 "pcie-downtrained", "peer-access", "unplaced"));
+  EXPECT_THAT(names, ElementsAre("confidential", "fabric", "gpu-hidden", "gpu-lost",
+                                 "hint-without-links", "multicast", "nic-down", "nic-far",
+                                 "nvlink-asymmetric", "nvlink-missing", "nvlink-switch-uneven",
+                                 "nvlink-unusable", "pcie-downtrained", "peer-access", "unplaced"));
 }
 
 TEST(Rules, PutErrorsFirst) {
@@ -245,6 +245,22 @@ TEST(GpuHidden, NamesAGpuThatTheDriverDoesNotShow) {
   EXPECT_THAT(said(machine),
               ElementsAre("warning gpu-hidden: GPU 0000:49:00.0 is on PCI, but the driver does not "
                           "show it, while it shows 3 of the model"));
+}
+
+TEST(GpuLost, IsAnErrorOfItsOwn) {
+  Inventory machine = healthy::pcieOnly();
+  machine.gpus[1].sm = 0;  // the driver still tells where it was, and nothing else
+  machine.driver.lost = {{.number = 1, .id = pciOf(machine, 1).id, .reason = "the GPU is lost"}};
+  EXPECT_THAT(said(machine),
+              ElementsAre("error gpu-lost: GPU1 (0000:41:00.0) does not work: the GPU is lost"));
+}
+
+TEST(GpuLost, ExplainsAGpuThatTheDriverDoesNotShow) {
+  Inventory machine = healthy::pcieOnly();
+  machine.gpus.pop_back();
+  machine.driver.lost = {{.number = 3, .id = {}, .reason = "the GPU is lost"}};
+  EXPECT_THAT(said(machine),
+              ElementsAre("error gpu-lost: the driver's GPU 3 does not work: the GPU is lost"));
 }
 
 TEST(GpuHidden, IsSilentOnADisplayCardOfAnotherModel) {

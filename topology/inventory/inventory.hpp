@@ -159,10 +159,19 @@ struct ConfidentialComputing {
   friend bool operator==(const ConfidentialComputing&, const ConfidentialComputing&) = default;
 };
 
+/// A GPU that the driver counts and cannot talk to.
+struct LostGpu {
+  int number = kNone;       ///< the driver's
+  std::optional<BusId> id;  ///< where it was, if the driver remembers
+  std::string reason;       ///< in words
+  friend bool operator==(const LostGpu&, const LostGpu&) = default;
+};
+
 /// Facts of the whole machine that only a driver tells.
 struct Driver {
   std::string version;  ///< "570.86.15"; empty without a driver
   std::optional<ConfidentialComputing> confidential;
+  std::vector<LostGpu> lost;
   friend bool operator==(const Driver&, const Driver&) = default;
 };
 

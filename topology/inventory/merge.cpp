@@ -151,6 +151,7 @@ class Merger {
     for (const Nic& nic : second_.nics) add(nic);
     fill(result_.driver.version, second_.driver.version);
     fill(result_.driver.confidential, second_.driver.confidential);
+    fill(result_.driver.lost, second_.driver.lost);
     breakCycles();
     orderParentsFirst();
     agreeOnCpus();

@@ -24,7 +24,11 @@ void look(const Graph& graph, std::vector<Problem>& problems) {
   for (const NodeId id : bareGpus(graph))
     if (std::any_of(known.begin(), known.end(), [&](NodeId gpu) { return sameModel(id, gpu); }))
       hidden.push_back(id);
-  if (hidden.empty()) return;
+  // Of lost ones the rule gpu-lost tells.
+  const auto& lost = graph.inventory().driver.lost;
+  const auto unplaced =
+      std::count_if(lost.begin(), lost.end(), [](const LostGpu& gpu) { return !gpu.id; });
+  if (static_cast<std::ptrdiff_t>(hidden.size()) <= unplaced) return;
   problems.push_back(
       {Severity::warning,
        {},

@@ -159,9 +159,16 @@ Json confidential(const std::optional<ConfidentialComputing>& facts) {
           {"devTools", facts->devTools}};
 }
 
+Json lostGpu(const LostGpu& gpu) {
+  return {{"number", number(gpu.number)},
+          {"busId", gpu.id ? Json(print(*gpu.id)) : Json()},
+          {"reason", text(gpu.reason)}};
+}
+
 Json driver(const Driver& driver) {
   return {{"version", text(driver.version)},
-          {"confidentialComputing", confidential(driver.confidential)}};
+          {"confidentialComputing", confidential(driver.confidential)},
+          {"lostGpus", list(driver.lost, lostGpu)}};
 }
 
 // The graph.

@@ -25,6 +25,20 @@ std::string whyNoBusId(const GpuRecord& gpu) {
   return fmt::format("its bus id is '{}'", gpu.pci.value.busId);
 }
 
+/// These say that the GPU does not work; others that the driver does not, or may not, tell.
+bool meansLost(Return result) {
+  return result == Return::gpuIsLost || result == Return::resetRequired ||
+         result == Return::gpuNotFound || result == Return::timeout;
+}
+
+/// Why the GPU is as good as not there; success where it works.
+Return lossOf(const GpuRecord& gpu) {
+  for (const Return result : {gpu.handle, gpu.pci.result, gpu.capability.result, gpu.name.result,
+                              gpu.uuid.result, gpu.generation.result})
+    if (meansLost(result)) return result;
+  return Return::success;
+}
+
 int smOf(const ComputeCapability& capability) {
   const bool sane = capability.major > 0 && capability.major < 100 && capability.minor >= 0 &&
                     capability.minor < 10;
@@ -95,6 +109,7 @@ class Classifier {
     inventory().source = "NVML";
     addDriver();
     remarkCount();
+    for (const GpuRecord& gpu : machine_.gpus) addLost(gpu);
     for (const GpuRecord& gpu : machine_.gpus) addDevice(gpu);
     for (const GpuRecord& gpu : machine_.gpus)
       if (rowOf(gpu.index) != kNone) addFacts(gpu);
@@ -139,6 +154,12 @@ class Classifier {
       remark("the NVIDIA driver is there, and shows no GPU");
     if (count > machine_.gpus.size())
       remark("the NVIDIA driver claims {} GPUs; {} were looked at", count, machine_.gpus.size());
+  }
+
+  void addLost(const GpuRecord& gpu) {
+    if (const Return loss = lossOf(gpu); loss != Return::success)
+      inventory().driver.lost.push_back(
+          {gpu.index, parseBusId(gpu.pci.value.busId), describe(loss)});
   }
 
   /// Rows first: links and peers refer to GPUs that come later.
