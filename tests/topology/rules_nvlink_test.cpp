@@ -91,6 +91,17 @@ TEST(NvlinkMissing, SeesLinksOfAllGpusDownBesideNvSwitches) {
                                          "though the machine has 4 NVSwitches"));
 }
 
+TEST(NvlinkMissing, MissesNoneWhereTheSourceDoesNotKnowLinks) {
+  Inventory machine = healthy::eightHopper();
+  for (Gpu& gpu : machine.gpus) {  // as hwloc tells
+    gpu.sm = 0;
+    gpu.links.clear();
+    gpu.fabric.reset();
+    gpu.peers.clear();
+  }
+  EXPECT_THAT(allSaid(machine), IsEmpty());
+}
+
 TEST(NvlinkMissing, IsSilentOnCardsWithoutBridges) {
   Inventory machine = healthy::pcieOnly();
   for (Gpu& gpu : machine.gpus) gpu.deadLinks = {0, 1, 2, 3};

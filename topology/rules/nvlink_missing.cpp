@@ -135,8 +135,12 @@ class GroupOfPeers {
   }
 
   /// Cards without bridges have links that lead nowhere; GPUs on a board with NVSwitches should
-  /// not. Cards beside such GPUs may.
+  /// not. Cards beside such GPUs may. Who does not know what a GPU can do (hwloc's files) does not
+  /// know its links either.
   void judgeNone(std::vector<Problem>& problems) const {
+    const bool told = std::any_of(gpus_.begin(), gpus_.end(),
+                                  [&](NodeId id) { return gpuOf(graph_, id).sm > 0; });
+    if (!told) return;
     const int host = graph_.node(gpus_.front()).host;
     const auto chips = switchesOf(graph_, host, gpus_).size();
     std::vector<NodeId> all = knownGpus(graph_);

@@ -42,6 +42,9 @@ class Devices {
       report_.remark(xml::Report::kWhole,
                      "hwloc tells the bandwidth of PCIe links only: each is shown as the "
                      "widest link that has it, so x16 may be a faster x8");
+    if (guess_ == LinkGuess::widest && !inventory_.gpus.empty())
+      report_.remark(xml::Report::kWhole,
+                     "hwloc does not count NVLinks: none are shown, and none are missed");
   }
 
  private:
