@@ -129,6 +129,24 @@ TEST(NvlinkMissing, ComparesOnlyGpusOfOneModel) {
   EXPECT_THAT(said(machine), IsEmpty());
 }
 
+TEST(NvlinkFew, SeesAnNvSwitchThatIsLostToAll) {
+  Inventory machine = healthy::eightHopper();
+  for (Gpu& gpu : machine.gpus)
+    std::erase_if(gpu.links, [](const GpuLinks& links) { return links.target.bus == 0x1b; });
+  machine.pci[1].classCode = 0xff0000;  // NVSwitch1 is not on PCI either
+  EXPECT_THAT(said(machine),
+              ElementsAre("warning nvlink-few: GPU0..GPU7 have 13 NVLinks, where GPUs of sm_90 "
+                          "beside NVSwitches have 18: an NVSwitch that none of them reaches looks "
+                          "like that"));
+}
+
+TEST(NvlinkFew, IsSilentOnModelsWithFewer) {
+  Inventory machine = healthy::eightHopper();
+  for (Gpu& gpu : machine.gpus)
+    for (GpuLinks& links : gpu.links) links.count = 2;  // an H800
+  EXPECT_THAT(said(machine), IsEmpty());
+}
+
 TEST(NvlinkAsymmetric, BlamesTheEndThatTellsOfFewer) {
   Inventory machine = healthy::cubeMesh();
   for (GpuLinks& links : machine.gpus[3].links)

@@ -41,10 +41,11 @@ TEST(Rules, AreNamedAsUsersWriteThem) {
     EXPECT_FALSE(rule->what.empty()) << rule->name;
     names.push_back(rule->name);
   }
-  EXPECT_THAT(names, ElementsAre("confidential", "fabric", "gpu-hidden", "gpu-lost",
-                                 "hint-without-links", "multicast", "nic-down", "nic-far",
-                                 "nvlink-asymmetric", "nvlink-missing", "nvlink-switch-uneven",
-                                 "nvlink-unusable", "pcie-downtrained", "peer-access", "unplaced"));
+  EXPECT_THAT(names,
+              ElementsAre("confidential", "fabric", "gpu-hidden", "gpu-lost", "hint-without-links",
+                          "multicast", "nic-down", "nic-far", "nvlink-asymmetric", "nvlink-few",
+                          "nvlink-missing", "nvlink-switch-uneven", "nvlink-unusable",
+                          "pcie-downtrained", "peer-access", "unplaced"));
 }
 
 TEST(Rules, PutErrorsFirst) {
