@@ -43,8 +43,8 @@ TEST(Rules, AreNamedAsUsersWriteThem) {
   }
   EXPECT_THAT(names,
               ElementsAre("confidential", "fabric", "gpu-hidden", "gpu-lost", "hint-without-links",
-                          "multicast", "nic-down", "nic-far", "nvlink-asymmetric", "nvlink-few",
-                          "nvlink-missing", "nvlink-switch-uneven", "nvlink-unusable",
+                          "multicast", "nic-down", "nic-far", "nic-slow", "nvlink-asymmetric",
+                          "nvlink-few", "nvlink-missing", "nvlink-switch-uneven", "nvlink-unusable",
                           "pcie-downtrained", "peer-access", "unplaced"));
 }
 
@@ -86,7 +86,7 @@ TEST(PcieDowntrained, TakesLostLanesForAnError) {
 
 TEST(PcieDowntrained, OnlyNotesANicThatHasEnough) {
   Inventory machine = healthy::eightHopper();
-  machine.nics[1].speed = Bandwidth::megabitsPerSecond(100000);
+  for (Nic& nic : machine.nics) nic.speed = Bandwidth::megabitsPerSecond(100000);
   pciOfNic(machine, 1).link = healthy::pcie(16, 8);
   EXPECT_THAT(allSaid(machine),
               ElementsAre("note pcie-downtrained: mlx5_1 runs at 16.0 GT/s x8, could 32.0 GT/s x16 "
@@ -98,7 +98,7 @@ TEST(PcieDowntrained, OnlyNotesANicThatHasEnough) {
 
 TEST(PcieDowntrained, CountsBothPortsOfACard) {
   Inventory machine = healthy::eightHopper();
-  machine.nics[1].speed = machine.nics[0].speed * 0.25;
+  for (Nic& nic : machine.nics) nic.speed = Bandwidth::megabitsPerSecond(100000);
   Nic second = machine.nics[1];
   second.port = 2;
   second.name = "mlx5_8";
@@ -186,6 +186,23 @@ TEST(NicFar, TakesNumaNodesOfOnePackageForOnePlace) {
   for (Cpu& cpu : machine.cpus) cpu.package = 0;
   pciOfNic(machine, 1).cpu = machine.nics[1].cpu = 0;
   EXPECT_THAT(said(machine), IsEmpty());
+}
+
+TEST(NicFar, SeesAGpuWhoseOwnNicIsGone) {
+  Inventory machine = healthy::eightHopper();
+  machine.nics.pop_back();
+  machine.pci.pop_back();
+  EXPECT_THAT(said(machine), ElementsAre("warning nic-far: GPU7 has no NIC below the same PCIe "
+                                         "switch, where 7 peers have"));
+}
+
+TEST(NicSlow, SeesAPortBelowTheOthersOfItsModel) {
+  Inventory machine = healthy::eightHopper();
+  machine.nics[6].speed = Bandwidth::megabitsPerSecond(200000);
+  EXPECT_THAT(said(machine), ElementsAre("warning nic-slow: mlx5_6 runs at 200 Gb/s, where 7 of "
+                                         "the model run at 400 Gb/s"));
+  machine.nics[6].up = false;
+  EXPECT_THAT(said(machine), ElementsAre(HasSubstr("nic-down")));
 }
 
 TEST(NicDown, NamesThePortsAndTheirSiblings) {

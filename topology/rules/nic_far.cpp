@@ -1,5 +1,5 @@
-// GPUs that reach every NIC by way of another CPU, or have fewer NICs at their CPU than there are
-// for them.
+// GPUs that reach every NIC by way of another CPU, have fewer NICs at their CPU than there are for
+// them, or none below their PCIe switch where others have.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -16,6 +16,9 @@ namespace {
 /// A NIC slower than a quarter of the fastest manages the machine, and does not feed its GPUs.
 constexpr double kSlowest = 0.25;
 
+/// Where a quarter of the GPUs at most has no NIC below its PCIe switch, one is missing.
+constexpr std::size_t kFewest = 4;
+
 /// A CPU package, or a NUMA node where packages are not known: NUMA nodes of one package share its
 /// I/O.
 struct Place {
@@ -24,17 +27,31 @@ struct Place {
   std::vector<NodeId> cards;  ///< the first port of each
 };
 
+/// The PCIe switch below the CPU that a device hangs below, or kNone.
+NodeId topSwitchOf(const Graph& graph, NodeId id) {
+  NodeId top = kNone;
+  for (NodeId at = graph.node(id).parent; at != kNone && graph.node(at).kind == NodeKind::pciSwitch;
+       at = graph.node(at).parent)
+    top = at;
+  return top;
+}
+
 class Host {
  public:
   Host(const Graph& graph, int host) : graph_(graph) {
     for (const NodeId id : graph.ofKind(NodeKind::gpu))
       if (graph.node(id).host == host && graph.node(id).cpu != kNone)
         placeOf(id).gpus.push_back(id);
-    for (const NodeId id : cards(host)) placeOf(id).cards.push_back(id);
+    for (const NodeId id : cards(host)) {
+      placeOf(id).cards.push_back(id);
+      switchesWithCards_.insert(topSwitchOf(graph, id));
+    }
+    switchesWithCards_.erase(kNone);
     for (const auto& [key, place] : places_) {
       gpus_ += place.gpus.size();
       cards_ += place.cards.size();
       placesWithGpus_ += place.gpus.empty() ? 0 : 1;
+      alone_ += alone(place).size();
     }
   }
 
@@ -46,6 +63,8 @@ class Host {
         problems.push_back(far(place));
       else if (cards_ >= gpus_ && place.cards.size() < place.gpus.size())
         problems.push_back(few(place));
+      else if (!alone(place).empty() && alone_ * kFewest <= gpus_)
+        problems.push_back(above(alone(place)));
     }
   }
 
@@ -92,6 +111,13 @@ class Host {
     return cards;
   }
 
+  std::vector<NodeId> alone(const Place& place) const {
+    std::vector<NodeId> gpus;
+    for (const NodeId id : place.gpus)
+      if (!switchesWithCards_.contains(topSwitchOf(graph_, id))) gpus.push_back(id);
+    return gpus;
+  }
+
   Problem far(const Place& place) const {
     std::vector<NodeId> all, at;
     for (const auto& [key, other] : places_) {
@@ -124,11 +150,23 @@ class Host {
             "-nn | grep -e 0200 -e 0207`)"};
   }
 
+  Problem above(const std::vector<NodeId>& gpus) const {
+    return {Severity::warning,
+            {},
+            list(graph_, gpus),
+            fmt::format("{} no NIC below the same PCIe switch, where {} have",
+                        agree(gpus.size(), "has", "have"),
+                        counted(static_cast<std::int64_t>(gpus_ - alone_), "peer")),
+            "look whether one is missing, or in a slot of another switch (`lspci -tv`)"};
+  }
+
   const Graph& graph_;
   std::map<Key, Place> places_;
+  std::set<NodeId> switchesWithCards_;
   std::size_t gpus_ = 0;
   std::size_t cards_ = 0;
   std::size_t placesWithGpus_ = 0;
+  std::size_t alone_ = 0;  ///< GPUs without a NIC below their PCIe switch
 };
 
 void look(const Graph& graph, std::vector<Problem>& problems) {
