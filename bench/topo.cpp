@@ -50,7 +50,9 @@ void addFile(Subject& subject, const std::string& file) {
   subject.inventory = first ? reading.inventory : merge(subject.inventory, reading.inventory);
   if (!first) subject.inventory.source += " + " + file;
   for (const Remark& remark : reading.remarks)
-    subject.remarks.push_back(fmt::format("{}:{}: {}", file, remark.line, remark.text));
+    subject.remarks.push_back(remark.line > 0
+                                  ? fmt::format("{}:{}: {}", file, remark.line, remark.text)
+                                  : fmt::format("{}: {}", file, remark.text));
 }
 
 void addThisMachine(Subject& subject) {
@@ -149,7 +151,7 @@ std::string formText(TopoLine::Form form, const Subject& subject, const Graph& g
 /// The verdict, and its exit status.
 int check(const Subject& subject, const Graph& graph) {
   const std::vector<Problem> problems = diagnose(graph);
-  std::string text = title(graph);
+  std::string text = title(graph) + driverText(graph.inventory().driver);
   std::size_t counts[3] = {};
   for (const Problem& problem : problems) {
     ++counts[static_cast<std::size_t>(problem.severity)];

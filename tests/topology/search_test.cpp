@@ -423,7 +423,7 @@ TEST(Search, KnowsNoBandwidthWhereNoLinkIsKnown) {
   EXPECT_FALSE(rings.total.known());
   EXPECT_FALSE(rings.bound.known());
   EXPECT_EQ(rings.efficiency(), 0);
-  EXPECT_THAT(print(graph, rings), HasSubstr("1 ring, unknown in all; 2 channels"));
+  EXPECT_THAT(print(graph, rings), HasSubstr("1 ring, bandwidth not known; 2 channels"));
   validTrees(graph, rings);
 }
 
@@ -465,10 +465,10 @@ TEST(Search, PrintsOneLineForEach) {
   const Graph graph(pcieX8().inventory);
   const Rings rings = findRings(graph);
   EXPECT_EQ(print(graph, rings),
-            "1 ring, 22.0 GB/s in all, the most there can be (NUMA 0); 2 channels\n"
+            "1 ring, 22.0 GB/s in all, the most that NUMA 0 can carry; 2 channels\n"
             "ring 0: GPU0 GPU4 GPU5 GPU1 GPU2 GPU6 GPU7 GPU3  22.0 GB/s  SYS\n");
   EXPECT_EQ(print(graph, findTrees(graph, rings)),
-            "1 tree, 22.0 GB/s in all, the most there can be (NUMA 0); 2 channels\n"
+            "1 tree, 22.0 GB/s in all, the most that NUMA 0 can carry; 2 channels\n"
             "tree 0: GPU0 (GPU3 (GPU7 (GPU6 (GPU2))) GPU4 (GPU5 (GPU1)))  22.0 GB/s  SYS\n");
   const Graph rails(h100(true).inventory);
   EXPECT_THAT(

@@ -19,16 +19,18 @@ std::string plural(std::size_t count, std::string_view what) {
   return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
-/// "6 rings, 120.0 GB/s in all, the most that the links of GPU0 carry; 12 channels"
+/// "6 rings, 120.0 GB/s in all, the most that GPU0 can carry; 12 channels"
 template <class Found>
 std::string sums(const Found& found, std::size_t count, std::string_view what) {
   if (count == 0) return fmt::format("no {}s: {}\n", what, found.reason);
-  std::string text = fmt::format("{}, {} in all", plural(count, what), speed(found.total));
+  std::string text = plural(count, what);
+  text += found.total.known() ? fmt::format(", {} in all", speed(found.total))
+                              : std::string(", bandwidth not known");
   if (found.bound.known())
     text += found.efficiency() > 1 - 1e-9
-                ? fmt::format(", the most there can be ({})", found.narrow)
-                : fmt::format(", {:.0f} % of a bound of {} ({})", 100 * found.efficiency(),
-                              speed(found.bound), found.narrow);
+                ? fmt::format(", the most that {} can carry", found.narrow)
+                : fmt::format(", {:.0f} % of a bound: {}, the most that {} can carry",
+                              100 * found.efficiency(), speed(found.bound), found.narrow);
   return text + "; " + plural(static_cast<std::size_t>(found.channels), "channel") + "\n";
 }
 

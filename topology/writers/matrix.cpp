@@ -29,7 +29,7 @@ constexpr Meaning kMeanings[] = {
     {PathType::pix, "PIX", "at most one PCIe switch"},
     {PathType::pxb, "PXB", "several PCIe switches, but no CPU"},
     {PathType::p2c, "P2C", "a chip-to-chip link to the CPU, then PCIe"},
-    {PathType::phb, "PHB", "PCIe and the CPU of both"},
+    {PathType::phb, "PHB", "PCIe and the CPU of both (NODE too, in nvidia-smi's words)"},
     {PathType::sys, "SYS", "from one NUMA node to another"},
     {PathType::net, "NET", "the network"},
     {PathType::dis, "DIS", "no way at all"},
@@ -54,7 +54,7 @@ class Matrix {
   }
 
  private:
-  /// NICs' own names are long: they are numbered, and named below.
+  /// NICs' own names are long: they are numbered, and named below (by address, if they have none).
   std::string label(std::size_t i) const {
     return i < gpus_ ? graph_.node(devices_[i]).name : fmt::format("NIC{}", i - gpus_);
   }
@@ -128,8 +128,10 @@ class Matrix {
   std::string nicLegend() const {
     if (devices_.size() == gpus_) return {};
     std::string text = "\nNIC Legend:\n";
-    for (std::size_t i = gpus_; i < devices_.size(); ++i)
-      text += fmt::format("  {}: {}\n", label(i), graph_.node(devices_[i]).name);
+    for (std::size_t i = gpus_; i < devices_.size(); ++i) {
+      const Node& nic = graph_.node(devices_[i]);
+      text += fmt::format("  {}: {}\n", label(i), nic.bare ? print(nic.bus) : nic.name);
+    }
     return text;
   }
 

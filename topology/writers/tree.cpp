@@ -182,7 +182,8 @@ class Tree {
     if (gpu.sm > 0 && inventory_.version == 1) parts.add(fmt::format("sm {}", gpu.sm));
     for (const LinkKind kind : {LinkKind::nvlink, LinkKind::xgmi, LinkKind::chipToChip})
       parts.add(linksText(id, kind));
-    if (!gpu.deadLinks.empty()) parts.add(fmt::format("{} NVLinks dead", gpu.deadLinks.size()));
+    if (const std::size_t dead = gpu.deadLinks.size(); dead > 0)
+      parts.add(fmt::format("{} dead NVLink{}", dead, dead == 1 ? "" : "s"));
   }
 
   /// "18 NVLinks 370.8 GB/s (4 to NVSwitch0, 5 to NVSwitch1, 5 to NVSwitch2, 4 to NVSwitch3)"
@@ -201,9 +202,10 @@ class Tree {
     std::vector<std::string> targets;
     for (const auto& [to, links] : countTo)
       targets.push_back(fmt::format("{} to {}", links, graph_.node(to).name));
-    const std::string_view one = kind == LinkKind::chipToChip ? "C2C link" : name(kind);
-    return fmt::format("{} {}{} {} ({})", count, one, count == 1 ? "" : "s",
-                       bandwidthText(bandwidth), fmt::join(targets, ", "));
+    const std::string_view more = kind == LinkKind::nvlink ? "" : " link";
+    return fmt::format("{} {}{}{}{} ({})", count, name(kind), more, count == 1 ? "" : "s",
+                       bandwidth.known() ? " " + bandwidthText(bandwidth) : "",
+                       fmt::join(targets, ", "));
   }
 
   void addNic(Parts& parts, int row) const {
