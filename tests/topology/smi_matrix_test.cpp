@@ -201,7 +201,8 @@ TEST(SmiMatrix, TakesNoBusIdThatCouldBeReal) {
   const Reading reading = read(kSwitched);
   for (const PciDevice& device : reading.inventory.pci)
     EXPECT_EQ(device.id.domain, smi::kMadeUpDomain);
-  EXPECT_THAT(reading.remarks, Contains(Field(&Remark::text, HasSubstr("made up"))));
+  EXPECT_THAT(reading.remarks,
+              Contains(AllOf(Field(&Remark::text, HasSubstr("made up")), Field(&Remark::line, 0))));
 }
 
 TEST(SmiMatrix, SaysWhereRelationsContradictEachOther) {

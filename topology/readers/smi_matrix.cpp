@@ -8,7 +8,8 @@ namespace {
 Reading readMatrix(std::string_view text, const std::string& source) {
   xml::Report report(text, source);
   const smi::Matrix matrix = smi::parseMatrix(text, report);
-  report.remark(0, "bus ids are not in this text: those of domain {:x} are made up",
+  report.remark(xml::Report::kWhole,
+                "bus ids are not in this text: those of domain {:x} are made up",
                 smi::kMadeUpDomain);
   Reading reading{.inventory = smi::inventoryOf(matrix, report), .remarks = {}};
   reading.remarks = report.take();

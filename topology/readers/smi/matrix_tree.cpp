@@ -111,9 +111,9 @@ class TreeBuilder {
       ++given;
     }
     if (given > 0)
-      report_.remark(0,
-                     "{} of {} NUMA nodes have no number of their own in this "
-                     "text; they are numbered in order",
+      report_.remark(xml::Report::kWhole,
+                     "NUMA nodes without a number of their own in this text: {} of {}; they are "
+                     "numbered in order",
                      given, nodes.size());
   }
 
@@ -192,7 +192,7 @@ class TreeBuilder {
     // Graphs take all NVSwitches of a machine for joined, and the matrix says that these are not.
     for (const std::vector<int>& gpus : switched) linkDirectly(gpus);
     if (!switched.empty())
-      report_.remark(0,
+      report_.remark(xml::Report::kWhole,
                      "{} groups of GPUs have NVSwitches of their own, which nothing joins; their "
                      "NVLinks are taken for direct ones",
                      switched.size());
@@ -226,7 +226,7 @@ class TreeBuilder {
       many = many || sum > kMostNvlinks;
     }
     if (nvlink && many && !complete)
-      report_.remark(0,
+      report_.remark(xml::Report::kWhole,
                      "GPU{} and those it is linked to have more NVLinks than {}, "
                      "but are not all linked to each other; taken for direct "
                      "links",
@@ -245,7 +245,7 @@ class TreeBuilder {
       for (const int b : gpus) {
         const int shown = std::min(gpu(a).links[0].count, gpu(b).links[0].count);
         if (a >= b || cell(a, b).links == shown) continue;
-        report_.remark(0,
+        report_.remark(xml::Report::kWhole,
                        "GPU{} to GPU{} is NV{}, but by their other cells NV{}; "
                        "taken for that",
                        gpu(a).device, gpu(b).device, cell(a, b).links, shown);

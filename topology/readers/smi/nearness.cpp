@@ -53,7 +53,7 @@ class ByAffinity {
       if (!denied(same))
         for (const std::size_t group : same) node_.join(same.front(), group);
       else
-        report.remark(0,
+        report.remark(xml::Report::kWhole,
                       "devices near {} are SYS from each other; each is put on "
                       "a NUMA node of its own",
                       affinity);
@@ -78,7 +78,7 @@ void sayContradictions(const Matrix& matrix, const Nearness& nearness, xml::Repo
   eachPair(matrix, [&](std::size_t a, std::size_t b, Near told) {
     const Near taken = nearness.of(a, b);
     if (told == Near::hidden || told == taken) return;
-    report.remark(0,
+    report.remark(xml::Report::kWhole,
                   "{} to {} is {}, but by what others are near both it is {}; "
                   "taken for that",
                   matrix.devices[a].name, matrix.devices[b].name, name(told), name(taken));
