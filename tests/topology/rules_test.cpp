@@ -84,6 +84,16 @@ TEST(PcieDowntrained, TakesLostLanesForAnError) {
                           "bandwidth"));
 }
 
+TEST(PcieDowntrained, OnlyNotesGpusThatAreAllIdle) {
+  Inventory machine = healthy::pcieOnly();
+  for (std::size_t i = 0; i < 4; ++i) pciOf(machine, i).link = healthy::pcie(2.5, 16);
+  EXPECT_THAT(said(machine), IsEmpty());
+  EXPECT_THAT(allSaid(machine),
+              ::testing::Contains(HasSubstr("note pcie-downtrained: GPU0..GPU3 run at 2.5 GT/s")));
+  for (std::size_t i = 0; i < 4; ++i) pciOf(machine, i).link = healthy::pcie(8, 16);
+  EXPECT_THAT(said(machine), ElementsAre(HasSubstr("warning pcie-downtrained: GPU0..GPU3 run at")));
+}
+
 TEST(PcieDowntrained, OnlyNotesANicThatHasEnough) {
   Inventory machine = healthy::eightHopper();
   for (Nic& nic : machine.nics) nic.speed = Bandwidth::megabitsPerSecond(100000);

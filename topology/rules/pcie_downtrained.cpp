@@ -39,6 +39,10 @@ struct Loss {
   friend bool operator==(const Loss&, const Loss&) = default;
   bool ofSpeed() const { return now.speed.known() && now.speed < could.speed; }
   bool ofWidth() const { return now.width > 0 && now.width < could.width; }
+  /// As idle GPUs do; firmware that holds slots back stops at a later generation.
+  bool isPowerSaving() const {
+    return !ofWidth() && now.width > 0 && pcieGeneration(now.speed) == 1;
+  }
   bool any() const { return ofSpeed() || ofWidth(); }
   bool isEnough() const { return needed.known() && pcieBandwidth(now) >= needed; }
 };
@@ -140,7 +144,7 @@ class Links {
     std::size_t count = 0;
     for (const NodeId id : nodes)
       if (models.insert(modelOf(id)).second) count += models_.at(modelOf(id)).size();
-    return count == nodes.size() && nodes.size() > 1;
+    return count == nodes.size();
   }
 
   /// Ports of one card share its link.
@@ -173,9 +177,11 @@ class Links {
     const Severity bySeen = loss.ofWidth() ? Severity::error : Severity::warning;
     switch (loss.kind) {
       case NodeKind::gpu:
+        if (loss.isPowerSaving() && allOfTheModel(nodes))
+          return {Severity::note, kMeasureUnderLoad};
         return {bySeen, loss.ofWidth() ? kReseat : kMeasureUnderLoad};
       case NodeKind::pciSwitch:
-        if (allOfTheModel(nodes)) return {Severity::note, kAllSwitches};
+        if (nodes.size() > 1 && allOfTheModel(nodes)) return {Severity::note, kAllSwitches};
         return {bySeen, kReseat};
       default:
         // Boards wire few lanes to the NICs that manage them.
