@@ -13,6 +13,41 @@ namespace lockstep {
 
 // ---- WorkState ----
 
+namespace {
+
+/// What this thread's last Work was made of, empty but with its memory: small messages would feel
+/// three calls of malloc. Behind a plain pointer, since a Work of static storage may end after the
+/// thread's own objects have.
+class Spare {
+ public:
+  ~Spare() {
+    delete std::exchange(kept_, nullptr);
+    closed_ = true;
+  }
+  static std::unique_ptr<WorkState> take() {
+    if (kept_ == nullptr) return std::make_unique<WorkState>();
+    return std::unique_ptr<WorkState>(std::exchange(kept_, nullptr));
+  }
+  static void keep(std::unique_ptr<WorkState> state) {
+    thread_local const Spare atThreadsEnd;
+    if (closed_ || kept_ != nullptr || state->entries.capacity() > kMost) return;
+    (void)&atThreadsEnd;
+    state->entries.clear();
+    state->shares.clear();
+    kept_ = state.release();
+  }
+
+ private:
+  static constexpr std::size_t kMost = 64;  // a large one is not worth keeping
+  static thread_local WorkState* kept_;
+  static thread_local bool closed_;
+};
+
+thread_local constinit WorkState* Spare::kept_ = nullptr;
+thread_local constinit bool Spare::closed_ = false;
+
+}  // namespace
+
 void WorkState::add(std::shared_ptr<CommunicatorImpl> communicator, const Pending& operation) {
   entries.push_back({std::move(communicator), operation});
 }
@@ -98,8 +133,10 @@ constexpr std::chrono::hours kForever{24 * 365 * 100};
 
 /// The end of a Work: its operations are over, so their memory is no longer needed.
 bool ended(std::unique_ptr<WorkState>& state) {
-  const std::unique_ptr<WorkState> over = std::move(state);
-  if (const std::exception_ptr error = over->error()) std::rethrow_exception(error);
+  std::unique_ptr<WorkState> over = std::move(state);
+  const std::exception_ptr error = over->error();
+  Spare::keep(std::move(over));
+  if (error != nullptr) std::rethrow_exception(error);
   return true;
 }
 
@@ -148,7 +185,7 @@ Group::~Group() = default;
 WorkState& Group::state() {
   constexpr std::size_t kUsual = 4;
   if (state_ == nullptr) {
-    state_ = std::make_unique<WorkState>();
+    state_ = Spare::take();
     state_->entries.reserve(kUsual);
   }
   return *state_;

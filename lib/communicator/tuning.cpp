@@ -91,6 +91,7 @@ std::vector<Rule> allReduceRules() {
 std::vector<Rule> directRules(Collective c) {
   return {
       {c, kClear, Buffers::any, 1, 64, 512, "direct", HostProtocol::ll, 8 * KiB, 1},
+      {c, kClear, Buffers::any, 3, 64, 1 * KiB, "direct", HostProtocol::ll, 8 * KiB, 1},
       {c, kClear, Buffers::direct, 1, 64, kAnySize, "direct", HostProtocol::zeroCopy, 0, 1},
       {c, kClear, Buffers::ordinary, 1, 2, 4 * KiB, "direct", HostProtocol::ll, 8 * KiB, 1},
       {c, kClear, Buffers::ordinary, 1, 64, 64 * KiB, "direct", HostProtocol::simple, 32 * KiB, 4,
