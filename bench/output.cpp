@@ -10,6 +10,7 @@
 
 #include "base/fail.hpp"
 #include "base/fd.hpp"
+#include "base/printable.hpp"
 #include "bench/sizes.hpp"
 
 namespace lockstep::bench {
@@ -73,7 +74,7 @@ void hint(std::string_view text) noexcept {
 
 void complain(std::string_view text) noexcept {
   try {
-    hint(fmt::format("ccbench: {}\n", text));
+    hint(fmt::format("ccbench: {}\n", printableLines(text)));
   } catch (const std::exception&) {  // no memory for it
     hint("ccbench: out of memory\n");
   }

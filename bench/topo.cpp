@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/fail.hpp"
+#include "base/printable.hpp"
 #include "bench/application.hpp"
 #include "bench/output.hpp"
 #include "bench/sizes.hpp"
@@ -78,9 +79,19 @@ std::string countText(std::size_t count, std::string_view what) {
   return fmt::format("{} {}{}", count, what, count == 1 ? "" : (what.ends_with("ch") ? "es" : "s"));
 }
 
+/// What a source says goes on no second line.
+std::string asLine(std::string_view text) {
+  return printable(text, text.size());
+}
+
+/// To people: whatever a source smuggled into a name stays off their terminals.
+void show(std::string_view text) {
+  print(printableLines(text));
+}
+
 /// "h100.xml: 2 NUMA nodes, 8 GPUs, 4 NVSwitches, 16 NICs"
 std::string title(const Graph& graph) {
-  std::string text = graph.inventory().source + ": ";
+  std::string text = asLine(graph.inventory().source) + ": ";
   if (graph.hosts() > 1) text += countText(static_cast<std::size_t>(graph.hosts()), "host") + ", ";
   text += countText(graph.ofKind(NodeKind::cpu).size(), "NUMA node");
   for (const NodeKind kind : {NodeKind::gpu, NodeKind::nvSwitch, NodeKind::nic})
@@ -97,9 +108,10 @@ std::string driverText(const Driver& driver) {
 std::string notesText(const Subject& subject, const std::vector<std::string>& more = {}) {
   std::string text;
   for (const ProbeReport& report : subject.probes)
-    if (!report.absent.empty()) text += fmt::format("  {}: {}\n", report.name, report.absent);
-  for (const std::string& remark : subject.remarks) text += fmt::format("  {}\n", remark);
-  for (const std::string& remark : more) text += fmt::format("  {}\n", remark);
+    if (!report.absent.empty())
+      text += fmt::format("  {}: {}\n", report.name, asLine(report.absent));
+  for (const std::string& remark : subject.remarks) text += fmt::format("  {}\n", asLine(remark));
+  for (const std::string& remark : more) text += fmt::format("  {}\n", asLine(remark));
   return text.empty() ? text : "\nNotes:\n" + text;
 }
 
@@ -139,8 +151,6 @@ std::string formText(TopoLine::Form form, const Subject& subject, const Graph& g
       return writeMatrix(graph);
     case TopoLine::Form::rings:
       return ringsText(graph);
-    case TopoLine::Form::json:
-      return writeJson(graph) + '\n';
     case TopoLine::Form::dot:
       return writeDot(graph);
     default:
@@ -155,16 +165,16 @@ int check(const Subject& subject, const Graph& graph) {
   std::size_t counts[3] = {};
   for (const Problem& problem : problems) {
     ++counts[static_cast<std::size_t>(problem.severity)];
-    text += fmt::format("{}: {} {} [{}]\n", name(problem.severity), problem.subject, problem.what,
-                        problem.rule);
-    if (!problem.advice.empty()) text += fmt::format("    {}\n", problem.advice);
+    text += fmt::format("{}: {} {} [{}]\n", name(problem.severity), asLine(problem.subject),
+                        asLine(problem.what), problem.rule);
+    if (!problem.advice.empty()) text += fmt::format("    {}\n", asLine(problem.advice));
   }
   const std::size_t errors = counts[static_cast<std::size_t>(Severity::error)];
   const std::size_t warnings = counts[static_cast<std::size_t>(Severity::warning)];
   text += errors + warnings == 0 ? "Nothing wrong was found.\n"
                                  : fmt::format("{}, {}.\n", countText(errors, "error"),
                                                countText(warnings, "warning"));
-  print(text + notesText(subject));  // the rules have looked at what the graph remarks
+  show(text + notesText(subject));  // the rules have looked at what the graph remarks
   return errors > 0 ? 2 : warnings > 0 ? 1 : 0;
 }
 
@@ -183,7 +193,10 @@ int runTopo(const std::vector<std::string>& arguments) {
     const Graph graph(subject.inventory);
     if (!line.svgFile.empty()) writeFile(line.svgFile, writeSvg(graph));
     if (!line.ncclFile.empty()) writeFile(line.ncclFile, writeNcclXml(graph.inventory()));
-    if (line.show) print(formText(line.form, subject, graph));
+    if (line.show && line.form == TopoLine::Form::json)
+      print(writeJson(graph) + '\n');
+    else if (line.show)
+      show(formText(line.form, subject, graph));
     return line.check ? check(subject, graph) : kSuccess;
   } catch (const Error& error) {
     if (error.code() == ErrorCode::invalidArgument) throw UsageError(error.what());

@@ -6,14 +6,22 @@
 
 #include <fmt/format.h>
 
+#include "base/printable.hpp"
+
 namespace lockstep::topology {
 namespace {
 
 constexpr std::size_t kMostWords = 512;
+/// A table has it once for each GPU.
+constexpr std::size_t kMostOfNoMask = 60;
+
+/// Of a mask of so many words of eight digits.
+constexpr std::size_t kLongestMask = kMostWords * 9;
 
 /// From the lowest word; nothing where the text is no mask.
 std::vector<std::uint32_t> wordsOf(std::string_view mask) {
   std::vector<std::uint32_t> words;
+  if (mask.size() > kLongestMask) return words;
   while (!mask.empty() && words.size() < kMostWords) {
     const std::size_t comma = mask.rfind(',');
     const std::string_view text = comma == std::string_view::npos ? mask : mask.substr(comma + 1);
@@ -31,7 +39,7 @@ std::vector<std::uint32_t> wordsOf(std::string_view mask) {
 
 std::string threadList(std::string_view mask) {
   const std::vector<std::uint32_t> words = wordsOf(mask);
-  if (words.empty()) return std::string(mask);
+  if (words.empty()) return printable(mask, kMostOfNoMask);
   const std::size_t bits = words.size() * 32;
   const auto isSet = [&](std::size_t bit) { return (words[bit / 32] >> (bit % 32) & 1) != 0; };
   std::string list;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/printable.hpp"
 #include "topology/writers/labels.hpp"
 #include "topology/writers/palette.hpp"
 
@@ -11,7 +12,7 @@ namespace {
 /// Between quotes of DOT. Line breaks are the caller's.
 std::string escaped(std::string_view text) {
   std::string result;
-  for (const char c : clean(text)) {
+  for (const char c : printable(text)) {
     if (c == '"' || c == '\\') result += '\\';
     result += c;
   }

@@ -1,4 +1,4 @@
-// What drawings say of links and names: short, and safe to put into any text.
+// What drawings say of links: short.
 #pragma once
 
 #include <string>
@@ -30,9 +30,5 @@ struct Pair {
 std::vector<Pair> pairsOf(const Graph& graph);
 /// "NV18 370.8 GB/s"; both directions where they differ: "NV18 370.8 GB/s, back NV17 350.2 GB/s".
 std::string describe(const Graph& graph, const Pair& pair);
-
-/// Well-formed UTF-8 of at most `most` characters, without control characters: names may come from
-/// files.
-std::string clean(std::string_view text, std::size_t most = 200);
 
 }  // namespace lockstep::topology

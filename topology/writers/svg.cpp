@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/fail.hpp"
+#include "base/printable.hpp"
 #include "topology/writers/palette.hpp"
 #include "topology/writers/svg/host.hpp"
 
@@ -37,7 +38,7 @@ std::string plural(std::size_t count, std::string_view what) {
 /// In lines, broken at blanks; no more than three, the last of which is cut.
 std::vector<std::string> wrapped(std::string_view text, double width, const Font& font) {
   std::vector<std::string> lines;
-  std::string rest = clean(text, 1000);
+  std::string rest = printable(text, 1000);
   while (lines.size() < 2 && svg::textWidth(rest, font) > width) {
     std::size_t end = rest.size();
     while (end != std::string::npos && end > 0 &&
@@ -128,7 +129,7 @@ class Picture {
     std::set<std::string> names;
     for (const NodeId id : graph_.ofKind(NodeKind::gpu))
       names.insert(graph_.inventory().pci[static_cast<std::size_t>(graph_.node(id).pci)].name);
-    return names.size() == 1 ? clean(*names.begin()) : std::string();
+    return names.size() == 1 ? printable(*names.begin()) : std::string();
   }
 
   /// NVSwitches of no single machine stand above all of them.
@@ -288,7 +289,7 @@ std::string writeSvg(const Graph& graph) {
     if (count > most)
       fail(ErrorCode::invalidArgument,
            "{}: {}; a picture shows {} at most: draw single machines, or write JSON",
-           clean(graph.inventory().source), plural(count, name(kind)), most);
+           printable(graph.inventory().source), plural(count, name(kind)), most);
   };
   require(NodeKind::gpu, kMostGpusInPicture);
   require(NodeKind::nvSwitch, kMostNvSwitchesInPicture);

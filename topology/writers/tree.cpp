@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/printable.hpp"
 #include "topology/inventory/pcie.hpp"
 #include "topology/writers/affinity.hpp"
 
@@ -138,7 +139,7 @@ class Tree {
     Parts parts{fmt::format("{} {}", className(device.classCode), print(device.id))};
     if (device.vendor && device.device)
       parts.add(fmt::format("[{:04x}:{:04x}]", *device.vendor, *device.device));
-    parts.add(device.name);
+    parts.add(printable(device.name));
     parts.add(linkText(device.link));
     return parts.text;
   }
@@ -154,8 +155,8 @@ class Tree {
   std::string cpuLine(NodeId id) const {
     const Cpu& cpu = inventory_.cpus[static_cast<std::size_t>(graph_.node(id).row)];
     Parts parts{graph_.node(id).name};
-    parts.add(cpu.model.empty() ? cpu.vendor : cpu.model);
-    if (cpu.model.empty()) parts.add(cpu.arch);
+    parts.add(printable(cpu.model.empty() ? cpu.vendor : cpu.model));
+    if (cpu.model.empty()) parts.add(printable(cpu.arch));
     if (cpu.package >= 0) parts.add(fmt::format("socket {}", cpu.package));
     if (!cpu.affinity.empty()) parts.add("threads " + threadList(cpu.affinity));
     return parts.text;
@@ -168,7 +169,7 @@ class Tree {
       parts.add(print(node.bus));
     if (node.pci != kNone) {
       const PciDevice& device = inventory_.pci[static_cast<std::size_t>(node.pci)];
-      parts.add(device.name);
+      parts.add(printable(device.name));
       parts.add(linkText(device.link));
     }
     if (node.bare) parts.add("only its PCI device is known");

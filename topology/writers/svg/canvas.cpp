@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "topology/writers/labels.hpp"
+#include "base/printable.hpp"
 
 namespace lockstep::topology::svg {
 namespace {
@@ -11,7 +11,7 @@ constexpr std::string_view kEllipsis = "\u2026";
 
 std::string escaped(std::string_view text) {
   std::string result;
-  for (const char c : clean(text)) {
+  for (const char c : printable(text)) {
     switch (c) {
       case '&':
         result += "&amp;";
@@ -55,7 +55,7 @@ double textWidth(std::string_view text, const Font& font) {
 }
 
 std::string fitted(std::string_view text, double width, const Font& font) {
-  std::string all = clean(text);
+  std::string all = printable(text);
   if (textWidth(all, font) <= width) return all;
   while (!all.empty() && textWidth(all, font) + textWidth(kEllipsis, font) > width) {
     while (all.size() > 1 && continuesCharacter(all.back())) all.pop_back();

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/printable.hpp"
 #include "topology/writers/palette.hpp"
 
 namespace lockstep::topology::svg {
@@ -50,18 +51,18 @@ void drawCpu(Canvas& canvas, const Box& box, const std::string& title) {
 std::string titleOf(const Graph& graph, const Box& box) {
   if (box.node == kNone) return {};
   const Node& node = graph.node(box.node);
-  std::string title = clean(node.name);
+  std::string title = printable(node.name);
   const Inventory& inventory = graph.inventory();
   if (node.pci != kNone) {
     const PciDevice& pci = inventory.pci[static_cast<std::size_t>(node.pci)];
     if (node.kind == NodeKind::gpu || node.kind == NodeKind::nic)
       title = joined(title, ", ", print(pci.id));
-    title = joined(title, ", ", clean(pci.name));
+    title = joined(title, ", ", printable(pci.name));
   }
   if (node.kind == NodeKind::cpu)
-    title = joined(title, ", ", clean(inventory.cpus[static_cast<std::size_t>(node.row)].model));
+    title = joined(title, ", ", printable(inventory.cpus[static_cast<std::size_t>(node.row)].model));
   for (std::size_t i = 1; i < box.lines.size() && node.kind != NodeKind::cpu; ++i)
-    title = joined(title, ", ", clean(box.lines[i]));
+    title = joined(title, ", ", printable(box.lines[i]));
   return title;
 }
 
@@ -69,7 +70,7 @@ std::string titleOf(const Graph& graph, const Box& box) {
 
 std::string titleOf(const Graph& graph, const Pair& pair) {
   return joined(
-      fmt::format("{} to {}", clean(graph.node(pair.a).name), clean(graph.node(pair.b).name)), ": ",
+      fmt::format("{} to {}", printable(graph.node(pair.a).name), printable(graph.node(pair.b).name)), ": ",
       describe(graph, pair));
 }
 
