@@ -117,8 +117,6 @@ TEST(Json, LeavesPathsOutWhereTheyAreTooMany) {
   machine.nics.pop_back();
   machine.pci.pop_back();
   EXPECT_EQ(parsed(machine)["paths"].size(), 256U * 255 / 2);
-  machine.nics[0].name = std::string(2000, 'n');
-  EXPECT_EQ(parsed(machine)["pathsLeftOut"], "a name is longer than 1000 bytes");
 }
 
 TEST(Json, KeepsRemarksAndAnyBytes) {

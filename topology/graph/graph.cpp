@@ -1,6 +1,8 @@
 #include "topology/graph/graph.hpp"
 
+#include <algorithm>
 #include <array>
+#include <utility>
 
 #include "topology/graph/graph_builder.hpp"
 
@@ -25,11 +27,15 @@ Graph::Graph(Inventory inventory) : inventory_(std::move(inventory)) {
 }
 
 const Link* Graph::link(NodeId from, NodeId to, LinkKind kind) const {
-  for (const int position : linksFrom(from)) {
-    const Link& candidate = links_[static_cast<std::size_t>(position)];
-    if (candidate.to == to && candidate.kind == kind) return &candidate;
-  }
-  return nullptr;
+  const auto before = [&](int position, const std::pair<NodeId, LinkKind>& wanted) {
+    const Link& each = links_[static_cast<std::size_t>(position)];
+    return std::pair(each.to, each.kind) < wanted;
+  };
+  const std::vector<int>& all = linksByTarget(from);
+  const auto place = std::lower_bound(all.begin(), all.end(), std::pair(to, kind), before);
+  if (place == all.end()) return nullptr;
+  const Link& found = links_[static_cast<std::size_t>(*place)];
+  return found.to == to && found.kind == kind ? &found : nullptr;
 }
 
 }  // namespace lockstep::topology

@@ -25,7 +25,8 @@ std::string_view name(LinkKind kind);
 struct Node {
   NodeKind kind = NodeKind::cpu;
   /// "NUMA 0", "GPU3", "mlx5_0", "NVSwitch2", ...; with "host/" before it where there
-  /// are several.
+  /// are several. To be shown: printable, and not long, whatever the source says. Each is one
+  /// node's.
   std::string name;
   /// Row in the inventory: of cpus, of pci (switches, and devices that their source only knows as
   /// PCI devices: bare), of gpus, of nics; kNone for NVSwitches and the network.
@@ -61,10 +62,14 @@ class Graph {
   const std::vector<Link>& links() const { return links_; }
   /// Positions in links() of those that leave this node.
   const std::vector<int>& linksFrom(NodeId id) const { return out_[static_cast<std::size_t>(id)]; }
-  /// The link, or null.
+  /// The same, by where they lead to, and then by kind.
+  const std::vector<int>& linksByTarget(NodeId id) const {
+    return byTarget_[static_cast<std::size_t>(id)];
+  }
+  /// The link, or null. Takes the logarithm of how many links leave `from`.
   const Link* link(NodeId from, NodeId to, LinkKind kind) const;
-  /// Of one kind, in the order of the inventory; GPUs and NICs by the numbers that their source gives
-  /// them, those known only as PCI devices after them.
+  /// Of one kind, in the order of the inventory; GPUs and NICs by the numbers that their source
+  /// gives them, those known only as PCI devices after them.
   const std::vector<NodeId>& ofKind(NodeKind kind) const {
     return kinds_[static_cast<std::size_t>(kind)];
   }
@@ -76,7 +81,8 @@ class Graph {
   Inventory inventory_;
   std::vector<Node> nodes_;
   std::vector<Link> links_;
-  std::vector<std::vector<int>> out_;
+  std::vector<std::vector<int>> out_;       // by node
+  std::vector<std::vector<int>> byTarget_;  // the same, sorted
   std::vector<std::vector<NodeId>> kinds_;
   std::vector<std::string> remarks_;
   int hosts_ = 1;

@@ -44,6 +44,7 @@ class GraphBuilder {
   void linkToTarget(NodeId gpu, const GpuLinks& links);
   std::uint32_t targetClass(NodeId gpu, const GpuLinks& links) const;
   void linkNetwork();
+  void sortLinks();
   void connect(NodeId from, NodeId to, LinkKind kind, int count, Bandwidth bandwidth);
   void connectBoth(NodeId a, NodeId b, LinkKind kind, int count, Bandwidth bandwidth);
   void append(NodeId from, NodeId to, LinkKind kind, int count, Bandwidth bandwidth);

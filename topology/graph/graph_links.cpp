@@ -1,4 +1,6 @@
 // The links of a graph.
+#include <algorithm>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -25,6 +27,12 @@ LinkKind kindOf(const GpuLinks& links) {
   return links.kind == GpuLinkKind::nvlink ? LinkKind::nvlink : LinkKind::xgmi;
 }
 
+/// Sources that are no files of ours may tell any counts.
+int sumOf(int a, int b) {
+  const long long sum = static_cast<long long>(a) + b;
+  return static_cast<int>(std::min<long long>(sum, std::numeric_limits<int>::max()));
+}
+
 /// A hostile file can make one of every row.
 constexpr std::size_t kMostGraphRemarks = 100;
 
@@ -46,7 +54,7 @@ void GraphBuilder::connect(NodeId from, NodeId to, LinkKind kind, int count, Ban
   const auto [place, isNew] = linkAt_.try_emplace({from, to, kind}, graph_.links_.size());
   if (isNew) return append(from, to, kind, count, bandwidth);
   Link& link = graph_.links_[place->second];
-  link.count += count;
+  link.count = sumOf(link.count, count);
   link.bandwidth += bandwidth;
 }
 
@@ -152,6 +160,16 @@ void GraphBuilder::linkNetwork() {
     append(id, network, LinkKind::network, 1, nic.speed);
     append(network, id, LinkKind::network, 1, nic.speed);
   }
+}
+
+void GraphBuilder::sortLinks() {
+  graph_.byTarget_ = graph_.out_;
+  const auto place = [&](int position) {
+    const Link& link = graph_.links_[static_cast<std::size_t>(position)];
+    return std::tuple(link.to, link.kind, position);
+  };
+  for (std::vector<int>& links : graph_.byTarget_)
+    std::sort(links.begin(), links.end(), [&](int a, int b) { return place(a) < place(b); });
 }
 
 }  // namespace lockstep::topology

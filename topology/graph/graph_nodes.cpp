@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/fail.hpp"
+#include "base/printable.hpp"
 #include "topology/graph/graph_builder.hpp"
 
 namespace lockstep::topology {
@@ -43,6 +44,7 @@ void GraphBuilder::build() {
   linkCpus();
   linkGpus();
   linkNetwork();
+  sortLinks();
 }
 
 void GraphBuilder::requireAtMost(std::size_t most, std::size_t count, const char* what) const {
@@ -230,7 +232,7 @@ void GraphBuilder::addNics() {
   std::vector<bool> known(inventory_.pci.size());
   for (const std::size_t row : orderOf(numbersOf(inventory_.nics, graph_.hosts_))) {
     const Nic& nic = inventory_.nics[row];
-    std::string name = nic.name.empty() ? fmt::format("NIC{}", row) : nic.name;
+    std::string name = nic.name.empty() ? fmt::format("NIC{}", row) : printable(nic.name);
     if (nic.pci != kNone) {
       known[static_cast<std::size_t>(nic.pci)] = true;
       const NodeId id = addPciNode(NodeKind::nic, nic.pci, std::move(name));

@@ -91,17 +91,38 @@ class PathFinder {
   Path bySwitches(NodeId from, NodeId to) const {
     Strand common, mine, theirs;
     std::vector<NodeId> shared, first, second;
-    for (const NodeId chip : graph_.ofKind(NodeKind::nvSwitch)) {
-      const auto up = strand(from, chip);
-      const auto down = strand(chip, to);
-      if (up) add(mine, *up), first.push_back(chip);
-      if (down) add(theirs, *down), second.push_back(chip);
-      if (up && down) add(common, narrower(*up, *down)), shared.push_back(chip);
+    const std::vector<ToSwitch> ups = toSwitches(from);
+    const std::vector<ToSwitch> downs = toSwitches(to);
+    for (const auto& [chip, up] : ups) add(mine, up), first.push_back(chip);
+    for (const auto& [chip, down] : downs) add(theirs, down), second.push_back(chip);
+    for (auto up = ups.begin(), down = downs.begin(); up != ups.end() && down != downs.end();) {
+      if (up->chip == down->chip)
+        add(common, narrower(up->strand, down->strand)), shared.push_back(up->chip);
+      const bool next = up->chip <= down->chip;
+      if (down->chip <= up->chip) ++down;
+      if (next) ++up;
     }
     if (!shared.empty()) return straight(from, {shared}, to, common);
     const bool oneMachine = graph_.node(from).host == graph_.node(to).host;
     if (first.empty() || second.empty() || !oneMachine) return {};
     return straight(from, {first, second}, to, narrower(mine, theirs));
+  }
+
+  struct ToSwitch {
+    NodeId chip;
+    Strand strand;
+  };
+
+  /// By switch. A graph has the links of GPUs and NVSwitches in both directions alike.
+  std::vector<ToSwitch> toSwitches(NodeId gpu) const {
+    std::vector<ToSwitch> all;
+    for (const int position : graph_.linksByTarget(gpu)) {
+      const Link& link = graph_.links()[static_cast<std::size_t>(position)];
+      if (!isGpuLink(link.kind) || !isA(link.to, NodeKind::nvSwitch)) continue;
+      if (!all.empty() && all.back().chip == link.to) all.pop_back();  // as strand() prefers
+      all.push_back({link.to, {link.count, link.bandwidth, link.kind}});
+    }
+    return all;
   }
 
   static void add(Strand& sum, const Strand& part) {
@@ -112,21 +133,24 @@ class PathFinder {
 
   /// By the widest way over one other GPU that is linked to both.
   Path throughGpu(NodeId from, NodeId to) const {
-    Path best;
-    if (!isA(from, NodeKind::gpu) || !isA(to, NodeKind::gpu)) return best;
-    for (const int position : graph_.linksFrom(from)) {
+    if (!isA(from, NodeKind::gpu) || !isA(to, NodeKind::gpu)) return {};
+    NodeId by = kNone;  // of equals the first
+    Strand widest;
+    for (const int position : graph_.linksByTarget(from)) {
       const Link& link = graph_.links()[static_cast<std::size_t>(position)];
       if (!isGpuLink(link.kind) || !isA(link.to, NodeKind::gpu) || link.to == to) continue;
-      const auto up = strand(from, link.to);
       const auto down = strand(link.to, to);
-      if (!up || !down) continue;
-      Path path = straight(from, {{link.to}}, to, narrower(*up, *down));
-      path.type = PathType::nvb;
-      const bool wider = path.bottleneck > best.bottleneck ||
-                         (path.bottleneck == best.bottleneck && path.steps < best.steps);
-      if (best.steps.empty() || wider) best = std::move(path);
+      const auto up = down ? strand(from, link.to) : std::nullopt;
+      if (!up) continue;
+      const Strand both = narrower(*up, *down);
+      if (by != kNone && both.bandwidth <= widest.bandwidth) continue;
+      by = link.to;
+      widest = both;
     }
-    return best;
+    if (by == kNone) return {};
+    Path path = straight(from, {{by}}, to, widest);
+    path.type = PathType::nvb;
+    return path;
   }
 
   /// To a NIC by NVLink to a GPU near it: below its switch, or on its Grace (NCCL_PXN_C2C). As NCCL
@@ -192,15 +216,28 @@ class PathFinder {
   }
 
   Path byPeerSwitches(const std::vector<NodeId>& up, const std::vector<NodeId>& down) const {
-    for (auto mine = up.begin(); mine != up.end(); ++mine)
-      for (auto theirs = down.begin(); theirs != down.end(); ++theirs) {
-        if (!isA(*mine, NodeKind::pciSwitch) || !isA(*theirs, NodeKind::pciSwitch)) continue;
-        if (graph_.link(*mine, *theirs, LinkKind::pcie) == nullptr) continue;
-        std::vector<NodeId> way(up.begin(), mine + 1);
-        way.insert(way.end(), std::make_reverse_iterator(theirs + 1), down.rend());
-        return along(way);
-      }
+    for (auto mine = up.begin(); mine != up.end(); ++mine) {
+      if (!isA(*mine, NodeKind::pciSwitch)) continue;
+      const auto theirs = nearestPeer(*mine, down);
+      if (theirs == down.end()) continue;
+      std::vector<NodeId> way(up.begin(), mine + 1);
+      way.insert(way.end(), std::make_reverse_iterator(theirs + 1), down.rend());
+      return along(way);
+    }
     return {};
+  }
+
+  /// The first of `down` that is one chip with this switch, or the end. Few are with any, and
+  /// chains may be long.
+  std::vector<NodeId>::const_iterator nearestPeer(NodeId mine,
+                                                  const std::vector<NodeId>& down) const {
+    auto nearest = down.end();
+    for (const int position : graph_.linksFrom(mine)) {
+      const Link& link = graph_.links()[static_cast<std::size_t>(position)];
+      if (link.kind != LinkKind::pcie || !isA(link.to, NodeKind::pciSwitch)) continue;
+      nearest = std::min(nearest, std::find(down.begin(), down.end(), link.to));
+    }
+    return nearest;
   }
 
   /// Ports of one card; functions of one PCI device.

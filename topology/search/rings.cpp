@@ -127,6 +127,30 @@ class RingSearch {
   std::vector<Round> best_;
 };
 
+/// Of machines that nobody builds: what the hops between all pairs of GPUs may keep, and the ways
+/// to NICs through other GPUs that may be looked at, before the search begins.
+constexpr std::size_t kMostSwitchUses = 4'000'000;
+constexpr std::size_t kMostDetours = 4'000'000;
+
+std::size_t linksToSwitches(const Graph& graph) {
+  std::size_t links = 0;
+  for (const NodeId chip : graph.ofKind(NodeKind::nvSwitch)) links += graph.linksFrom(chip).size();
+  return links;
+}
+
+/// From every GPU through every GPU to every NIC of its machine.
+std::size_t detours(const Graph& graph) {
+  std::vector<std::size_t> gpus(static_cast<std::size_t>(graph.hosts()));
+  for (const NodeId id : graph.ofKind(NodeKind::gpu))
+    ++gpus[static_cast<std::size_t>(graph.node(id).host)];
+  std::size_t sum = 0;
+  for (const NodeId id : graph.ofKind(NodeKind::nic)) {
+    const std::size_t here = gpus[static_cast<std::size_t>(graph.node(id).host)];
+    sum += here * here;
+  }
+  return sum;
+}
+
 std::string whyNot(const Graph& graph, const SearchOptions& options) {
   const std::vector<NodeId>& gpus = graph.ofKind(NodeKind::gpu);
   if (gpus.empty()) return "there is no GPU";
@@ -134,6 +158,12 @@ std::string whyNot(const Graph& graph, const SearchOptions& options) {
   if (gpus.size() > static_cast<std::size_t>(kMostSearchedGpus))
     return fmt::format("there are {} GPUs; rings are searched for up to {}", gpus.size(),
                        kMostSearchedGpus);
+  if (const std::size_t links = linksToSwitches(graph); links * gpus.size() > kMostSwitchUses)
+    return fmt::format("{} links of {} GPUs to NVSwitches are too many to search", links,
+                       gpus.size());
+  if (options.withNics && detours(graph) > kMostDetours)
+    return fmt::format("{} GPUs with {} NICs are too many to search", gpus.size(),
+                       graph.ofKind(NodeKind::nic).size());
   return {};
 }
 

@@ -11,7 +11,8 @@
 
 namespace lockstep::topology {
 
-/// More is answered with a reason and no rings: all pairs of GPUs are looked at.
+/// More is answered with a reason and no rings: all pairs of GPUs are looked at. So are absurd
+/// numbers of NVSwitches and NICs.
 inline constexpr int kMostSearchedGpus = 256;
 
 struct SearchOptions {

@@ -1,6 +1,5 @@
 #include "topology/writers/json.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -218,72 +217,106 @@ std::vector<NodeId> devicesOf(const Graph& graph) {
   return devices;
 }
 
-/// Why paths are left out; null where they are not. They name each device many times.
+/// Steps of paths name each device many times, and NVSwitches once for each path.
+constexpr std::size_t kMostLinksToSwitches = 8192;
+
+/// Why paths are left out; null where they are not.
 Json whyNoPaths(const Graph& graph, const std::vector<NodeId>& devices) {
-  constexpr std::size_t kLongestName = 1000;
   if (devices.size() > kMostDevicesWithPaths)
     return fmt::format("{} GPUs and NICs; paths are told between {} at most", devices.size(),
                        kMostDevicesWithPaths);
-  const bool absurd = std::any_of(devices.begin(), devices.end(), [&](NodeId id) {
-    return graph.node(id).name.size() > kLongestName;
-  });
-  return absurd ? Json(fmt::format("a name is longer than {} bytes", kLongestName)) : Json();
+  std::size_t links = 0;
+  for (const NodeId chip : graph.ofKind(NodeKind::nvSwitch)) links += graph.linksFrom(chip).size();
+  return links > kMostLinksToSwitches
+             ? Json(fmt::format("NVSwitches and GPUs are joined {} times; paths are told with {} "
+                                "at most",
+                                links, kMostLinksToSwitches))
+             : Json();
 }
 
-Json paths(const Graph& graph, const std::vector<NodeId>& devices) {
-  Json array = Json::array();
-  for (std::size_t i = 0; i < devices.size(); ++i)
-    for (std::size_t j = i + 1; j < devices.size(); ++j)
-      array.push_back(pathBetween(graph, devices[i], devices[j]));
-  return array;
+/// What terminals obey and JSON allows: the control characters that are not ASCII's first.
+std::string withoutControls(std::string text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = [&](std::size_t at) {
+      return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U;
+    };
+    if (byte(i) == 0x7f)
+      text.replace(i, 1, "\\u007f");
+    else if (byte(i) == 0xc2 && byte(i + 1) < 0xa0)
+      text.replace(i, 2, fmt::format("\\u{:04x}", byte(i + 1)));
+  }
+  return text;
 }
 
 std::string compact(const Json& value) {
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return withoutControls(value.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
-/// A row a line: to be read, searched with grep, and compared with diff.
-std::string print(const Json& document) {
-  std::string out = "{";
-  const char* separator = "\n";
-  for (const auto& [key, value] : document.items()) {
-    out += separator + compact(key) + ": ";
-    separator = ",\n";
-    if (!value.is_array() || value.empty()) {
-      out += compact(value);
-      continue;
-    }
-    const char* before = "[\n  ";
-    for (const Json& row : value) {
-      out += before + compact(row);
-      before = ",\n  ";
-    }
-    out += "\n]";
+/// A row a line: to be read, searched with grep, and compared with diff. Of large machines only
+/// the text is kept.
+class Document {
+ public:
+  void add(std::string_view key, const Json& value) {
+    out_ += fmt::format("{}\"{}\": {}", out_.empty() ? "{\n" : ",\n", key, compact(value));
   }
-  return out + "\n}\n";
+
+  template <class Rows, class Write>
+  void add(std::string_view key, const Rows& rows, Write write) {
+    begin(key);
+    for (const auto& each : rows) row(write(each));
+    end();
+  }
+
+  void begin(std::string_view key) {
+    out_ += fmt::format("{}\"{}\": [", out_.empty() ? "{\n" : ",\n", key);
+    rows_ = 0;
+  }
+  void row(const Json& value) {
+    out_ += rows_++ == 0 ? "\n  " : ",\n  ";
+    out_ += compact(value);
+  }
+  void end() { out_ += rows_ == 0 ? "]" : "\n]"; }
+
+  std::string take() { return std::move(out_) + "\n}\n"; }
+
+ private:
+  std::string out_;
+  std::size_t rows_ = 0;
+};
+
+void addPaths(const Graph& graph, Document& document) {
+  const std::vector<NodeId> devices = devicesOf(graph);
+  const Json reason = whyNoPaths(graph, devices);
+  if (reason.is_null()) {
+    document.begin("paths");
+    for (std::size_t i = 0; i < devices.size(); ++i)
+      for (std::size_t j = i + 1; j < devices.size(); ++j)
+        document.row(pathBetween(graph, devices[i], devices[j]));
+    document.end();
+  } else {
+    document.add("paths", Json());
+  }
+  document.add("pathsLeftOut", reason);
 }
 
 }  // namespace
 
 std::string writeJson(const Graph& graph) {
   const Inventory& inventory = graph.inventory();
-  const std::vector<NodeId> devices = devicesOf(graph);
-  Json document;
-  document["schema"] = 1;
-  document["source"] = text(inventory.source);
-  document["ncclVersion"] = inventory.version;
-  document["driver"] = driver(inventory.driver);
-  document["cpus"] = list(inventory.cpus, cpu);
-  document["pciDevices"] = list(inventory.pci, pciDevice);
-  document["gpus"] = list(inventory.gpus, gpu);
-  document["nics"] = list(inventory.nics, nic);
-  document["nodes"] = list(graph.nodes(), [&](const Node& each) { return node(graph, each); });
-  document["links"] = list(graph.links(), [&](const Link& each) { return link(graph, each); });
-  const Json reason = whyNoPaths(graph, devices);
-  document["paths"] = reason.is_null() ? paths(graph, devices) : Json();
-  document["pathsLeftOut"] = reason;
-  document["remarks"] = graph.remarks();
-  return print(document);
+  Document document;
+  document.add("schema", 1);
+  document.add("source", text(inventory.source));
+  document.add("ncclVersion", inventory.version);
+  document.add("driver", driver(inventory.driver));
+  document.add("cpus", inventory.cpus, cpu);
+  document.add("pciDevices", inventory.pci, pciDevice);
+  document.add("gpus", inventory.gpus, gpu);
+  document.add("nics", inventory.nics, nic);
+  document.add("nodes", graph.nodes(), [&](const Node& each) { return node(graph, each); });
+  document.add("links", graph.links(), [&](const Link& each) { return link(graph, each); });
+  addPaths(graph, document);
+  document.add("remarks", graph.remarks(), [](const std::string& each) { return Json(each); });
+  return document.take();
 }
 
 }  // namespace lockstep::topology

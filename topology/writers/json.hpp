@@ -18,6 +18,7 @@ inline constexpr std::size_t kMostDevicesWithPaths = 256;
 ///   two of the GPUs and NICs: type, steps (each the names of what is passed side by
 ///     side), NVLinks side by side, the narrowest part; null with a reason in pathsLeftOut
 ///   remarks: what made no sense
+/// Control characters in names are escaped, so that it can be shown on a terminal.
 std::string writeJson(const Graph& graph);
 
 }  // namespace lockstep::topology
