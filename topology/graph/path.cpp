@@ -60,13 +60,27 @@ class PathFinder {
   bool isA(NodeId id, NodeKind kind) const { return graph_.node(id).kind == kind; }
 
   std::optional<Strand> strand(NodeId a, NodeId b) const {
-    std::optional<Strand> there, back;
-    for (const LinkKind kind : {LinkKind::nvlink, LinkKind::xgmi}) {
-      if (const Link* link = graph_.link(a, b, kind)) there = {link->count, link->bandwidth, kind};
-      if (const Link* link = graph_.link(b, a, kind)) back = {link->count, link->bandwidth, kind};
-    }
-    if (!there || !back) return std::nullopt;
-    return narrower(*there, *back);
+    const Link* there = gpuLink(a, b);
+    const Link* back = there == nullptr ? nullptr : gpuLink(b, a);
+    if (back == nullptr) return std::nullopt;
+    return narrower(Strand{there->count, there->bandwidth, there->kind},
+                    Strand{back->count, back->bandwidth, back->kind});
+  }
+
+  /// xGMI where there is any, or else NVLink, which comes just before.
+  const Link* gpuLink(NodeId from, NodeId to) const {
+    const std::vector<int>& all = graph_.linksByTarget(from);
+    const auto at = [&](int position) -> const Link& {
+      return graph_.links()[static_cast<std::size_t>(position)];
+    };
+    const auto after =
+        std::upper_bound(all.begin(), all.end(), std::pair(to, LinkKind::xgmi),
+                         [&](const auto& wanted, int position) {
+                           return wanted < std::pair(at(position).to, at(position).kind);
+                         });
+    if (after == all.begin()) return nullptr;
+    const Link& link = at(*(after - 1));
+    return link.to == to && isGpuLink(link.kind) ? &link : nullptr;
   }
 
   /// Directly, or by NVSwitches.
@@ -139,6 +153,8 @@ class PathFinder {
     for (const int position : graph_.linksByTarget(from)) {
       const Link& link = graph_.links()[static_cast<std::size_t>(position)];
       if (!isGpuLink(link.kind) || !isA(link.to, NodeKind::gpu) || link.to == to) continue;
+      const bool narrow = link.bandwidth.known() && link.bandwidth <= widest.bandwidth;
+      if (by != kNone && narrow) continue;
       const auto down = strand(link.to, to);
       const auto up = down ? strand(from, link.to) : std::nullopt;
       if (!up) continue;
