@@ -158,10 +158,18 @@ std::string formText(TopoLine::Form form, const Subject& subject, const Graph& g
   }
 }
 
-/// The verdict, and its exit status.
-int check(const Subject& subject, const Graph& graph) {
-  const std::vector<Problem> problems = diagnose(graph);
-  std::string text = title(graph) + driverText(graph.inventory().driver);
+/// Of --check.
+int statusOf(const std::vector<Problem>& problems) {
+  int status = 0;
+  for (const Problem& problem : problems) {
+    if (problem.severity == Severity::error) return 2;
+    if (problem.severity == Severity::warning) status = 1;
+  }
+  return status;
+}
+
+std::string verdictText(const std::vector<Problem>& problems) {
+  std::string text;
   std::size_t counts[3] = {};
   for (const Problem& problem : problems) {
     ++counts[static_cast<std::size_t>(problem.severity)];
@@ -169,13 +177,20 @@ int check(const Subject& subject, const Graph& graph) {
                         asLine(problem.what), problem.rule);
     if (!problem.advice.empty()) text += fmt::format("    {}\n", asLine(problem.advice));
   }
-  const std::size_t errors = counts[static_cast<std::size_t>(Severity::error)];
-  const std::size_t warnings = counts[static_cast<std::size_t>(Severity::warning)];
-  text += errors + warnings == 0 ? "Nothing wrong was found.\n"
-                                 : fmt::format("{}, {}.\n", countText(errors, "error"),
-                                               countText(warnings, "warning"));
-  show(text + notesText(subject));  // the rules have looked at what the graph remarks
-  return errors > 0 ? 2 : warnings > 0 ? 1 : 0;
+  if (statusOf(problems) == 0) return text + "Nothing wrong was found.\n";
+  return text +
+         fmt::format("{}, {}.\n",
+                     countText(counts[static_cast<std::size_t>(Severity::error)], "error"),
+                     countText(counts[static_cast<std::size_t>(Severity::warning)], "warning"));
+}
+
+int check(const TopoLine& line, const Subject& subject, const Graph& graph) {
+  const std::vector<Problem> problems = diagnose(graph);
+  // JSON contains them; and the rules have looked at what the graph remarks.
+  if (line.form != TopoLine::Form::json)
+    show(title(graph) + driverText(graph.inventory().driver) + verdictText(problems) +
+         notesText(subject));
+  return statusOf(problems);
 }
 
 }  // namespace
@@ -197,7 +212,7 @@ int runTopo(const std::vector<std::string>& arguments) {
       print(writeJson(graph) + '\n');
     else if (line.show)
       show(formText(line.form, subject, graph));
-    return line.check ? check(subject, graph) : kSuccess;
+    return line.check ? check(line, subject, graph) : kSuccess;
   } catch (const Error& error) {
     if (error.code() == ErrorCode::invalidArgument) throw UsageError(error.what());
     throw;

@@ -89,9 +89,8 @@ TopoLine parseTopoLine(const std::vector<std::string>& arguments) {
   line.live = flags.live || (line.files.empty() && line.fabric.empty());
   const bool other = line.check || !line.svgFile.empty() || !line.ncclFile.empty();
   line.show = line.form != TopoLine::Form::text || !other;
-  if (line.check && (line.form == TopoLine::Form::json || line.form == TopoLine::Form::dot))
-    throw UsageError(
-        "--check speaks to people: it does not go with --json or --dot, which contain no verdict");
+  if (line.check && line.form == TopoLine::Form::dot)
+    throw UsageError("--check does not go with --dot, which has no place for its verdict");
   return line;
 }
 

@@ -83,6 +83,14 @@ TEST_F(CcbenchTopo, ChecksWithAnExitStatus) {
   EXPECT_THAT(run.out, Not(HasSubstr("NV3"))) << "only the verdict was asked for";
 }
 
+TEST_F(CcbenchTopo, ChecksForProgramsToo) {
+  const CcbenchRun run = topo({"--file", write("unequal.xml", kUnequal), "--check", "--json"});
+  EXPECT_EQ(run.status, 2) << run.err;
+  const auto json = nlohmann::json::parse(run.out, nullptr, false);
+  ASSERT_FALSE(json.is_discarded()) << run.out.substr(0, 200);
+  EXPECT_EQ(json["problems"][0]["rule"], "nvlink-asymmetric");
+}
+
 TEST_F(CcbenchTopo, WritesWhatItReads) {
   const CcbenchRun first =
       topo({"--fabric", "hgx-b200", "--nccl-xml", file("b200.xml"), "--svg", file("b200.svg")});
@@ -92,6 +100,9 @@ TEST_F(CcbenchTopo, WritesWhatItReads) {
   const CcbenchRun made = topo({"--fabric", "hgx-b200", "--matrix"});
   const CcbenchRun read = topo({"--file", file("b200.xml"), "--matrix"});
   EXPECT_EQ(read.out, made.out);
+  topo({"--fabric", "gb200-nvl72", "--nccl-xml", file("nvl72.xml")});  // of many hosts
+  EXPECT_EQ(topo({"--file", file("nvl72.xml"), "--matrix"}).out,
+            topo({"--fabric", "gb200-nvl72", "--matrix"}).out);
   // The matrix is read again, too, as far as a matrix can tell.
   const CcbenchRun again = topo({"--file", write("matrix.txt", made.out), "--matrix"});
   EXPECT_EQ(again.status, 0) << again.err;
@@ -103,7 +114,8 @@ TEST_F(CcbenchTopo, SpeaksJsonAndDot) {
   const auto json = nlohmann::json::parse(run.out, nullptr, false);
   ASSERT_FALSE(json.is_discarded()) << run.out.substr(0, 200);
   EXPECT_EQ(json["schema"], 1);
-  EXPECT_THAT(topo({"--fabric", "dgx-a100", "--dot"}).out, testing::StartsWith("digraph topology {"));
+  EXPECT_THAT(topo({"--fabric", "dgx-a100", "--dot"}).out,
+              testing::StartsWith("digraph topology {"));
 }
 
 TEST_F(CcbenchTopo, LaterFilesFillWhatTheFirstDoesNotKnow) {

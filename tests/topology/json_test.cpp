@@ -64,7 +64,8 @@ TEST(Json, WritesATinyMachine) {
   {"from":"GPU0","to":"eth0","type":"PHB","steps":[["GPU0"],["NUMA 0"],["eth0"]],"links":0,"gigabytesPerSecond":55.0}
 ],
 "pathsLeftOut": null,
-"remarks": []
+"remarks": [],
+"problems": []
 }
 )");
 }
@@ -132,6 +133,16 @@ TEST(Json, WritesNothingOfNothing) {
   const json document = parsed({});
   EXPECT_EQ(document["schema"], 1);
   EXPECT_EQ(document["nodes"], json::array());
+}
+
+TEST(Json, ContainsTheVerdict) {
+  Inventory machine = tiny();
+  machine.pci[0].capable = {machine.pci[0].link.speed, 2 * machine.pci[0].link.width};
+  const json problems = parsed(machine)["problems"];
+  ASSERT_EQ(problems.size(), 1U) << problems;
+  EXPECT_EQ(problems[0]["severity"], "error");
+  EXPECT_EQ(problems[0]["rule"], "pcie-downtrained");
+  EXPECT_EQ(problems[0]["subject"], "GPU0");
 }
 
 }  // namespace

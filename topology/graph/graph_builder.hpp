@@ -33,6 +33,7 @@ class GraphBuilder {
   NodeId add(Node node);
   NodeId addPciNode(NodeKind kind, int pci, std::string name);
   int hostBelow(int cpu) const;
+  int cpuOf(const Nic& nic) const;
   std::string withHost(int host, std::string name) const;
 
   // Links.

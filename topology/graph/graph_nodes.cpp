@@ -149,44 +149,44 @@ void GraphBuilder::addSwitches() {
 
 namespace {
 
-/// The numbers that the source gives them where they tell them apart, or else their order.
-template <class Row>
-std::vector<int> numbersOf(const std::vector<Row>& rows, int hosts) {
-  std::vector<int> numbers;
-  std::set<int> seen;
-  for (const Row& row : rows) {
-    numbers.push_back(row.device);
-    seen.insert(row.device);
-  }
-  const bool apart = seen.size() == numbers.size() && (seen.empty() || *seen.begin() >= 0);
-  if (!apart || hosts > 1) std::iota(numbers.begin(), numbers.end(), 0);
-  return numbers;
+using Number = std::pair<int, int>;  // host, and what the source calls it there
+
+bool tellApart(const std::vector<Number>& numbers) {
+  const std::set<Number> different(numbers.begin(), numbers.end());
+  return different.size() == numbers.size() &&
+         std::all_of(numbers.begin(), numbers.end(), [](const Number& n) { return n.second >= 0; });
 }
 
-/// Rows by their numbers.
-std::vector<std::size_t> orderOf(const std::vector<int>& numbers) {
+/// Rows by their numbers where these tell them apart, or else as they come.
+std::vector<std::size_t> orderBy(const std::vector<Number>& numbers) {
   std::vector<std::size_t> order(numbers.size());
   std::iota(order.begin(), order.end(), 0U);
-  std::sort(order.begin(), order.end(),
-            [&](std::size_t a, std::size_t b) { return numbers[a] < numbers[b]; });
+  if (tellApart(numbers))
+    std::sort(order.begin(), order.end(),
+              [&](std::size_t a, std::size_t b) { return numbers[a] < numbers[b]; });
   return order;
 }
 
 }  // namespace
 
 void GraphBuilder::addGpus() {
-  const std::vector<int> numbers = numbersOf(inventory_.gpus, graph_.hosts_);
+  std::vector<Number> numbers;
+  for (const Gpu& gpu : inventory_.gpus)
+    numbers.emplace_back(hostBelow(cpuOfPci_[static_cast<std::size_t>(gpu.pci)]), gpu.device);
+  // Through several hosts they count on.
+  const bool asTold = graph_.hosts_ == 1 && tellApart(numbers);
+  int next = 0;
   gpuOfRow_.assign(inventory_.gpus.size(), kNone);
   std::vector<bool> known(inventory_.pci.size());
-  for (const std::size_t row : orderOf(numbers)) {
+  for (const std::size_t row : orderBy(numbers)) {
     const int device = inventory_.gpus[row].pci;
-    const NodeId id = addPciNode(NodeKind::gpu, device, fmt::format("GPU{}", numbers[row]));
+    const int number = asTold ? numbers[row].second : next++;
+    const NodeId id = addPciNode(NodeKind::gpu, device, fmt::format("GPU{}", number));
     node(id).row = static_cast<int>(row);
     gpuOfRow_[row] = id;
     gpuAt_[{node(id).host, node(id).bus}] = id;
     known[static_cast<std::size_t>(device)] = true;
   }
-  int next = 0;
   for (std::size_t row = 0; row < inventory_.pci.size(); ++row) {
     if (known[row] || !looksLikeGpu(inventory_.pci[row])) continue;
     std::string name = inventory_.gpus.empty()
@@ -228,9 +228,16 @@ void GraphBuilder::addNvSwitches() {
   }
 }
 
+int GraphBuilder::cpuOf(const Nic& nic) const {
+  if (nic.pci != kNone) return cpuOfPci_[static_cast<std::size_t>(nic.pci)];
+  return nic.cpu == kNone && inventory_.cpus.size() == 1 ? 0 : nic.cpu;
+}
+
 void GraphBuilder::addNics() {
   std::vector<bool> known(inventory_.pci.size());
-  for (const std::size_t row : orderOf(numbersOf(inventory_.nics, graph_.hosts_))) {
+  std::vector<Number> numbers;
+  for (const Nic& nic : inventory_.nics) numbers.emplace_back(hostBelow(cpuOf(nic)), nic.device);
+  for (const std::size_t row : orderBy(numbers)) {
     const Nic& nic = inventory_.nics[row];
     std::string name = nic.name.empty() ? fmt::format("NIC{}", row) : printable(nic.name);
     if (nic.pci != kNone) {
@@ -239,7 +246,7 @@ void GraphBuilder::addNics() {
       node(id).row = static_cast<int>(row);
       continue;
     }
-    const int cpu = nic.cpu == kNone && inventory_.cpus.size() == 1 ? 0 : nic.cpu;
+    const int cpu = cpuOf(nic);
     const int host = hostBelow(cpu);
     add({.kind = NodeKind::nic,
          .name = withHost(host, std::move(name)),

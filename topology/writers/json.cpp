@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "topology/graph/path.hpp"
+#include "topology/rules/rule.hpp"
 
 namespace lockstep::topology {
 namespace {
@@ -253,6 +254,14 @@ std::string compact(const Json& value) {
   return withoutControls(value.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
+Json problem(const Problem& each) {
+  return {{"severity", name(each.severity)},
+          {"rule", each.rule},
+          {"subject", each.subject},
+          {"what", each.what},
+          {"advice", text(each.advice)}};
+}
+
 /// A row a line: to be read, searched with grep, and compared with diff. Of large machines only
 /// the text is kept.
 class Document {
@@ -317,6 +326,7 @@ std::string writeJson(const Graph& graph) {
   document.add("links", graph.links(), [&](const Link& each) { return link(graph, each); });
   addPaths(graph, document);
   document.add("remarks", graph.remarks(), [](const std::string& each) { return Json(each); });
+  document.add("problems", diagnose(graph), problem);
   return document.take();
 }
 
