@@ -4,21 +4,12 @@
 #include <fmt/format.h>
 
 #include "bench/sizes.hpp"
+#include "topology/names.hpp"
 #include "topology/presets/preset.hpp"
 #include "topology/readers/reader.hpp"
 
 namespace lockstep::bench {
 namespace {
-
-template <class Named>
-std::string namesOf(std::span<const Named* const> all) {
-  std::string names;
-  for (const Named* one : all) {
-    if (!names.empty()) names += ", ";
-    names += one->name;
-  }
-  return names;
-}
 
 struct Flags {
   bool live = false, tree = false, matrix = false, rings = false, json = false, dot = false;
@@ -28,10 +19,10 @@ void declare(CLI::App& app, TopoLine& line, Flags& flags) {
   app.add_option("--file", line.files,
                  fmt::format("Machine of a file: {}. Given again, the later files fill what the "
                              "first ones do not know",
-                             namesOf(topology::allReaders())))
+                             topology::namesOf(topology::allReaders())))
       ->type_name("FILE");
   app.add_option("--fabric", line.fabric,
-                 fmt::format("Machine by name: {}", namesOf(topology::allPresets())))
+                 fmt::format("Machine by name: {}", topology::namesOf(topology::allPresets())))
       ->type_name("NAME");
   app.add_flag("--live", flags.live,
                "This machine (the default); with --file, what it knows beyond the files: hint "

@@ -7,6 +7,7 @@
 
 #include "base/fail.hpp"
 #include "base/fd.hpp"
+#include "topology/names.hpp"
 #include "topology/readers/reader.hpp"
 
 namespace lockstep::topology {
@@ -41,15 +42,6 @@ std::string contentsOf(const std::string& path) {
   return text;
 }
 
-std::string namesOfFormats() {
-  std::string names;
-  for (const Reader* reader : allReaders()) {
-    if (!names.empty()) names += ", ";
-    names += reader->name;
-  }
-  return names;
-}
-
 }  // namespace
 
 Reading readTopology(std::string_view text, const std::string& source) {
@@ -64,7 +56,7 @@ Reading readTopology(std::string_view text, const std::string& source) {
       return reading;
     }
   fail(ErrorCode::invalidArgument, "{}:1: of no known format; expected one of: {}", source,
-       namesOfFormats());
+       namesOf(allReaders()));
 }
 
 Reading readTopologyFile(const std::string& path) {
