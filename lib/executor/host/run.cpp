@@ -55,8 +55,12 @@ void Run::takeSteps() {
 
 /// The nonces of this call under every key, the same for all who hold it.
 void Run::takeNonces() {
+  // A message has several blocks where each is one chunk: as many as a buffer has, at most. Who
+  // counts too many changes keys early; the same number on all ranks.
+  const std::size_t blocks = std::max(plan_->blocks[0], plan_->blocks[1]);
+  const std::size_t blockBytes = std::min(plan_->tileElements, call_->count) * plan_->elementBytes;
   const std::size_t recordBytes =
-      std::min(kRecordBytes, std::min(plan_->tileElements, call_->count) * plan_->elementBytes);
+      blockBytes < kRecordBytes ? std::min(kRecordBytes, blockBytes * blocks) : kRecordBytes;
   for (std::size_t i = 0; i < nonceBase_.size(); ++i) {
     const KeyUse& use = plan_->keys[i];
     std::uint64_t records = 0;
