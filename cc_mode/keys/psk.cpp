@@ -112,14 +112,15 @@ std::vector<std::byte> freshPsk() {
 }
 
 void writePskFile(const std::string& path) {
+  // Drawn first: what fails leaves no empty file behind.
+  Secret<std::array<char, 2 * kFreshBytes + 1>> text;
+  std::vector<std::byte> key = freshPsk();
+  const WipeAtEnd wiper(key);
   const Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR));
   if (!fd && errno == EEXIST)
     fail(ErrorCode::invalidArgument,
          "'{}' exists; a key is never overwritten: remove it first, or give another name", path);
   if (!fd) failErrno("cannot create the key file '{}'", path);
-  Secret<std::array<char, 2 * kFreshBytes + 1>> text;
-  std::vector<std::byte> key = freshPsk();
-  const WipeAtEnd wiper(key);
   for (std::size_t i = 0; i < kFreshBytes; ++i) {
     (*text)[2 * i] = kDigits[static_cast<unsigned>(key[i]) >> 4];
     (*text)[2 * i + 1] = kDigits[static_cast<unsigned>(key[i]) & 15];

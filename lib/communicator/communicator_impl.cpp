@@ -92,9 +92,9 @@ CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options
   if (aead_ != nullptr) {
     keys_.emplace(agreement::keys(*peers_, options_, aead_, lineage_, deadline));
     authenticated_ = !options_.psk.empty();
-    wipe(options_.psk.data(), options_.psk.size());  // it has done its work
-    options_.psk.clear();
   }
+  wipe(options_.psk.data(), options_.psk.size());  // it has done its work
+  options_.psk.clear();
   transfers_.emplace(run_, keys_ ? &*keys_ : nullptr);
   measure();
   if (options_.progressThread)

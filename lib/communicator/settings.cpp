@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/fail.hpp"
+#include "base/secret.hpp"
 
 namespace lockstep {
 
@@ -57,6 +58,7 @@ std::span<const Setting> settings() {
 }
 
 Options withEnvironment(Options options) {
+  const WipeAtEnd wiper(options.psk);  // of one that is refused
   if (const auto text = variable("LOCKSTEP_TIMEOUT_MS");
       !text.empty() && options.timeout == Options{}.timeout) {
     long value = 0;
