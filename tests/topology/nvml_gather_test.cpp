@@ -56,7 +56,8 @@ struct Sets<byte, Return(Device, char*, unsigned)> {
 
 #define ALL_BUT_SESSIONS(X)                                                                  \
   X(nvmlSystemGetDriverVersion)                                                              \
-  X(nvmlDeviceGetCount_v2) X(nvmlDeviceGetHandleByIndex_v2) X(nvmlDeviceGetPciInfo_v3)       \
+  X(nvmlDeviceGetCount_v2)                                                                   \
+  X(nvmlDeviceGetHandleByIndex_v2) X(nvmlDeviceGetPciInfo_v3)                                \
       X(nvmlDeviceGetCudaComputeCapability) X(nvmlDeviceGetName) X(nvmlDeviceGetUUID)        \
           X(nvmlDeviceGetCurrPcieLinkGeneration) X(nvmlDeviceGetCurrPcieLinkWidth)           \
               X(nvmlDeviceGetMaxPcieLinkGeneration) X(nvmlDeviceGetMaxPcieLinkWidth)         \

@@ -227,7 +227,7 @@ TEST(Nvml, ListsTheOthersWhenAGpuIsLost) {
   EXPECT_THAT(finding.remarks,
               ElementsAre("GPU 5 (00000000:A8:00.0): the GPU is lost (it fell off the bus; reset "
                           "it, or the machine): PCIe link, name, compute capability, UUID, "
-                          "NVLinks, C2C links, fabric state not known",
+                          "NVLinks, fabric state not known",
                           HasSubstr("some GPUs: the GPU is lost")));
 }
 
@@ -262,8 +262,7 @@ TEST(Nvml, SurvivesADriverThatTalksNonsense) {
   EXPECT_EQ(gpu.sm, 0);
   EXPECT_THAT(gpu.links, IsEmpty());
   EXPECT_EQ(gpu.fabric, std::nullopt);
-  ASSERT_THAT(gpu.chipToChip, SizeIs(1));
-  EXPECT_EQ(gpu.chipToChip[0].count, 36);
+  EXPECT_THAT(gpu.chipToChip, IsEmpty()) << "of its capability nobody knows";
   EXPECT_EQ(finding.inventory.driver.version, "?[2J" + std::string(76, '5'));
   EXPECT_FALSE(finding.inventory.driver.confidential->multiGpuKnown);
   EXPECT_THAT(finding.remarks, Contains(HasSubstr("multi-GPU mode 77")));

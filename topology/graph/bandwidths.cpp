@@ -1,5 +1,8 @@
 #include "topology/graph/bandwidths.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 namespace lockstep::topology {
 namespace {
 
@@ -7,42 +10,46 @@ Bandwidth gb(double value) {
   return Bandwidth::gigabytesPerSecond(value);
 }
 
-/// What is left of PCIe's raw bits for data: a Gen5 x16 link, 64 GB/s raw, moves about 55 (shared
-/// facts, section 3). Line code, packet headers and credits take the rest, in about the same share
-/// in all generations.
+/// What is left of PCIe's raw bits for data: published copies between host and H100 over Gen5 x16,
+/// 64 GB/s raw, move about 55. Line code, packet headers and credits take the rest, in about the
+/// same share in all generations.
 constexpr double kPcieEfficiency = 55.0 / 64.0;
 
-struct ByCapability {
-  int sm;  // and later, up to the next
+struct Since {
+  int from;  // compute capability times 10, or model; up to the next
   double gigabytes;
 };
 
-/// One link and direction, as NCCL counts it (src/graph/topo.h, 2.28): 80 to 85 % of the raw rate.
-constexpr ByCapability kNvlink[] = {{60, 18.0}, {70, 20.0}, {80, 20.0},
-                                    {86, 12.0}, {90, 20.6}, {100, 40.1}};
+/// One link and direction, as NCCL counts it (src/graph/topo.h, 2.28): 80 to 90 % of the raw rate.
+constexpr Since kNvlink[] = {{60, 18.0}, {70, 20.0}, {80, 20.0},
+                             {86, 12.0}, {90, 20.6}, {100, 40.1}};
 
-/// Intel's models, family 6 (src/graph/topo.h and topo.cc of NCCL 2.28): UPI of the generation.
-constexpr ByCapability kIntelModels[] = {
+/// Intel's family 6, from which model on (src/graph/topo.h and topo.cc of NCCL 2.28): QPI or UPI.
+constexpr int kIntelFamily = 6;
+constexpr Since kIntelModels[] = {
     {0, 6.0},      // Broadwell and before
-    {0x55, 10.0},  // Skylake
+    {0x55, 10.0},  // Skylake to Ice Lake
     {0x8f, 22.0},  // Sapphire Rapids
     {0xcf, 40.0},  // Emerald Rapids
 };
-/// Granite Rapids' number is below Emerald Rapids'; NCCL takes it for Broadwell (issue 2107, which
-/// proposes this).
-constexpr int kGraniteRapids = 0xad;
-constexpr double kGraniteRapidsGigabytes = 48.0;
+/// Granite Rapids (two numbers) and Sierra Forest are later than Emerald Rapids, by lower numbers:
+/// NCCL 2.28 takes them for Sapphire Rapids (its issue 2107).
+constexpr int kLaterWithLowerNumbers[] = {0xad, 0xae, 0xaf};
 
+// From the same place. Between two Grace CPUs too, where 6 is a placeholder more than a figure.
 constexpr double kAmd = 16.0;    // Infinity Fabric
 constexpr double kPower = 32.0;  // POWER9
 constexpr double kArm = 6.0;
 
-double intelGigabytes(int model) {
-  if (model == kGraniteRapids) return kGraniteRapidsGigabytes;
+Bandwidth intelBandwidth(const Cpu& cpu) {
+  if (cpu.familyId != kNone && cpu.familyId != kIntelFamily) return {};
+  if (std::count(std::begin(kLaterWithLowerNumbers), std::end(kLaterWithLowerNumbers),
+                 cpu.modelId) > 0)
+    return gb(std::rbegin(kIntelModels)->gigabytes);
   double gigabytes = kIntelModels[0].gigabytes;
-  for (const ByCapability& known : kIntelModels)
-    if (model == known.sm) gigabytes = known.gigabytes;
-  return gigabytes;
+  for (const Since& known : kIntelModels)
+    if (cpu.modelId >= known.from) gigabytes = known.gigabytes;
+  return gb(gigabytes);
 }
 
 }  // namespace
@@ -56,8 +63,8 @@ Bandwidth pcieBandwidth(const PcieLink& link) {
 
 Bandwidth nvlinkBandwidth(int sm) {
   Bandwidth bandwidth;
-  for (const ByCapability& known : kNvlink)
-    if (sm >= known.sm) bandwidth = gb(known.gigabytes);
+  for (const Since& known : kNvlink)
+    if (sm >= known.from) bandwidth = gb(known.gigabytes);
   return bandwidth;
 }
 
@@ -75,7 +82,7 @@ Bandwidth interCpuBandwidth(const Cpu& a, const Cpu& b) {
   const auto one = [](const Cpu& cpu) -> Bandwidth {
     if (cpu.arch.starts_with("ppc")) return gb(kPower);
     if (cpu.arch.starts_with("arm") || cpu.arch.starts_with("aarch")) return gb(kArm);
-    if (cpu.vendor == "GenuineIntel") return gb(intelGigabytes(cpu.modelId));
+    if (cpu.vendor == "GenuineIntel") return intelBandwidth(cpu);
     if (cpu.vendor == "AuthenticAMD") return gb(kAmd);
     return {};
   };

@@ -147,8 +147,8 @@ struct Nic {
   friend bool operator==(const Nic&, const Nic&) = default;
 };
 
-/// NVML's words for confidential computing, both of them (FACTS: under protected PCIe ccFeature
-/// reads disabled, and NVLE alone is not CC).
+/// NVML's words for confidential computing, both of them: under protected PCIe ccFeature reads
+/// disabled, and encrypted NVLink (NVLE) alone is not confidential computing.
 struct ConfidentialComputing {
   enum class MultiGpu : std::uint8_t { none, protectedPcie, nvle };
   bool feature = false;  ///< ccFeature: single-GPU CC is on

@@ -116,6 +116,6 @@ Finding look(const Surroundings& surroundings) {
 
 }  // namespace
 
-extern const Probe kProbesNetwork = {.name = "network", .stage = 2, .look = look};
+extern const Probe kProbesNetwork = {.name = "network", .stage = 3, .look = look};
 
 }  // namespace lockstep::topology

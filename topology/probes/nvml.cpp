@@ -16,6 +16,6 @@ Finding look(const Surroundings& surroundings) {
 
 }  // namespace
 
-extern const Probe kProbesNvml = {.name = "nvml", .stage = 1, .look = look};
+extern const Probe kProbesNvml = {.name = "nvml", .stage = 2, .look = look};
 
 }  // namespace lockstep::topology

@@ -196,7 +196,8 @@ Return nvmlDeviceGetGpuFabricInfo(Device device, FabricInfoV1* info) {
     info->clusterUuid.fill(gpu.fabric.clusterByte);
     info->status = Return::success;
     info->cliqueId = gpu.fabric.clique;
-    return give(&info->state, gpu.fabric.state);
+    info->padding.fill(0xa5);  // a driver copies what is on its stack
+    return give(&info->state, static_cast<std::uint8_t>(gpu.fabric.state));
   });
 }
 
@@ -229,7 +230,8 @@ Return nvmlDeviceGetGpuFabricInfoV(Device device, FabricInfoV2* info) {
     info->clusterUuid.fill(gpu.fabric.clusterByte);
     info->status = Return::success;
     info->cliqueId = gpu.fabric.clique;
-    info->state = gpu.fabric.state;
+    info->state = static_cast<std::uint8_t>(gpu.fabric.state);
+    info->padding.fill(0xa5);  // a driver copies what is on its stack
     return give(&info->healthMask, gpu.fabric.health);
   });
 }

@@ -83,7 +83,8 @@ struct FabricInfoV1 {
   std::array<std::uint8_t, kClusterUuidBytes> clusterUuid{};
   Return status = Return::success;
   std::uint32_t cliqueId = 0;
-  std::uint32_t state = 0;  ///< FabricState::State
+  std::uint8_t state = 0;  ///< FabricState::State: nvmlGpuFabricState_t is an unsigned char
+  std::array<std::uint8_t, 3> padding{};
 };
 static_assert(sizeof(FabricInfoV1) == 28);
 static_assert(offsetof(FabricInfoV1, status) == 16 && offsetof(FabricInfoV1, cliqueId) == 20);
@@ -95,7 +96,8 @@ struct FabricInfoV2 {
   std::array<std::uint8_t, kClusterUuidBytes> clusterUuid{};
   Return status = Return::success;
   std::uint32_t cliqueId = 0;
-  std::uint32_t state = 0;
+  std::uint8_t state = 0;
+  std::array<std::uint8_t, 3> padding{};
   std::uint32_t healthMask = 0;
 };
 static_assert(sizeof(FabricInfoV2) == 36 && structVersion(sizeof(FabricInfoV2), 2) == 0x02000024);
@@ -136,7 +138,7 @@ enum class Field : std::uint32_t {
   c2cLinkMaxBandwidth = 172
 };
 /// nvmlValueType_t: which part of FieldValue::value is set.
-enum class ValueType : std::uint32_t { unsignedInt = 1 };
+enum class ValueType : std::uint32_t { unsignedInt = 1, unsignedLong = 2, unsignedLongLong = 3 };
 
 /// nvmlFieldValue_t
 struct FieldValue {

@@ -79,7 +79,7 @@ std::optional<FabricState> fabricState(const Answer<FabricRecord>& answer, Untol
   const FabricRecord* record = untold.value(answer, "fabric state");
   if (record == nullptr) return std::nullopt;
   const FabricInfoV2& info = record->info;
-  if (info.state > static_cast<std::uint32_t>(FabricState::State::completed)) {
+  if (info.state > static_cast<std::uint8_t>(FabricState::State::completed)) {
     untold.note(Return::unknown, "fabric state");
     return std::nullopt;
   }

@@ -75,9 +75,15 @@ Answer<unsigned> askField(const Functions& nvml, Device device, Field field, uns
   const Return result = nvml.nvmlDeviceGetFieldValues(device, 1, &value);
   if (result != Return::success) return {result, 0};
   if (value.nvmlReturn != Return::success) return {value.nvmlReturn, 0};
-  if (value.valueType != ValueType::unsignedInt) return {Return::unknown, 0};
+  // Drivers tell counts in any of the three; in little-endian words the first 32 bits are the same.
+  const bool isCount = value.valueType == ValueType::unsignedInt ||
+                       value.valueType == ValueType::unsignedLong ||
+                       value.valueType == ValueType::unsignedLongLong;
+  if (!isCount) return {Return::unknown, 0};
   return {Return::success, value.value.unsignedInt};
 }
+
+constexpr int kHopper = 9;  // compute capability
 
 Answer<ChipToChipRecord> askChipToChip(const Functions& nvml, Device device) {
   const Answer<unsigned> count = askField(nvml, device, Field::c2cLinkCount, 0);
@@ -123,7 +129,9 @@ GpuRecord askGpu(const Functions& nvml, Device device) {
   gpu.mostGeneration = ask<unsigned>(nvml.nvmlDeviceGetMaxPcieLinkGeneration, device);
   gpu.mostWidth = ask<unsigned>(nvml.nvmlDeviceGetMaxPcieLinkWidth, device);
   gpu.links = askLinks(nvml, device);
-  gpu.chipToChip = askChipToChip(nvml, device);
+  // No GPU before Hopper has such links, and drivers of their time do not know the question.
+  if (gpu.capability.known() && gpu.capability.value.major >= kHopper)
+    gpu.chipToChip = askChipToChip(nvml, device);
   gpu.fabric = askFabric(nvml, device);
   return gpu;
 }
