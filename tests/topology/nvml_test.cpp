@@ -175,7 +175,7 @@ TEST(Nvml, TellsConfidentialModesApart) {
       {"cc-single", {true, MultiGpu::none, true, true, false}},
       {"cc-devtools", {true, MultiGpu::none, true, true, true}},
       // ccFeature reads disabled, and the machine is protected nevertheless.
-      {"cc-protected-pcie", {false, MultiGpu::protectedPcie, true, true, false}},
+      {"cc-protected-pcie", {false, MultiGpu::protectedPcie, true, false, false}},
       // Encrypted NVLinks alone are not confidential computing: both are needed.
       {"cc-nvle-alone", {false, MultiGpu::nvle, true, true, false}},
       {"cc-multi", {true, MultiGpu::nvle, true, true, false}},
@@ -190,7 +190,7 @@ TEST(Nvml, TellsConfidentialModesApart) {
 TEST(Nvml, KnowsWhenADriverCannotTellTheMultiGpuMode) {
   ConfidentialComputing expected{true, MultiGpu::none, false, true, false};
   EXPECT_EQ(look("cc-single", 535).inventory.driver.confidential, expected);
-  expected.feature = false;
+  expected.feature = expected.production = false;
   EXPECT_EQ(look("cc-protected-pcie", 535).inventory.driver.confidential, expected);
   EXPECT_EQ(look("cc-single", 450).inventory.driver.confidential, std::nullopt);
   EXPECT_EQ(look("bridged-pair").inventory.driver.confidential, std::nullopt);

@@ -56,6 +56,12 @@ TEST(Confidential, ProtectedPcieIsSeenThoughTheFeatureReadsDisabled) {
                   kNoMulticastUnderCc));
 }
 
+TEST(Confidential, ProtectedPcieIsWholeThoughTheEnvironmentReadsUnavailable) {
+  Inventory machine = confidential(false, MultiGpu::protectedPcie);
+  machine.driver.confidential->production = false;
+  EXPECT_THAT(said(machine), IsEmpty());
+}
+
 TEST(Confidential, EncryptedNvlinkIsForEightGpus) {
   Inventory machine = confidential(true, MultiGpu::nvle);
   EXPECT_THAT(

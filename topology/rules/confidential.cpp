@@ -65,7 +65,9 @@ void addWeaknesses(const ConfidentialComputing& cc, std::vector<Problem>& proble
                         "confidential",
                         "for production set the mode to on, not devtools (nvidia-smi conf-compute "
                         "-q shows it)"});
-  if (!cc.production)
+  // Under protected PCIe the environment reads unavailable where ccFeature reads disabled: both are
+  // words about single GPUs.
+  if (cc.feature && !cc.production)
     problems.push_back(
         {Severity::warning,
          {},

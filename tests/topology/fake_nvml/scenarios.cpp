@@ -146,6 +146,13 @@ Machine confidential(Machine machine, Enabled feature, CcMultiGpu mode) {
   return machine;
 }
 
+/// As drivers answer: only multiGpuMode tells that it is on.
+Machine protectedPcie() {
+  Machine machine = confidential(h100x8(), 0, CcMultiGpu::protectedPcie);
+  machine.settings.environment = CcEnvironment::unavailable;
+  return machine;
+}
+
 /// One GPU given to a confidential virtual machine: it shows no NVLink.
 Machine singleGpu() {
   Machine machine = h100x8();
@@ -181,7 +188,7 @@ constexpr Named kScenarios[] = {
     {"cc-off", [] { return confidential(h100x8(), 0, CcMultiGpu::none); }},
     {"cc-single", singleGpu},
     {"cc-devtools", devTools},
-    {"cc-protected-pcie", [] { return confidential(h100x8(), 0, CcMultiGpu::protectedPcie); }},
+    {"cc-protected-pcie", protectedPcie},
     {"cc-nvle-alone", [] { return confidential(h100x8(), 0, CcMultiGpu::nvle); }},
     {"cc-multi", [] { return confidential(h100x8(), 1, CcMultiGpu::nvle); }},
 };
