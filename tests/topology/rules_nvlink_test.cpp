@@ -108,9 +108,11 @@ TEST(NvlinkMissing, IsSilentOnCardsWithoutBridges) {
   EXPECT_THAT(said(machine), IsEmpty());
 }
 
-TEST(NvlinkMissing, DoubtsLinksThatAreDownOnAllBridgedCards) {
+//  GPU0 ==8== GPU1   GPU2 ==8== GPU3      (or only the first pairs of them)
+Inventory bridged(std::size_t pairs) {
   Inventory machine = healthy::pcieOnly();
-  for (std::size_t i = 0; i < 4; ++i) {
+  for (Gpu& gpu : machine.gpus) gpu.deadLinks = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+  for (std::size_t i = 0; i < 2 * pairs; ++i) {
     machine.gpus[i].deadLinks = {8, 9};
     GpuLinks links;
     links.target = pciOf(machine, i ^ 1U).id;
@@ -118,8 +120,49 @@ TEST(NvlinkMissing, DoubtsLinksThatAreDownOnAllBridgedCards) {
     links.targetClass = pci_class::k3d;
     machine.gpus[i].links = {links};
   }
-  EXPECT_THAT(said(machine), ElementsAre("warning nvlink-missing: GPU0..GPU3 have 8 NVLinks up; "
-                                         "links 8, 9 are down"));
+  return machine;
+}
+
+std::vector<std::string> saidOfMissing(const Inventory& machine) {
+  std::vector<std::string> lines = allSaid(machine);
+  std::erase_if(lines, [](const std::string& line) { return line.find(" multicast:") < 9; });
+  return lines;
+}
+
+TEST(NvlinkMissing, OnlyNotesAsManyLinksDownOnAllBridgedCards) {
+  Inventory machine = bridged(2);
+  EXPECT_THAT(saidOfMissing(machine),
+              ElementsAre("note nvlink-missing: GPU0..GPU3 have 8 NVLinks up; links 8, 9 are "
+                          "down"));
+  for (const std::size_t gpu : {2U, 3U}) machine.gpus[gpu].deadLinks = {0, 1};
+  EXPECT_THAT(said(machine), IsEmpty());
+  for (const std::size_t gpu : {2U, 3U}) machine.gpus[gpu].deadLinks = {8};
+  EXPECT_THAT(
+      said(machine),
+      ElementsAre("warning nvlink-missing: GPU0, GPU1 have 8 NVLinks up; links 8, 9 are down",
+                  "warning nvlink-missing: GPU2, GPU3 have 8 NVLinks up; link 8 is down"));
+}
+
+TEST(NvlinkMissing, OnlyNotesCardsWithoutABridgeBesideBridgedOnes) {
+  Inventory machine = bridged(1);
+  EXPECT_THAT(saidOfMissing(machine),
+              ElementsAre("note nvlink-missing: GPU0, GPU1 have 8 NVLinks up; links 8, 9 are down",
+                          "note nvlink-missing: GPU2, GPU3 have no NVLink up, where 2 peers are "
+                          "joined in pairs: no bridge fitted"));
+  machine.gpus.pop_back();
+  EXPECT_THAT(saidOfMissing(machine),
+              ::testing::Contains("note nvlink-missing: GPU2 has no NVLink up, where 2 peers are "
+                                  "joined in pairs: no bridge fitted"));
+}
+
+TEST(NvlinkMissing, SeesADeadGpuOfACubeMesh) {
+  Inventory machine = healthy::cubeMesh();
+  for (std::size_t peer = 0; peer < 7; ++peer)
+    std::erase_if(machine.gpus[peer].links,
+                  [&](const GpuLinks& links) { return links.target == pciOf(machine, 7).id; });
+  machine.gpus[7].links.clear();
+  EXPECT_THAT(said(machine), ::testing::Contains(::testing::StartsWith(
+                                 "error nvlink-missing: GPU7 has no NVLinks, where 3 peers")));
 }
 
 TEST(NvlinkMissing, ComparesOnlyGpusOfOneModel) {

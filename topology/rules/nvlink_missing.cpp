@@ -28,14 +28,15 @@ class GroupOfPeers {
  public:
   GroupOfPeers(const Graph& graph, const std::map<NodeId, Linkage>& all,
                const std::vector<NodeId>& gpus)
-      : graph_(graph), all_(all), gpus_(gpus), noun_(nounOf(graph, gpus)) {
+      : graph_(graph), all_(all), noun_(nounOf(graph, gpus)), switched_(isSwitched(graph, gpus)) {
+    const bool pairs = !switched_ && inPairs(gpus);
+    for (const NodeId id : gpus) (pairs && wouldHave(id) == 0 ? unbridged_ : gpus_).push_back(id);
     std::vector<std::int64_t> totals;
-    for (const NodeId id : gpus) totals.push_back(wouldHave(id));
+    for (const NodeId id : gpus_) totals.push_back(wouldHave(id));
     expected_ = mostCommon(totals);
     whole_ = std::count(totals.begin(), totals.end(), expected_);
-    switched_ = isSwitched(graph, gpus);
     std::vector<const Linkage*> linkages;
-    for (const NodeId id : gpus) linkages.push_back(&of(id));
+    for (const NodeId id : gpus_) linkages.push_back(&of(id));
     usual_ = usualLinks(graph, linkages);
   }
 
@@ -49,11 +50,23 @@ class GroupOfPeers {
       if (const Lack lack = lackOf(id); lack.has < lack.expected || !lack.dead.empty())
         lacks.add(lack, id);
     for (const auto& [lack, gpus] : lacks) problems.push_back(problem(lack, gpus));
+    if (!unbridged_.empty()) problems.push_back(unbridged());
   }
 
  private:
   const Linkage& of(NodeId id) const { return all_.at(id); }
   std::int64_t wouldHave(NodeId id) const { return of(id).active + of(id).missingElsewhere; }
+
+  /// As bridges join cards: who has links has them to one other.
+  bool inPairs(const std::vector<NodeId>& gpus) const {
+    std::size_t linked = 0;
+    for (const NodeId id : gpus) {
+      if (of(id).active == 0) continue;
+      if (of(id).to.size() != 1) return false;
+      ++linked;
+    }
+    return linked > 0;
+  }
 
   bool anyLinks() const {
     return std::any_of(gpus_.begin(), gpus_.end(), [&](NodeId id) { return wouldHave(id) > 0; });
@@ -109,20 +122,42 @@ class GroupOfPeers {
     if (!lack.dead.empty())
       what += fmt::format("; {} {} {} down", agree(lack.dead.size(), "link", "links"),
                           fmt::join(lack.dead, ", "), agree(lack.dead.size(), "is", "are"));
-    const bool byDesign = !switched_ && gpus.size() == gpus_.size();
-    if (byDesign)
-      return {Severity::warning,
+    if (!switched_ && lack.has == lack.expected)
+      return {evenlyDown() ? Severity::note : Severity::warning,
               {},
               list(graph_, gpus),
               std::move(what),
-              "the same links are down on all: if fewer bridges are fitted than there is room "
-              "for, this is how it is meant to be; or else seat the bridges again"};
+              evenlyDown()
+                  ? "as many are down on all: nothing to mend, if fewer bridges are fitted "
+                    "than there is room for, or bridges do not take all links"
+                  : "not as many are down on all: look whether bridges are missing, or "
+                    "seat them again"};
     return {Severity::error,
             {},
             list(graph_, gpus),
             std::move(what),
             "look at `nvidia-smi nvlink -s` and `dmesg | grep -i xid` (74 is an NVLink error), "
             "reset the GPUs; if it stays, have the GPU, its seat or the switch replaced"};
+  }
+
+  /// Whether all have what most have, and as many links down: bridges take some links of a card.
+  bool evenlyDown() const {
+    const std::size_t down = lackOf(gpus_.front()).dead.size();
+    return std::all_of(gpus_.begin(), gpus_.end(), [&](NodeId id) {
+      const Lack lack = lackOf(id);
+      return lack.has == lack.expected && lack.dead.size() == down;
+    });
+  }
+
+  Problem unbridged() const {
+    return {Severity::note,
+            {},
+            list(graph_, unbridged_),
+            fmt::format("{} no {} up, where {} {} joined in pairs: no bridge fitted",
+                        agree(unbridged_.size(), "has", "have"), noun_,
+                        counted(static_cast<std::int64_t>(gpus_.size()), "peer"),
+                        agree(gpus_.size(), "is", "are")),
+            "nothing to mend, unless a bridge is fitted: then seat it again"};
   }
 
   /// Where links go from GPU to GPU a lost one is lost at both ends.
@@ -161,11 +196,12 @@ class GroupOfPeers {
 
   const Graph& graph_;
   const std::map<NodeId, Linkage>& all_;
-  const std::vector<NodeId>& gpus_;
   const char* noun_;
+  bool switched_;
+  std::vector<NodeId> gpus_;       ///< those that are compared
+  std::vector<NodeId> unbridged_;  ///< cards beside others that are joined in pairs
   std::int64_t expected_ = 0;
-  std::int64_t whole_ = 0;  ///< how many have that
-  bool switched_ = false;
+  std::int64_t whole_ = 0;                ///< how many have that
   std::map<NodeId, std::int64_t> usual_;  ///< links of most to each NVSwitch
 };
 
