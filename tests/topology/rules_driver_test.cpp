@@ -205,6 +205,40 @@ TEST(PeerAccess, SaysItOnceForAllPairs) {
                   "the driver: chipset not supported"));
 }
 
+TEST(PeerAccess, OnlyNotesWhatAModelDoesNotSupport) {
+  Inventory machine = healthy::eightHopper();
+  denyAllPeers(machine, "GPU not supported");
+  EXPECT_THAT(allSaid(machine),
+              ElementsAre("note peer-access: GPU0..GPU7 may not access each other's memory, says "
+                          "the driver: GPU not supported"));
+  machine.gpus[0].peers[0] = {1, true, ""};
+  machine.gpus[1].peers[0] = {0, true, ""};
+  EXPECT_THAT(said(machine), ElementsAre(HasSubstr("warning peer-access")));
+}
+
+//  NUMA 0: GPU0, GPU1      NUMA 1: GPU2, GPU3
+TEST(PeerAccess, OnlyNotesPairsAcrossSocketsThatAreAllDenied) {
+  Inventory machine = healthy::pcieOnly();
+  const auto tell = [&](int a, int b, bool allowed, const char* reason) {
+    machine.gpus[static_cast<std::size_t>(a)].peers.push_back({b, allowed, reason});
+  };
+  tell(0, 1, true, "");
+  tell(2, 3, true, "");
+  for (const int a : {0, 1})
+    for (const int b : {2, 3}) tell(a, b, false, "topology not supported");
+  EXPECT_THAT(said(machine), IsEmpty());
+  EXPECT_THAT(allSaid(machine),
+              ElementsAre(HasSubstr("note multicast"),
+                          "note peer-access: GPU0-GPU2, GPU0-GPU3, GPU1-GPU2, GPU1-GPU3 may not "
+                          "access each other's memory, says the driver: topology not supported"));
+  machine.gpus[3].peers.push_back({1, true, ""});  // one of them may
+  EXPECT_THAT(said(machine), ElementsAre(HasSubstr("warning peer-access: GPU0-GPU2")));
+  machine.gpus[3].peers.pop_back();
+  for (PeerAccess& peer : machine.gpus[2].peers)  // on one socket, where GPU0 and GPU1 may
+    peer = {peer.gpu, false, "topology not supported"};
+  EXPECT_THAT(said(machine), ElementsAre(HasSubstr("warning peer-access: GPU2-GPU3 may")));
+}
+
 TEST(PeerAccess, NamesTheOneGpuThatAllPairsShare) {
   Inventory machine = healthy::eightHopper();
   for (PeerAccess& peer : machine.gpus[3].peers) peer = {peer.gpu, false, "disabled"};
