@@ -1,4 +1,5 @@
 // PCIe links that run below what they could, or below those of the same model.
+#include <algorithm>
 #include <map>
 #include <set>
 #include <tuple>
@@ -19,6 +20,9 @@ namespace {
 constexpr const char* kMeasureUnderLoad =
     "idle GPUs slow their link down to save power: look again while one copies (`nvidia-smi -q -d "
     "PERFORMANCE`, LnkSta of `lspci -vv`); if it stays, reseat the card";
+constexpr const char* kMeantForAll =
+    "as many on all GPUs of the model: nothing to mend on boards that give each slot so many; or "
+    "else look at the slots' bifurcation in the firmware (LnkSta and LnkCap of `lspci -vv`)";
 constexpr const char* kReseat =
     "reseat the card or its riser, clean the contacts, look at the slot's bifurcation and speed in "
     "the firmware (LnkSta and LnkCap of `lspci -vv`)";
@@ -35,13 +39,16 @@ constexpr const char* kAllSwitches =
 struct Loss {
   NodeKind kind = NodeKind::gpu;
   PcieLink now, could;
-  Bandwidth needed;  ///< by the ports of a NIC together, where known
+  Bandwidth needed;     ///< by the ports of a NIC together, where known
+  bool idles = false;   ///< slowed to save power: a GPU, or a switch that has one below
+  bool shared = false;  ///< a GPU that lacks lanes, as all of several of its model do
   friend bool operator==(const Loss&, const Loss&) = default;
   bool ofSpeed() const { return now.speed.known() && now.speed < could.speed; }
   bool ofWidth() const { return now.width > 0 && now.width < could.width; }
   /// As idle GPUs do; firmware that holds slots back stops at a later generation.
-  bool isPowerSaving() const {
-    return !ofWidth() && now.width > 0 && pcieGeneration(now.speed) == 1;
+  bool isSlowed() const {
+    const int generation = pcieGeneration(now.speed);
+    return !ofWidth() && now.width > 0 && (generation == 1 || generation == 2);
   }
   bool any() const { return ofSpeed() || ofWidth(); }
   bool isEnough() const { return needed.known() && pcieBandwidth(now) >= needed; }
@@ -80,6 +87,8 @@ class Links {
       for (const NodeId id : graph.ofKind(kind))
         if (graph.node(id).pci != kNone) models_[modelOf(id)].push_back(id);
     addCardSpeeds();
+    for (const NodeId gpu : graph.ofKind(NodeKind::gpu))
+      for (NodeId at = gpu; at != kNone && idling_.insert(at).second;) at = graph.node(at).parent;
   }
 
   void judge(std::vector<Problem>& problems) const {
@@ -87,10 +96,11 @@ class Links {
     Alike<std::pair<Loss, std::size_t>> belowPeers;  // and how many peers are better
     for (const auto& [model, nodes] : models_) {
       const auto [usual, having] = usualLink(nodes);
+      const Common common = commonTo(nodes);
       for (const NodeId id : nodes) {
-        const Node& node = graph_.node(id);
-        const Loss own{node.kind, pciOf(id).link, pciOf(id).capable, neededBy(id)};
-        const Loss other{node.kind, pciOf(id).link, usual, neededBy(id)};
+        if (isOnlyControlled(id)) continue;
+        const Loss own = lossOf(id, pciOf(id).capable, common);
+        const Loss other = lossOf(id, usual, common);
         if (own.any())
           belowCapability.add(own, id);
         else if (nodes.size() > 1 && known(model) &&
@@ -118,6 +128,39 @@ class Links {
     const int sm = node.kind == NodeKind::gpu && !node.bare ? gpuOf(graph_, id).sm : 0;
     return {node.kind,        node.host, device.vendor, device.device, device.subsystemDevice,
             device.classCode, sm};
+  }
+
+  /// What several of a model have in common.
+  struct Common {
+    bool width = false;
+    bool link = false;  ///< and what it could be
+  };
+
+  Common commonTo(const std::vector<NodeId>& nodes) const {
+    if (nodes.size() < 2) return {};
+    const PciDevice& first = pciOf(nodes.front());
+    Common common{.width = true, .link = true};
+    for (const NodeId id : nodes) {
+      const PciDevice& device = pciOf(id);
+      common.width = common.width && device.link.width == first.link.width;
+      common.link = common.link && device.link == first.link && device.capable == first.capable;
+    }
+    return common;
+  }
+
+  Loss lossOf(NodeId id, const PcieLink& could, const Common& common) const {
+    const bool isGpu = graph_.node(id).kind == NodeKind::gpu;
+    Loss loss{graph_.node(id).kind, pciOf(id).link, could, neededBy(id)};
+    // What all switches of a model show is told of all of them.
+    loss.idles = loss.isSlowed() && idling_.contains(id) && (isGpu || !common.link);
+    loss.shared = isGpu && loss.ofWidth() && common.width;
+    return loss;
+  }
+
+  /// Data of a GPU with a chip-to-chip link does not go by PCIe.
+  bool isOnlyControlled(NodeId id) const {
+    const Node& node = graph_.node(id);
+    return node.kind == NodeKind::gpu && !node.bare && !gpuOf(graph_, id).chipToChip.empty();
   }
 
   /// GPUs of one machine are mostly of one kind, whoever made them; NICs and switches are not.
@@ -175,10 +218,10 @@ class Links {
 
   Verdict verdict(const Loss& loss, const std::vector<NodeId>& nodes) const {
     const Severity bySeen = loss.ofWidth() ? Severity::error : Severity::warning;
+    if (loss.idles) return {Severity::note, kMeasureUnderLoad};
     switch (loss.kind) {
       case NodeKind::gpu:
-        if (loss.isPowerSaving() && allOfTheModel(nodes))
-          return {Severity::note, kMeasureUnderLoad};
+        if (loss.shared) return {Severity::warning, kMeantForAll};
         return {bySeen, loss.ofWidth() ? kReseat : kMeasureUnderLoad};
       case NodeKind::pciSwitch:
         if (nodes.size() > 1 && allOfTheModel(nodes)) return {Severity::note, kAllSwitches};
@@ -201,17 +244,20 @@ class Links {
 
   Problem belowOthers(const Loss& loss, std::size_t having,
                       const std::vector<NodeId>& nodes) const {
-    return {Severity::warning,
+    return {loss.idles ? Severity::note : Severity::warning,
             {},
             list(graph_, nodes),
             fmt::format("{} at {}, where {} of the model {} at {}{}",
                         agree(nodes.size(), "runs", "run"), words(loss.now), having,
                         agree(having, "runs", "run"), words(loss.could), lost(loss)),
-            loss.kind == NodeKind::gpu ? kReseatOrIdle : kReseat};
+            loss.idles                   ? kMeasureUnderLoad
+            : loss.kind == NodeKind::gpu ? kReseatOrIdle
+                                         : kReseat};
   }
 
   const Graph& graph_;
   std::map<Model, std::vector<NodeId>> models_;
+  std::set<NodeId> idling_;                                ///< GPUs, and what is above them
   std::map<std::pair<int, BusId>, Bandwidth> cardSpeeds_;  ///< of all ports; by its function 0
 };
 
