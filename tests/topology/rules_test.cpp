@@ -343,4 +343,15 @@ TEST(GpuHidden, IsSilentOnADisplayCardOfAnotherModel) {
 }
 
 }  // namespace
+TEST(HintWithoutLinks, OnlyNotesThatNoProbeReadsAmdGpus) {
+  Inventory machine = healthy::pcieOnly();
+  machine.gpus.clear();
+  for (PciDevice& device : machine.pci)
+    if (device.classCode == pci_class::k3d) device.vendor = 0x1002;
+  EXPECT_THAT(allSaid(machine),
+              ElementsAre("note hint-without-links: GPU0..GPU3 are known only as PCI devices: "
+                          "links of AMD GPUs are not read from this machine"));
+  EXPECT_THAT(diagnose(Graph(machine)).front().advice, HasSubstr("NCCL_TOPO_DUMP_FILE"));
+}
+
 }  // namespace lockstep::topology

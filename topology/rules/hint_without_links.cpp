@@ -1,5 +1,7 @@
 // GPUs that are known as PCI devices and nothing else, all of them: a cloud provider's hint file,
 // or a machine without a driver.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "topology/rules/evidence/peers.hpp"
@@ -9,10 +11,35 @@
 namespace lockstep::topology {
 namespace {
 
+constexpr std::uint16_t kAmd = 0x1002;
+
+/// No probe asks AMD's driver, loaded or not.
+void noteUnread(const Graph& graph, const std::vector<NodeId>& gpus,
+                std::vector<Problem>& problems) {
+  problems.push_back(
+      {Severity::note,
+       {},
+       list(graph, gpus),
+       fmt::format("{} known only as PCI {}: links of AMD GPUs are not read from this machine",
+                   agree(gpus.size(), "is", "are"), agree(gpus.size(), "device", "devices")),
+       "a dump of RCCL has them: run a program that uses it with NCCL_TOPO_DUMP_FILE=FILE, then "
+       "ccbench topo --file FILE"});
+}
+
 void look(const Graph& graph, std::vector<Problem>& problems) {
-  const std::vector<NodeId> bare = bareGpus(graph);
+  std::vector<NodeId> bare = bareGpus(graph);
   if (bare.empty() || !knownGpus(graph).empty()) return;
   const bool live = graph.inventory().source == "this machine";
+  if (live) {
+    const auto others = std::stable_partition(bare.begin(), bare.end(), [&](NodeId id) {
+      const auto row = static_cast<std::size_t>(graph.node(id).pci);
+      return graph.inventory().pci[row].vendor == kAmd;
+    });
+    const std::vector<NodeId> amd(bare.begin(), others);
+    bare.erase(bare.begin(), others);
+    if (!amd.empty()) noteUnread(graph, amd, problems);
+    if (bare.empty()) return;
+  }
   problems.push_back(
       {Severity::warning,
        {},
