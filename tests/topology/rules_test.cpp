@@ -216,7 +216,39 @@ TEST(NicFar, WarnsOfACpuWithFewerNicsThanThereAreForItsGpus) {
   pciOfNic(machine, 7).cpu = machine.nics[7].cpu = 0;
   EXPECT_THAT(said(machine),
               ElementsAre("warning nic-far: GPU4..GPU7 share 3 NICs on NUMA 1, while the machine "
-                          "has 8 for its 8 GPUs: some must cross the link between CPUs"));
+                          "has 8 for its 8 GPUs"));
+}
+
+TEST(NicFar, DoesNotCountNicsThatAreDown) {
+  Inventory machine = healthy::eightHopper();
+  pciOfNic(machine, 7).parent = kNone;
+  pciOfNic(machine, 7).cpu = machine.nics[7].cpu = 0;
+  machine.nics[7].up = false;  // a fifth at NUMA 0 that is not used
+  for (const std::string& line : allSaid(machine))
+    EXPECT_THAT(line, ::testing::Not(HasSubstr(" share ")));
+}
+
+//  NUMA 0: GPU0, GPU1, mlx5_0     NUMA 1: GPU2, GPU3, mlx5_1     NUMA 2: mlx5_2, mlx5_3
+TEST(NicFar, OnlyNotesFewNicsWhereNoGpusHaveMore) {
+  Inventory machine = healthy::pcieOnly();
+  Cpu third = machine.cpus[1];
+  third.numa = third.package = 2;
+  machine.cpus.push_back(third);
+  for (const std::uint8_t bus : {0x60, 0x61}) {
+    PciDevice card = pciOfNic(machine, 1);
+    card.id.bus = bus;
+    card.cpu = 2;
+    Nic nic = machine.nics[1];
+    nic.name = fmt::format("mlx5_{}", machine.nics.size());
+    nic.pci = static_cast<int>(machine.pci.size());
+    nic.cpu = 2;
+    machine.pci.push_back(card);
+    machine.nics.push_back(nic);
+  }
+  EXPECT_THAT(said(machine), IsEmpty());
+  EXPECT_THAT(allSaid(machine),
+              ::testing::Contains("note nic-far: GPU0, GPU1 share 1 NIC on NUMA 0, while the "
+                                  "machine has 4 for its 4 GPUs"));
 }
 
 TEST(NicFar, OnlyNotesOneNicForTwoCpus) {
@@ -311,6 +343,17 @@ TEST(HintWithoutLinks, MissesADriverOnThisMachine) {
                   "NVLinks, no compute capability, since no driver tells of them"));
 }
 
+TEST(HintWithoutLinks, OnlyNotesThatNoProbeReadsAmdGpus) {
+  Inventory machine = healthy::pcieOnly();
+  machine.gpus.clear();
+  for (PciDevice& device : machine.pci)
+    if (device.classCode == pci_class::k3d) device.vendor = 0x1002;
+  EXPECT_THAT(allSaid(machine),
+              ElementsAre("note hint-without-links: GPU0..GPU3 are known only as PCI devices: "
+                          "links of AMD GPUs are not read from this machine"));
+  EXPECT_THAT(diagnose(Graph(machine)).front().advice, HasSubstr("NCCL_TOPO_DUMP_FILE"));
+}
+
 TEST(GpuHidden, NamesAGpuThatTheDriverDoesNotShow) {
   Inventory machine = healthy::pcieOnly();
   machine.gpus.pop_back();
@@ -343,15 +386,4 @@ TEST(GpuHidden, IsSilentOnADisplayCardOfAnotherModel) {
 }
 
 }  // namespace
-TEST(HintWithoutLinks, OnlyNotesThatNoProbeReadsAmdGpus) {
-  Inventory machine = healthy::pcieOnly();
-  machine.gpus.clear();
-  for (PciDevice& device : machine.pci)
-    if (device.classCode == pci_class::k3d) device.vendor = 0x1002;
-  EXPECT_THAT(allSaid(machine),
-              ElementsAre("note hint-without-links: GPU0..GPU3 are known only as PCI devices: "
-                          "links of AMD GPUs are not read from this machine"));
-  EXPECT_THAT(diagnose(Graph(machine)).front().advice, HasSubstr("NCCL_TOPO_DUMP_FILE"));
-}
-
 }  // namespace lockstep::topology

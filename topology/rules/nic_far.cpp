@@ -25,6 +25,8 @@ struct Place {
   std::vector<NodeId> cpus;  ///< those with devices
   std::vector<NodeId> gpus;
   std::vector<NodeId> cards;  ///< the first port of each
+  std::size_t usable = 0;     ///< cards of which not all ports are known to be down
+  bool servesEach() const { return !gpus.empty() && usable >= gpus.size(); }
 };
 
 /// The PCIe switch below the CPU that a device hangs below, or kNone.
@@ -44,12 +46,14 @@ class Host {
         placeOf(id).gpus.push_back(id);
     for (const NodeId id : cards(host)) {
       placeOf(id).cards.push_back(id);
+      placeOf(id).usable += upCards_.contains(cardOf(id)) ? 1 : 0;
       switchesWithCards_.insert(topSwitchOf(graph, id));
     }
     switchesWithCards_.erase(kNone);
     for (const auto& [key, place] : places_) {
       gpus_ += place.gpus.size();
       cards_ += place.cards.size();
+      usable_ += place.usable;
       placesWithGpus_ += place.gpus.empty() ? 0 : 1;
       alone_ += alone(place).size();
     }
@@ -61,7 +65,7 @@ class Host {
       if (place.gpus.empty()) continue;
       if (place.cards.empty())
         problems.push_back(far(place));
-      else if (cards_ >= gpus_ && place.cards.size() < place.gpus.size())
+      else if (usable_ >= gpus_ && place.usable > 0 && !place.servesEach())
         problems.push_back(few(place));
       else if (!alone(place).empty() && alone_ * kFewest <= gpus_)
         problems.push_back(above(alone(place)));
@@ -90,8 +94,19 @@ class Host {
                      : graph_.inventory().nics[static_cast<std::size_t>(node.row)].speed;
   }
 
+  BusId cardOf(NodeId id) const {
+    BusId card = graph_.node(id).bus;
+    card.function = 0;
+    return card;
+  }
+
+  bool isDown(NodeId id) const {
+    const Node& node = graph_.node(id);
+    return !node.bare && graph_.inventory().nics[static_cast<std::size_t>(node.row)].up == false;
+  }
+
   /// What sits on PCI: a NIC that a hypervisor makes up is nowhere.
-  std::vector<NodeId> cards(int host) const {
+  std::vector<NodeId> cards(int host) {
     std::vector<NodeId> ports;
     Bandwidth fastest;
     for (const NodeId id : graph_.ofKind(NodeKind::nic)) {
@@ -99,14 +114,13 @@ class Host {
       if (node.host != host || node.cpu == kNone || node.pci == kNone) continue;
       ports.push_back(id);
       fastest = std::max(fastest, speedOf(id));
+      if (!isDown(id)) upCards_.insert(cardOf(id));
     }
     std::vector<NodeId> cards;
     std::set<BusId> seen;
     for (const NodeId id : ports) {
-      BusId card = graph_.node(id).bus;
-      card.function = 0;
       const bool slow = speedOf(id).known() && speedOf(id) < fastest * kSlowest;
-      if (!slow && seen.insert(card).second) cards.push_back(id);
+      if (!slow && seen.insert(cardOf(id)).second) cards.push_back(id);
     }
     return cards;
   }
@@ -139,15 +153,18 @@ class Host {
   }
 
   Problem few(const Place& place) const {
-    return {Severity::warning,
+    // Where none has enough it is how the machine was built.
+    const bool others = std::any_of(places_.begin(), places_.end(),
+                                    [](const auto& other) { return other.second.servesEach(); });
+    return {others ? Severity::warning : Severity::note,
             {},
             list(graph_, place.gpus),
-            fmt::format("share {} on {}, while the machine has {} for its {} GPUs: some must "
-                        "cross the link between CPUs",
-                        counted(static_cast<std::int64_t>(place.cards.size()), "NIC"),
-                        list(graph_, place.cpus), cards_, gpus_),
-            "move a NIC to a slot of that CPU, or put back the one that is missing there (`lspci "
-            "-nn | grep -e 0200 -e 0207`)"};
+            fmt::format("share {} on {}, while the machine has {} for its {} GPUs",
+                        counted(static_cast<std::int64_t>(place.usable), "NIC"),
+                        list(graph_, place.cpus), usable_, gpus_),
+            others ? "move a NIC to a slot of that CPU, or put back the one that is missing there "
+                     "(`lspci -nn | grep -e 0200 -e 0207`)"
+                   : "nothing to mend, unless a NIC can be moved to a slot of that CPU"};
   }
 
   Problem above(const std::vector<NodeId>& gpus) const {
@@ -163,8 +180,10 @@ class Host {
   const Graph& graph_;
   std::map<Key, Place> places_;
   std::set<NodeId> switchesWithCards_;
+  std::set<BusId> upCards_;  ///< with a port that is not known to be down
   std::size_t gpus_ = 0;
   std::size_t cards_ = 0;
+  std::size_t usable_ = 0;  ///< of those
   std::size_t placesWithGpus_ = 0;
   std::size_t alone_ = 0;  ///< GPUs without a NIC below their PCIe switch
 };
