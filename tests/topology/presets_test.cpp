@@ -7,7 +7,7 @@
 #include "topology/graph/path.hpp"
 #include "topology/machine_files.hpp"
 #include "topology/matrix_text.hpp"
-#include "topology/presets/parts/thread_mask.hpp"
+#include "topology/inventory/thread_mask.hpp"
 #include "topology/presets/preset.hpp"
 #include <lockstep/error.hpp>
 

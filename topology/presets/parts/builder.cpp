@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/fail.hpp"
-#include "topology/presets/parts/thread_mask.hpp"
+#include "topology/inventory/thread_mask.hpp"
 
 namespace lockstep::topology {
 namespace {

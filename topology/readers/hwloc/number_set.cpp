@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include <fmt/format.h>
+#include "topology/inventory/thread_mask.hpp"
 
 namespace lockstep::topology::hwloc_xml {
 namespace {
@@ -44,12 +44,9 @@ std::vector<int> NumberSet::numbers() const {
 }
 
 std::string NumberSet::mask(std::size_t groups) const {
-  std::string text;
-  for (std::size_t i = std::max(groups, groups_.size()); i-- > 0;) {
-    if (!text.empty()) text += ',';
-    text += fmt::format("{:08x}", i < groups_.size() ? groups_[i] : 0U);
-  }
-  return text;
+  std::vector<std::uint32_t> padded = groups_;
+  padded.resize(std::max(groups, groups_.size()));
+  return maskOfGroups(padded);
 }
 
 }  // namespace lockstep::topology::hwloc_xml

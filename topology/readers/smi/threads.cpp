@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include <fmt/format.h>
+#include "topology/inventory/thread_mask.hpp"
 
 namespace lockstep::topology::smi {
 namespace {
@@ -40,10 +40,7 @@ std::string threadMask(std::string_view list) {
       words[thread / 32] |= std::uint32_t{1} << (thread % 32);
     if (!list.empty()) list.remove_prefix(1);
   }
-  std::string mask;
-  for (auto word = words.rbegin(); word != words.rend(); ++word)
-    mask += fmt::format("{}{:08x}", mask.empty() ? "" : ",", *word);
-  return mask;
+  return maskOfGroups(words);
 }
 
 }  // namespace lockstep::topology::smi
