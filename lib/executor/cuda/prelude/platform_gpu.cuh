@@ -1,0 +1,122 @@
+// The machine is a GPU. NVRTC compiles this with --device-as-default-execution-space, so functions
+// are device functions. Memory orderings are PTX's (PTX ISA, "Memory Consistency Model"); scope is
+// always the system, since peers are other devices.
+#pragma once
+
+/// The kernel's head: `LOCKSTEP_KERNEL(name) { .. }`, with `launch` in scope.
+#define LOCKSTEP_KERNEL(name)                                    \
+  extern "C" __global__ void __launch_bounds__(LOCKSTEP_THREADS) \
+      name(const __grid_constant__ lockstep::device::Launch launch)
+#define LOCKSTEP_INLINE __forceinline__
+
+namespace lockstep::device {
+
+/// Copies of a table in shared memory, one per bank, so that no look-up waits for another.
+inline constexpr u32 kBanks = 32;
+
+LOCKSTEP_INLINE u32 threads() {
+  return blockDim.x;
+}
+LOCKSTEP_INLINE u32 thread() {
+  return threadIdx.x;
+}
+/// Which block of its rank this is, of how many; and which of the launch's ranks it plays.
+LOCKSTEP_INLINE u32 blockOfRank() {
+  return blockIdx.x;
+}
+LOCKSTEP_INLINE u32 blocksPerRank() {
+  return gridDim.x;
+}
+LOCKSTEP_INLINE u32 rankOfLaunch() {
+  return blockIdx.y;
+}
+LOCKSTEP_INLINE void syncThreads() {
+  __syncthreads();
+}
+/// The block's dynamic shared memory, aligned to 128 bytes.
+LOCKSTEP_INLINE u8* sharedMemory() {
+  extern __shared__ __align__(128) u8 lockstepShared[];
+  return lockstepShared;
+}
+
+LOCKSTEP_INLINE Bits128 load(const void* at) {
+  const uint4 v = *static_cast<const uint4*>(at);
+  return {{v.x, v.y, v.z, v.w}};
+}
+LOCKSTEP_INLINE void store(void* at, const Bits128& v) {
+  *static_cast<uint4*>(at) = make_uint4(v.word[0], v.word[1], v.word[2], v.word[3]);
+}
+
+/// What is written before by a thread that this one has met in syncThreads() is visible to whoever
+/// acquires the value (release is cumulative over the barrier).
+LOCKSTEP_INLINE void storeRelease(u64* at, u64 value) {
+  asm volatile("st.release.sys.global.u64 [%0], %1;" ::"l"(at), "l"(value) : "memory");
+}
+LOCKSTEP_INLINE u64 loadAcquire(const u64* at) {
+  u64 value;
+  asm volatile("ld.acquire.sys.global.u64 %0, [%1];" : "=l"(value) : "l"(at) : "memory");
+  return value;
+}
+LOCKSTEP_INLINE void storeRelaxed(u64* at, u64 value) {
+  asm volatile("st.relaxed.sys.global.u64 [%0], %1;" ::"l"(at), "l"(value) : "memory");
+}
+LOCKSTEP_INLINE u64 loadRelaxed(const u64* at) {
+  u64 value;
+  asm volatile("ld.relaxed.sys.global.u64 %0, [%1];" : "=l"(value) : "l"(at) : "memory");
+  return value;
+}
+
+/// Data and flag as one 128-bit access, which PTX makes single-copy atomic (sm_70, PTX ISA 8.3); no
+/// other order is needed, since the data is in the very access that the flag is in.
+LOCKSTEP_INLINE void storeLine(void* at, u64 data, u64 flag) {
+  asm volatile(
+      "{ .reg .b128 line; mov.b128 line, {%1, %2}; st.relaxed.sys.global.b128 [%0], line; }" ::"l"(
+          at),
+      "l"(data), "l"(flag)
+      : "memory");
+}
+LOCKSTEP_INLINE Line loadLine(const void* at) {
+  Line line;
+  asm volatile(
+      "{ .reg .b128 line; ld.relaxed.sys.global.b128 line, [%2]; mov.b128 {%0, %1}, line; }"
+      : "=l"(line.data), "=l"(line.flag)
+      : "l"(at)
+      : "memory");
+  return line;
+}
+
+/// Of the GPU's clock that all its blocks share.
+LOCKSTEP_INLINE u64 nanoseconds() {
+  u64 now;
+  asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));
+  return now;
+}
+/// Between two looks at a word.
+LOCKSTEP_INLINE void relax() {}
+
+LOCKSTEP_INLINE u32 rotateRight(u32 x, u32 bits) {
+  return __funnelshift_r(x, x, bits);
+}
+
+// ---- multicast: one store that every GPU of the multicast object gets, one load that returns
+// their sum (sm_90 and newer; PTX ISA, "multimem") ----
+
+#if __CUDA_ARCH__ >= 900
+inline constexpr bool kHasMultimem = true;
+
+LOCKSTEP_INLINE void multicastStore(void* at, const Bits128& v) {
+  asm volatile("multimem.st.relaxed.sys.global.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(at),
+               "f"(__uint_as_float(v.word[0])), "f"(__uint_as_float(v.word[1])),
+               "f"(__uint_as_float(v.word[2])), "f"(__uint_as_float(v.word[3]))
+               : "memory");
+}
+LOCKSTEP_INLINE void multicastStoreRelease(u64* at, u64 value) {
+  asm volatile("multimem.st.release.sys.global.u64 [%0], %1;" ::"l"(at), "l"(value) : "memory");
+}
+#else
+inline constexpr bool kHasMultimem = false;
+LOCKSTEP_INLINE void multicastStore(void*, const Bits128&) {}
+LOCKSTEP_INLINE void multicastStoreRelease(u64*, u64) {}
+#endif
+
+}  // namespace lockstep::device

@@ -1,0 +1,141 @@
+// Collectives on GPUs: the same schedules as the Communicator's, run by kernels that are generated
+// for the communicator and compiled when it is made. Nothing of CUDA is needed to build or link:
+// the driver is found at run time.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <lockstep/communicator.hpp>
+#include <lockstep/types.hpp>
+
+namespace lockstep {
+
+/// What there is to run on.
+struct DeviceInfo {
+  int ordinal = 0;
+  std::string name;  ///< "NVIDIA H200"
+  int computeMajor = 0, computeMinor = 0;
+  int multiprocessors = 0;
+  std::size_t memoryBytes = 0;
+  bool emulated = false;  ///< a driver of Lockstep's tests, not a GPU
+};
+
+/// The GPUs of this machine. `none`: why there are none, for people ("no GPU because ..").
+struct Devices {
+  std::vector<DeviceInfo> list;
+  std::string none;
+};
+/// Never throws for a missing driver, library or device: that is `none`.
+LOCKSTEP_API Devices devices();
+
+/// A CUDA stream (CUstream or cudaStream_t) of the communicator's device. nullptr: its default
+/// stream.
+using DeviceStream = void*;
+
+/// How a DeviceCommunicator is made. Mode, timeout, reproducible, algorithm and protocol are those
+/// of the Communicator it is made from. All ranks must give the same values, but for `device`.
+struct DeviceOptions {
+  /// Ordinal of this rank's GPU; -1: its rank modulo the number of GPUs. Several ranks may share
+  /// one.
+  int device = -1;
+  /// Memory per rank for alloc(), shared with the peers. Rounded up to the driver's granularity.
+  std::size_t heapBytes = std::size_t{64} << 20;
+  /// Thread blocks per rank of a large message; 0: chosen from the GPU and the ranks that share it.
+  int blocks = 0;
+  /// Bytes of payload of a slot of a channel, 4 KiB to 256 KiB; 0: chosen.
+  std::size_t slotBytes = 0;
+};
+
+class DeviceImpl;
+
+/// Device memory of a communicator that its peers read and write in place: the same offset on every
+/// rank. Gives it back when destroyed, on all ranks alike (it is collective in effect: every rank
+/// destroys its buffers in the same order relative to alloc).
+class LOCKSTEP_API DeviceBuffer {
+ public:
+  DeviceBuffer() = default;
+  /// Device address, at a multiple of 512 bytes; nullptr for a default-constructed one.
+  void* data() const noexcept { return data_; }
+  std::size_t size() const noexcept { return size_; }
+
+ private:
+  friend class DeviceImpl;
+  std::shared_ptr<void> owner_;
+  void* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// One rank's membership in a group of GPUs. Every rank makes the same calls in the same order, on
+/// streams of its own device; calls return once the kernel is in the stream (which may be under
+/// capture into a CUDA graph). Buffers are device memory: ordinary (it goes through slots) or of
+/// alloc() (read in place). Ranks must give buffers of the same kind for a call.
+///
+/// A kernel that waits for a peer longer than Options::timeout, meets a call that is not its own,
+/// or opens a record that does not verify, ends by itself and ends its peers'; check() and wait()
+/// then throw, and so does every later call.
+class LOCKSTEP_API DeviceCommunicator {
+ public:
+  /// Collective over `control`, which must stay unused by others meanwhile; it keeps a share of it.
+  /// Kernels of all that can be called are compiled here (in parallel, kept on disk), never later.
+  /// Throws unsupported (no GPU because .., no peer access between .. and ..), mismatch (options
+  /// differ), system (the driver says ..), and what collectives on `control` throw.
+  static DeviceCommunicator create(Communicator& control, const DeviceOptions& options = {});
+
+  DeviceCommunicator(DeviceCommunicator&&) noexcept;
+  DeviceCommunicator& operator=(DeviceCommunicator&&) noexcept;
+  ~DeviceCommunicator();
+
+  int rank() const noexcept;
+  int worldSize() const noexcept;
+  /// This rank's GPU.
+  const DeviceInfo& device() const noexcept;
+  /// "multimem on a multicast object" or "emulated by a loop over peers, because ..".
+  const std::string& multicastPath() const noexcept;
+  /// Where numbers taken with it come from: "gpu", "gpu-loopback" (ranks share a GPU), or "emulated
+  /// device" (no GPU at all).
+  const std::string& provenance() const noexcept;
+
+  /// As Communicator's functions of the same names, but for device memory and in stream order.
+  /// Errors of arguments are thrown at once: invalidArgument.
+  void allReduce(const void* in, void* out, std::size_t count, DataType type, Reduction reduction,
+                 DeviceStream stream);
+  void allGather(const void* in, void* out, std::size_t count, DataType type, DeviceStream stream);
+  void reduceScatter(const void* in, void* out, std::size_t count, DataType type,
+                     Reduction reduction, DeviceStream stream);
+  void allToAll(const void* in, void* out, std::size_t count, DataType type, DeviceStream stream);
+  void broadcast(const void* in, void* out, std::size_t count, DataType type, int root,
+                 DeviceStream stream);
+  void barrier(DeviceStream stream);
+  /// Any of them by its name. What a collective does not take is ignored.
+  void run(Collective collective, const void* in, void* out, std::size_t count, DataType type,
+           Reduction reduction, int root, DeviceStream stream);
+
+  /// Device memory that peers read in place, not initialised. Collective: every rank asks for the
+  /// same size. Throws mismatch, and invalidArgument when the heap has no room for it
+  /// (DeviceOptions::heapBytes).
+  DeviceBuffer alloc(std::size_t bytes);
+
+  /// Waits until what is in `stream` is done, or has failed: bounded by Options::timeout, ended by
+  /// a peer's death. Throws timeout (names the rank that is late, and the call), mismatch (names
+  /// both calls), integrity, aborted, peerDied, system.
+  void wait(DeviceStream stream);
+  /// Throws what a kernel has reported so far; does not wait.
+  void check();
+  /// Ends every rank's kernels and calls. Any thread may call it.
+  void abort() noexcept;
+
+  /// What a call would run.
+  Plan plan(Collective collective, std::size_t count, DataType type, bool registered) const;
+
+ private:
+  explicit DeviceCommunicator(std::shared_ptr<DeviceImpl> impl);
+  std::shared_ptr<DeviceImpl> impl_;
+};
+
+}  // namespace lockstep
