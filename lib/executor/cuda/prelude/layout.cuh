@@ -79,6 +79,7 @@ struct Report {
 /// At the beginning of every segment.
 struct alignas(kLineBytes) Control {
   u64 abort = 0;  ///< not 0: every wait ends. Anyone may set it: the owner's host, a peer's kernel.
+  u64 claimed = 0;  ///< by the block that writes the report
   alignas(kLineBytes) Report report;
   /// Fingerprint of the latest call of each lane, for the message about one that is late.
   alignas(kLineBytes) u64 calls[kMaxLanes] = {};
@@ -143,6 +144,8 @@ struct LaneState {
   /// writer: from its channel to everyone).
   u64 out[kProtocols][kMaxWorld + 1] = {};
   u64 in[kProtocols][2 * kMaxWorld] = {};
+  /// Nonces taken of the lane's keys: to each peer, from each peer, each one's for the group.
+  u64 nonces[3 * kMaxWorld] = {};
 };
 
 struct SealingKey;  // gcm.cuh
@@ -171,11 +174,18 @@ struct Call {
   u64 fingerprint = 0;              ///< of operation, type, reduction, root, count, plan
   u64 patience = 0;                 ///< nanoseconds that a wait may take
   u64 inOffset = 0, outOffset = 0;  ///< in this rank's segment, of plans that expose
+  u64 exposedBytes = 0;             ///< that a peer's exposed buffer must have
   u8 digest[16] = {};               ///< of the secured plan, for the additional data of records
 };
 
 struct Launch {
   Call calls[kMaxTogether];
 };
+
+#if !defined(__CUDACC__)
+/// For who runs kernels on the host: how much of the parameter there is to copy.
+extern "C" __attribute__((visibility("default"), used)) inline const unsigned lockstepLaunchBytes =
+    sizeof(Launch);
+#endif
 
 }  // namespace lockstep::device

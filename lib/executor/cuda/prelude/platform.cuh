@@ -19,8 +19,7 @@ struct alignas(16) Bits128 {
   u32 word[4];
 };
 
-/// A flag beside its data, loaded and stored as one (protocol "ll"). The flag is the whole step
-/// counter, so it never wraps.
+/// A flag beside its data, loaded and stored as one (protocol "ll").
 struct alignas(16) Line {
   u64 data;
   u64 flag;

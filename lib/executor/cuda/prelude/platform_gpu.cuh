@@ -8,6 +8,7 @@
   extern "C" __global__ void __launch_bounds__(LOCKSTEP_THREADS) \
       name(const __grid_constant__ lockstep::device::Launch launch)
 #define LOCKSTEP_INLINE __forceinline__
+#define LOCKSTEP_UNROLL _Pragma("unroll")
 
 namespace lockstep::device {
 
@@ -33,10 +34,11 @@ LOCKSTEP_INLINE u32 rankOfLaunch() {
 LOCKSTEP_INLINE void syncThreads() {
   __syncthreads();
 }
-/// The block's dynamic shared memory, aligned to 128 bytes.
+/// The block's shared memory: LOCKSTEP_SHARED_BYTES, aligned to 128 bytes. Static, so that whoever
+/// launches need not know how much a kernel takes.
 LOCKSTEP_INLINE u8* sharedMemory() {
-  extern __shared__ __align__(128) u8 lockstepShared[];
-  return lockstepShared;
+  __shared__ __align__(128) u8 memory[LOCKSTEP_SHARED_BYTES];
+  return memory;
 }
 
 LOCKSTEP_INLINE Bits128 load(const void* at) {
@@ -85,6 +87,11 @@ LOCKSTEP_INLINE Line loadLine(const void* at) {
   return line;
 }
 
+/// True for the one caller that changes the word from 0.
+LOCKSTEP_INLINE bool claimReport(u64* word) {
+  return atomicCAS_system(word, 0ull, 1ull) == 0;
+}
+
 /// Of the GPU's clock that all its blocks share.
 LOCKSTEP_INLINE u64 nanoseconds() {
   u64 now;
@@ -110,12 +117,16 @@ LOCKSTEP_INLINE void multicastStore(void* at, const Bits128& v) {
                "f"(__uint_as_float(v.word[2])), "f"(__uint_as_float(v.word[3]))
                : "memory");
 }
+LOCKSTEP_INLINE void multicastStoreRelaxed(u64* at, u64 value) {
+  asm volatile("multimem.st.relaxed.sys.global.u64 [%0], %1;" ::"l"(at), "l"(value) : "memory");
+}
 LOCKSTEP_INLINE void multicastStoreRelease(u64* at, u64 value) {
   asm volatile("multimem.st.release.sys.global.u64 [%0], %1;" ::"l"(at), "l"(value) : "memory");
 }
 #else
 inline constexpr bool kHasMultimem = false;
 LOCKSTEP_INLINE void multicastStore(void*, const Bits128&) {}
+LOCKSTEP_INLINE void multicastStoreRelaxed(u64*, u64) {}
 LOCKSTEP_INLINE void multicastStoreRelease(u64*, u64) {}
 #endif
 

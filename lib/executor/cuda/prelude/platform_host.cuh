@@ -7,6 +7,7 @@
 #include <time.h>
 
 #define LOCKSTEP_INLINE inline
+#define LOCKSTEP_UNROLL
 #define LOCKSTEP_KERNEL(name)                                  \
   extern "C" __attribute__((visibility("default"))) void name( \
       const lockstep::device::Launch& launch)
@@ -76,6 +77,11 @@ inline Line loadLine(const void* at) {
   return {loadRelaxed(&line->data), flag};
 }
 
+inline bool claimReport(u64* word) {
+  u64 none = 0;
+  return __atomic_compare_exchange_n(word, &none, 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 inline u64 nanoseconds() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -91,6 +97,7 @@ inline u32 rotateRight(u32 x, u32 bits) {
 }
 
 inline void multicastStore(void*, const Bits128&) {}
+inline void multicastStoreRelaxed(u64*, u64) {}
 inline void multicastStoreRelease(u64*, u64) {}
 
 }  // namespace lockstep::device

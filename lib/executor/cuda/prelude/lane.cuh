@@ -1,0 +1,446 @@
+// A lane: one block of one rank, and what it does with its peers' blocks of the same number. It
+// waits, signals, counts messages and knows where things lie; moving data is move.cuh's.
+//
+// The channel protocol is the host's (lib/transport/shm/protocol.hpp) with one counter instead of
+// one per slot, since a lane does everything in order:
+//   flag of a slot   in the reader's segment, written by the writer: step + 1 of what lies there
+//   credit           in the writer's segment, written by the reader: messages consumed so far
+// The writer stores the payload (all threads), meets in syncThreads(), and one thread stores the
+// flag with release; the reader acquires the flag in one thread, meets the others, and they load.
+#pragma once
+
+#include "executor/cuda/prelude/layout.cuh"
+
+namespace lockstep::device {
+
+enum class Buffer : u8 { in, out };
+
+/// Elements of every operand of an operation: the same part of `blocks` blocks.
+struct Piece {
+  u64 bytes = 0;  ///< of each block
+  u32 blocks = 1;
+};
+
+/// One end of an operation: memory, or a message of a channel.
+struct End {
+  enum class Kind : u8 { memory, message, cast };  ///< cast: to everyone
+  u8* at = nullptr;  ///< memory, or where the message lies; cast: nullptr
+  u64 stride = 0;    ///< memory: from block to block
+  u64 offset = 0;    ///< message: of its payload in the reader's segment
+  u64 step = 0;      ///< message: its number on its channel
+  u32 peer = 0;      ///< message: the other rank
+  u32 channel = 0;   ///< message: as layout.cuh numbers them in the reader's segment
+  Kind kind = Kind::memory;
+  // Sealed messages.
+  u16 sender = 0, receiver = 0;  ///< of the key; receiver kMaxWorld: the group
+  u32 index = 0;                 ///< of the message under its key in the tile
+  u64 counter = 0;               ///< of the key's nonce
+
+  /// Where a block's part begins. In a message each begins at 16 bytes.
+  u64 offsetOf(u32 block, Piece piece) const {
+    return block * (kind == Kind::memory ? stride : roundUp(piece.bytes, 16));
+  }
+};
+
+struct Tile {
+  u64 number = 0;  ///< of this lane, from 0
+  u64 first = 0;   ///< element of a block
+  u64 elements = 0;
+  u64 chunkElements = 0;
+};
+
+/// Shared memory of a lane, for a world of `kWorld`.
+template <u32 kWorld>
+struct LaneShared {
+  u64 out[kWorld + 1];  ///< messages before this call, by reader; kWorld: to everyone
+  u64 in[2 * kWorld];   ///< by writer; kWorld + writer: from its channel to everyone
+  u64 nonces[3 * kWorld];
+  u64 inOffset[kWorld], outOffset[kWorld];  ///< of exposed buffers, in their rank's segment
+  u64 calls, exposures;
+  u32 stop;
+};
+
+/// Looks at a word before a glance at the clock and at the abort word: tens of microseconds, so it
+/// costs nothing measurable and ends a wait soon enough.
+inline constexpr u32 kLooks = 256;
+
+/// `kChunks`: into how many a tile's part of a block is cut.
+template <u32 kWorld, u32 kChunks, u32 kElementBytes, Protocol kProtocol, bool kSealed>
+class Lane {
+ public:
+  using Shared = LaneShared<kWorld>;
+  static constexpr u32 kWorldSize = kWorld;
+
+  Lane(const Call& call, Shared& shared)
+      : call_(call), world_(*call.world), shared_(shared), lane_(blockOfRank()) {
+    const LaneState& state = mine();
+    constexpr u32 p = static_cast<u32>(kProtocol);
+    for (u32 i = thread(); i <= kWorld; i += threads())
+      shared_.out[i] = state.out[p][i == kWorld ? kMaxWorld : i];
+    for (u32 i = thread(); i < kWorld; i += threads()) {
+      shared_.in[i] = state.in[p][i];
+      shared_.in[kWorld + i] = state.in[p][kMaxWorld + i];
+    }
+    if constexpr (kSealed)
+      for (u32 i = thread(); i < 3 * kWorld; i += threads()) shared_.nonces[i] = state.nonces[i];
+    if (thread() == 0) {
+      shared_.calls = state.calls;
+      shared_.exposures = state.exposures;
+      Control& control = controlOf(world_.rank);
+      shared_.stop = loadRelaxed(&control.abort) != 0;
+      storeRelaxed(&control.calls[lane_], state.calls + 1);
+      storeRelaxed(&control.fingerprints[lane_], call.fingerprint);
+    }
+    syncThreads();
+  }
+
+  u32 rank() const { return world_.rank; }
+  /// The call has failed: nothing more is moved or signalled. (Barriers of the block are met all
+  /// the same, since its threads may learn it at different times.)
+  bool stopped() const { return *static_cast<volatile const u32*>(&shared_.stop) != 0; }
+  const Call& call() const { return call_; }
+  const World& world() const { return world_; }
+  u32 number() const { return lane_; }
+  u64 callNumber() const { return shared_.calls; }
+
+  // ---- tiles ----
+
+  u64 tiles() const { return (call_.count + call_.tileElements - 1) / call_.tileElements; }
+  /// At least one: an empty call still synchronises.
+  u64 myTiles() const {
+    const u64 all = tiles() == 0 ? 1 : tiles();
+    return all <= lane_ ? 0 : (all - lane_ - 1) / blocksPerRank() + 1;
+  }
+  void enter(u64 number) {
+    tile_.number = number;
+    tile_.first = (number * blocksPerRank() + lane_) * call_.tileElements;
+    const u64 left = call_.count - (tile_.first < call_.count ? tile_.first : call_.count);
+    tile_.elements = left < call_.tileElements ? left : call_.tileElements;
+    tile_.chunkElements = chunkElements(tile_.elements);
+  }
+  const Tile& tile() const { return tile_; }
+
+  /// As schedule::elementsOf cuts: chunks of one size, a multiple of 64 bytes, but for the last.
+  static u64 chunkElements(u64 elements) {
+    constexpr u64 line = kElementBytes < 64 ? 64 / kElementBytes : 1;
+    return kChunks == 0 ? 0 : roundUp((elements + kChunks - 1) / kChunks, line);
+  }
+
+  Piece piece(u32 chunk, u32 chunks, u32 blocks) const {
+    return {(beginOf(chunk + chunks) - beginOf(chunk)) * kElementBytes, blocks};
+  }
+
+  // ---- ends ----
+
+  End own(Buffer buffer, u32 block, u32 chunk) const {
+    u8* base = buffer == Buffer::in ? const_cast<u8*>(call_.in) : call_.out;
+    return memory(base + at(block, chunk), call_.count * kElementBytes);
+  }
+  /// Chunks of scratch all have the size of a full one.
+  End scratch(u32 chunk) const {
+    const u64 each = fullChunkElements() * kElementBytes;
+    return memory(world_.scratch + u64{lane_} * world_.scratchBytes + chunk * each, each);
+  }
+  /// In the memory that `peer` has exposed.
+  End peers(u32 peer, Buffer buffer, u32 block, u32 chunk) const {
+    const u64 offset = buffer == Buffer::in ? shared_.inOffset[peer] : shared_.outOffset[peer];
+    return memory(world_.segments[peer] + offset + at(block, chunk), call_.count * kElementBytes);
+  }
+  /// Message `ordinal` of the `perTile` that I write to `reader` in a tile.
+  End departs(u32 reader, u32 ordinal, u32 perTile) const {
+    return message(End::Kind::message, reader, reader, world_.rank, shared_.out[reader], ordinal,
+                   perTile);
+  }
+  End arrives(u32 writer, u32 ordinal, u32 perTile) const {
+    return message(End::Kind::message, writer, world_.rank, writer, shared_.in[writer], ordinal,
+                   perTile);
+  }
+  /// To everyone.
+  End casts(u32 ordinal, u32 perTile) const {
+    return message(End::Kind::cast, world_.rank, world_.rank, kWorld + world_.rank,
+                   shared_.out[kWorld], ordinal, perTile);
+  }
+  End caught(u32 writer, u32 ordinal, u32 perTile) const {
+    return message(End::Kind::message, writer, world_.rank, kWorld + writer,
+                   shared_.in[kWorld + writer], ordinal, perTile);
+  }
+  /// The same end, sealed under the key of (sender, receiver), `index`-th of `perTile`. `use`:
+  /// where the key's counter is.
+  End sealed(End end, u32 sender, u32 receiver, u32 index, u32 perTile) const {
+    end.sender = static_cast<u16>(sender);
+    end.receiver = static_cast<u16>(receiver);
+    end.index = index;
+    end.counter = shared_.nonces[keyOf(sender, receiver)] + tile_.number * perTile + index;
+    return end;
+  }
+  /// Number of a key among those of this rank: to each peer, from each peer, each one's for the
+  /// group.
+  u32 keyOf(u32 sender, u32 receiver) const {
+    if (receiver == kMaxWorld) return 2 * kWorld + sender;
+    return sender == world_.rank ? receiver : kWorld + sender;
+  }
+
+  // ---- waiting, by one thread ----
+
+  /// Until the message is there. False: the call has failed.
+  bool awaitArrival(const End& end) {
+    const SlotFlag* flag = flagOf(world_.rank, end);
+    if (!spin([&] { return loadAcquire(&flag->step) == end.step + 1; }, end.peer, end.step))
+      return false;
+    if constexpr (!kSealed) {
+      const u64 theirs = loadRelaxed(&flag->fingerprint);
+      if (theirs != call_.fingerprint) return fail(Fault::mismatch, end.peer, end.step, theirs);
+    }
+    return true;
+  }
+  /// Until the slot that the message goes to is free again.
+  bool awaitRoom(const End& end) {
+    if (end.step < kSlots) return true;
+    const u64 needed = end.step - kSlots + 1;
+    if (end.kind == End::Kind::message) return awaitCredit(end.peer, end.peer, needed);
+    for (u32 reader = 0; reader < kWorld; ++reader)
+      if (reader != world_.rank && !awaitCredit(reader, kWorld + reader, needed)) return false;
+    return true;
+  }
+
+  template <class Ready>
+  bool spin(Ready ready, u32 peer, u64 step) {
+    u64 began = 0;
+    for (u32 looks = 1; !ready(); ++looks) {
+      relax();
+      if (looks % kLooks != 0) continue;
+      const u64 now = nanoseconds();
+      if (began == 0) began = now;
+      if (stopped() || loadRelaxed(&controlOf(world_.rank).abort) != 0)
+        return fail(Fault::aborted, peer, step, 0);
+      if (now - began > call_.patience) return fail(Fault::timeout, peer, step, 0);
+    }
+    return true;
+  }
+
+  /// Ends this call, here and on all ranks. By any thread; always false.
+  bool fail(Fault fault, u32 peer, u64 step, u64 theirs) {
+    storeStop();
+    if (fault == Fault::aborted) return false;  // whoever began it has reported
+    Control& control = controlOf(world_.rank);
+    if (claimReport(&control.claimed)) {
+      Report& report = control.report;
+      storeRelaxed(&report.rank, peer);
+      storeRelaxed(&report.lane, lane_);
+      storeRelaxed(&report.call, shared_.calls);
+      storeRelaxed(&report.step, step);
+      storeRelaxed(&report.fingerprint, call_.fingerprint);
+      storeRelaxed(&report.theirs, theirs);
+      storeRelease(&report.fault, static_cast<u64>(fault));
+    }
+    for (u32 r = 0; r < kWorld; ++r) storeRelaxed(&controlOf(r).abort, world_.rank + 1);
+    return false;
+  }
+
+  // ---- signalling, by one thread, after syncThreads() ----
+
+  void announce(const End& end) {
+    if (end.kind == End::Kind::message) {
+      setFlag(flagOf(end.peer, end), end.step);
+      return;
+    }
+    if (world_.multicast != nullptr) {
+      SlotFlag* flag = reinterpret_cast<SlotFlag*>(world_.multicast + flagOffset(end));
+      multicastStoreRelaxed(&flag->fingerprint, call_.fingerprint);
+      multicastStoreRelease(&flag->step, end.step + 1);
+      return;
+    }
+    for (u32 reader = 0; reader < kWorld; ++reader)
+      if (reader != world_.rank) setFlag(flagOf(reader, end), end.step);
+  }
+  void consume(const End& end) {
+    const bool everyone = end.channel >= kWorld;
+    Credit* credit = creditIn(end.peer, everyone ? kWorld + world_.rank : world_.rank);
+    storeRelease(&credit->consumed, end.step + 1);
+  }
+
+  // ---- lines (protocol "ll"), by the thread that takes or puts them ----
+
+  u64 takeLine(const End& end, u32 number) {
+    const u8* at = end.at + u64{number} * sizeof(Line);
+    const u64 wanted = lineFlag(end.step);
+    Line line = loadLine(at);
+    if (line.flag == wanted) return line.data;
+    const auto there = [&] {
+      line = loadLine(at);
+      return line.flag == wanted || (line.flag ^ wanted) << (64 - kStepBits) == 0;
+    };
+    if (spin(there, end.peer, end.step) && line.flag != wanted)
+      fail(Fault::mismatch, end.peer, end.step, line.flag);
+    return line.data;
+  }
+  void putLine(const End& end, u32 number, u64 data) {
+    const u64 at = end.offset + u64{number} * sizeof(Line);
+    const u64 flag = lineFlag(end.step);
+    if (end.kind == End::Kind::message) {
+      storeLine(world_.segments[end.peer] + at, data, flag);
+      return;
+    }
+    for (u32 reader = 0; reader < kWorld; ++reader)
+      if (reader != world_.rank) storeLine(world_.segments[reader] + at, data, flag);
+  }
+
+  // ---- exposure ----
+
+  /// Peers may read my `in` and write my `out` from here on.
+  void expose() {
+    if (stopped()) return;
+    for (u32 peer = thread(); peer < kWorld; peer += threads()) {
+      if (peer == world_.rank) continue;
+      Exposure* line = exposureIn(peer, world_.rank);
+      storeRelaxed(&line->fingerprint, call_.fingerprint);
+      storeRelaxed(&line->in, call_.inOffset);
+      storeRelaxed(&line->out, call_.outOffset);
+      storeRelease(&line->entered, shared_.exposures + 1);
+    }
+  }
+  /// Every peer has exposed; where its buffers are is known.
+  void acquire() {
+    for (u32 peer = thread(); peer < kWorld && !stopped(); peer += threads())
+      if (peer != world_.rank) learn(peer);
+    syncThreads();
+  }
+  /// I shall not touch peers' memory again.
+  void release() {
+    syncThreads();
+    if (stopped()) return;
+    for (u32 peer = thread(); peer < kWorld; peer += threads())
+      if (peer != world_.rank)
+        storeRelease(&exposureIn(peer, world_.rank)->released, shared_.exposures + 1);
+  }
+  /// Nobody touches mine any more.
+  void close() {
+    for (u32 peer = thread(); peer < kWorld && !stopped(); peer += threads()) {
+      if (peer == world_.rank) continue;
+      const Exposure* line = exposureIn(world_.rank, peer);
+      spin([&] { return loadAcquire(&line->released) == shared_.exposures + 1; }, peer,
+           shared_.exposures);
+    }
+    syncThreads();
+    if (thread() == 0) ++shared_.exposures;
+    syncThreads();
+  }
+
+  // ---- the end of a call ----
+
+  /// Counts what was sent, received and sealed per tile, for the next call.
+  template <class Counts>
+  void leave(const Counts& counts) {
+    syncThreads();
+    LaneState& state = mine();
+    constexpr u32 p = static_cast<u32>(kProtocol);
+    const u64 n = myTiles();
+    for (u32 i = thread(); i <= kWorld; i += threads())
+      state.out[p][i == kWorld ? kMaxWorld : i] = shared_.out[i] + n * counts.out(rank(), i);
+    for (u32 i = thread(); i < 2 * kWorld; i += threads())
+      state.in[p][i < kWorld ? i : kMaxWorld + i - kWorld] =
+          shared_.in[i] + n * counts.in(rank(), i);
+    if constexpr (kSealed)
+      for (u32 i = thread(); i < 3 * kWorld; i += threads())
+        state.nonces[i] = shared_.nonces[i] + n * counts.nonces(rank(), i);
+    if (thread() == 0) {
+      state.calls = shared_.calls + 1;
+      state.exposures = shared_.exposures;
+    }
+  }
+
+  SlotFlag* flagOf(u32 reader, const End& end) const {
+    return reinterpret_cast<SlotFlag*>(world_.segments[reader] + flagOffset(end));
+  }
+  u64 fullChunkElements() const { return chunkElements(call_.tileElements); }
+
+ private:
+  LaneState& mine() const { return world_.lanes[lane_]; }
+  Offsets offsets() const { return {world_.geometry}; }
+  Control& controlOf(u32 rank) const { return *reinterpret_cast<Control*>(world_.segments[rank]); }
+
+  void storeStop() { *static_cast<volatile u32*>(&shared_.stop) = 1; }
+
+  static End memory(u8* at, u64 stride) {
+    End end;
+    end.at = at;
+    end.stride = stride;
+    return end;
+  }
+  End message(End::Kind kind, u32 peer, u32 reader, u32 channel, u64 before, u32 ordinal,
+              u32 perTile) const {
+    End end;
+    end.kind = kind;
+    end.peer = peer;
+    end.channel = channel;
+    end.step = before + tile_.number * perTile + ordinal;
+    const auto slot = static_cast<u32>(end.step % kSlots);
+    end.offset = kProtocol == Protocol::simple ? offsets().slot(lane_, channel, slot)
+                                               : offsets().line(lane_, channel, slot);
+    end.at = kind == End::Kind::cast ? nullptr : world_.segments[reader] + end.offset;
+    return end;
+  }
+  u64 flagOffset(const End& end) const {
+    return offsets().flag(lane_, end.channel, static_cast<u32>(end.step % kSlots));
+  }
+  Credit* creditIn(u32 writer, u32 channel) const {
+    return reinterpret_cast<Credit*>(world_.segments[writer] +
+                                     offsets().credit(kProtocol, lane_, channel));
+  }
+  Exposure* exposureIn(u32 rank, u32 by) const {
+    return reinterpret_cast<Exposure*>(world_.segments[rank] + offsets().exposure(lane_, by));
+  }
+  bool awaitCredit(u32 reader, u32 channel, u64 needed) {
+    const Credit* credit = creditIn(world_.rank, channel);
+    return spin([&] { return loadAcquire(&credit->consumed) >= needed; }, reader, needed - 1);
+  }
+  /// A line has no room for a fingerprint beside its flag, so the flag has 20 bits of it. A line
+  /// could be taken for one of an earlier round after 2^44 messages: at one a microsecond, half a
+  /// year, if nothing was written to that line meanwhile.
+  static constexpr u32 kStepBits = 44;
+  u64 lineFlag(u64 step) const {
+    return ((step + 1) & ((u64{1} << kStepBits) - 1)) | call_.fingerprint << kStepBits;
+  }
+  void setFlag(SlotFlag* flag, u64 step) {
+    storeRelaxed(&flag->fingerprint, call_.fingerprint);
+    storeRelease(&flag->step, step + 1);
+  }
+
+  void learn(u32 peer) {
+    const Exposure* line = exposureIn(world_.rank, peer);
+    if (!spin([&] { return loadAcquire(&line->entered) == shared_.exposures + 1; }, peer,
+              shared_.exposures))
+      return;
+    const u64 theirs = loadRelaxed(&line->fingerprint);
+    if (theirs != call_.fingerprint) {
+      fail(Fault::mismatch, peer, shared_.exposures, theirs);
+      return;
+    }
+    shared_.inOffset[peer] = bounded(loadRelaxed(&line->in), peer);
+    shared_.outOffset[peer] = bounded(loadRelaxed(&line->out), peer);
+  }
+  /// A peer's word is no address: it must name memory of its heap.
+  u64 bounded(u64 offset, u32 peer) {
+    if (offset >= offsets().heap() && offset <= offsets().bytes() &&
+        call_.exposedBytes <= offsets().bytes() - offset)
+      return offset;
+    fail(Fault::outside, peer, shared_.exposures, offset);
+    return offsets().heap();
+  }
+
+  u64 beginOf(u32 chunk) const {
+    const u64 begin = chunk * tile_.chunkElements;
+    return begin < tile_.elements ? begin : tile_.elements;
+  }
+  u64 at(u32 block, u32 chunk) const {
+    return (block * call_.count + tile_.first + beginOf(chunk)) * kElementBytes;
+  }
+
+  const Call& call_;
+  const World& world_;
+  Shared& shared_;
+  u32 lane_;
+  Tile tile_;
+};
+
+}  // namespace lockstep::device
