@@ -8,6 +8,7 @@
 #include "base/fail.hpp"
 #include "cc_mode/digest.hpp"
 #include "cc_mode/secure_pass.hpp"
+#include "executor/prepare.hpp"
 
 namespace lockstep::host {
 
@@ -23,7 +24,9 @@ class Lowering {
       : request_(request), fabric_(fabric), keys_(keys) {}
 
   Plan build() {
-    const schedule::Schedule schedule = prepared();
+    const schedule::Schedule schedule =
+        prepareSchedule(*request_.algorithm, request_.mode, fabric_.worldSize(), request_.inPlace,
+                        request_.root);
     plan_.request = request_;
     plan_.algorithm = schedule.name;
     plan_.chunks = std::max(schedule.chunks, 1U);  // a barrier has none, of nothing
@@ -47,17 +50,6 @@ class Lowering {
   }
 
  private:
-  schedule::Schedule prepared() const {
-    const schedule::Shape shape{.worldSize = fabric_.worldSize(),
-                                .inPlace = request_.inPlace,
-                                .multicast = isMulticast(request_.mode),
-                                .root = request_.root};
-    schedule::Schedule schedule = schedule::generate(*request_.algorithm, shape);
-    if (!shape.multicast) schedule = schedule::deliverUnicast(std::move(schedule));
-    if (isSealed(request_.mode)) schedule = cc::secure(std::move(schedule), shape.multicast);
-    return schedule;
-  }
-
   /// Every holder of a key counts all its uses in the group, so that all counters stay equal.
   void addKeys(const schedule::Schedule& schedule) {
     const int me = fabric_.rank();

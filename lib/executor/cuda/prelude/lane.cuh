@@ -37,7 +37,7 @@ struct End {
   u64 counter = 0;               ///< of the key's nonce
 
   /// Where a block's part begins. In a message each begins at 16 bytes.
-  u64 offsetOf(u32 block, Piece piece) const {
+  LOCKSTEP_INLINE u64 offsetOf(u32 block, Piece piece) const {
     return block * (kind == Kind::memory ? stride : roundUp(piece.bytes, 16));
   }
 };
@@ -57,7 +57,11 @@ struct LaneShared {
   u64 nonces[3 * kWorld];
   u64 inOffset[kWorld], outOffset[kWorld];  ///< of exposed buffers, in their rank's segment
   u64 calls, exposures;
-  u32 stop;
+  /// Ends of the operation under way and of the one before, whose signals may still be given: here,
+  /// since few threads need them and registers are dear.
+  End ends[2][2 * kWorld + 2];
+  u32 stop;  ///< set by whoever fails, at any time
+  u32 over;  ///< `stop` as it was between two tiles
 };
 
 /// Looks at a word before a glance at the clock and at the abort word: tens of microseconds, so it
@@ -71,7 +75,7 @@ class Lane {
   using Shared = LaneShared<kWorld>;
   static constexpr u32 kWorldSize = kWorld;
 
-  Lane(const Call& call, Shared& shared)
+  LOCKSTEP_INLINE Lane(const Call& call, Shared& shared)
       : call_(call), world_(*call.world), shared_(shared), lane_(blockOfRank()) {
     const LaneState& state = mine();
     constexpr u32 p = static_cast<u32>(kProtocol);
@@ -94,79 +98,91 @@ class Lane {
     syncThreads();
   }
 
-  u32 rank() const { return world_.rank; }
+  LOCKSTEP_INLINE u32 rank() const { return world_.rank; }
   /// The call has failed: nothing more is moved or signalled. (Barriers of the block are met all
   /// the same, since its threads may learn it at different times.)
-  bool stopped() const { return *static_cast<volatile const u32*>(&shared_.stop) != 0; }
+  LOCKSTEP_INLINE bool stopped() const {
+    return *static_cast<volatile const u32*>(&shared_.stop) != 0;
+  }
   const Call& call() const { return call_; }
   const World& world() const { return world_; }
-  u32 number() const { return lane_; }
-  u64 callNumber() const { return shared_.calls; }
+  LOCKSTEP_INLINE u32 number() const { return lane_; }
+  LOCKSTEP_INLINE u64 callNumber() const { return shared_.calls; }
 
   // ---- tiles ----
 
-  u64 tiles() const { return (call_.count + call_.tileElements - 1) / call_.tileElements; }
+  LOCKSTEP_INLINE u64 tiles() const {
+    return (call_.count + call_.tileElements - 1) / call_.tileElements;
+  }
   /// At least one: an empty call still synchronises.
-  u64 myTiles() const {
+  LOCKSTEP_INLINE u64 myTiles() const {
     const u64 all = tiles() == 0 ? 1 : tiles();
     return all <= lane_ ? 0 : (all - lane_ - 1) / blocksPerRank() + 1;
   }
-  void enter(u64 number) {
+  /// False: the call has failed, as all threads see alike.
+  LOCKSTEP_INLINE bool enter(u64 number) {
+    if (number != 0) {
+      syncThreads();
+      if (thread() == 0) shared_.over = stopped();
+      syncThreads();
+      if (shared_.over != 0) return false;
+    }
     tile_.number = number;
     tile_.first = (number * blocksPerRank() + lane_) * call_.tileElements;
     const u64 left = call_.count - (tile_.first < call_.count ? tile_.first : call_.count);
     tile_.elements = left < call_.tileElements ? left : call_.tileElements;
     tile_.chunkElements = chunkElements(tile_.elements);
+    return true;
   }
   const Tile& tile() const { return tile_; }
 
   /// As schedule::elementsOf cuts: chunks of one size, a multiple of 64 bytes, but for the last.
-  static u64 chunkElements(u64 elements) {
+  LOCKSTEP_INLINE static u64 chunkElements(u64 elements) {
     constexpr u64 line = kElementBytes < 64 ? 64 / kElementBytes : 1;
     return kChunks == 0 ? 0 : roundUp((elements + kChunks - 1) / kChunks, line);
   }
 
-  Piece piece(u32 chunk, u32 chunks, u32 blocks) const {
+  LOCKSTEP_INLINE Piece piece(u32 chunk, u32 chunks, u32 blocks) const {
     return {(beginOf(chunk + chunks) - beginOf(chunk)) * kElementBytes, blocks};
   }
 
   // ---- ends ----
 
-  End own(Buffer buffer, u32 block, u32 chunk) const {
+  LOCKSTEP_INLINE End own(Buffer buffer, u32 block, u32 chunk) const {
     u8* base = buffer == Buffer::in ? const_cast<u8*>(call_.in) : call_.out;
     return memory(base + at(block, chunk), call_.count * kElementBytes);
   }
   /// Chunks of scratch all have the size of a full one.
-  End scratch(u32 chunk) const {
+  LOCKSTEP_INLINE End scratch(u32 chunk) const {
     const u64 each = fullChunkElements() * kElementBytes;
     return memory(world_.scratch + u64{lane_} * world_.scratchBytes + chunk * each, each);
   }
   /// In the memory that `peer` has exposed.
-  End peers(u32 peer, Buffer buffer, u32 block, u32 chunk) const {
+  LOCKSTEP_INLINE End peers(u32 peer, Buffer buffer, u32 block, u32 chunk) const {
     const u64 offset = buffer == Buffer::in ? shared_.inOffset[peer] : shared_.outOffset[peer];
     return memory(world_.segments[peer] + offset + at(block, chunk), call_.count * kElementBytes);
   }
   /// Message `ordinal` of the `perTile` that I write to `reader` in a tile.
-  End departs(u32 reader, u32 ordinal, u32 perTile) const {
+  LOCKSTEP_INLINE End departs(u32 reader, u32 ordinal, u32 perTile) const {
     return message(End::Kind::message, reader, reader, world_.rank, shared_.out[reader], ordinal,
                    perTile);
   }
-  End arrives(u32 writer, u32 ordinal, u32 perTile) const {
+  LOCKSTEP_INLINE End arrives(u32 writer, u32 ordinal, u32 perTile) const {
     return message(End::Kind::message, writer, world_.rank, writer, shared_.in[writer], ordinal,
                    perTile);
   }
   /// To everyone.
-  End casts(u32 ordinal, u32 perTile) const {
+  LOCKSTEP_INLINE End casts(u32 ordinal, u32 perTile) const {
     return message(End::Kind::cast, world_.rank, world_.rank, kWorld + world_.rank,
                    shared_.out[kWorld], ordinal, perTile);
   }
-  End caught(u32 writer, u32 ordinal, u32 perTile) const {
+  LOCKSTEP_INLINE End caught(u32 writer, u32 ordinal, u32 perTile) const {
     return message(End::Kind::message, writer, world_.rank, kWorld + writer,
                    shared_.in[kWorld + writer], ordinal, perTile);
   }
   /// The same end, sealed under the key of (sender, receiver), `index`-th of `perTile`. `use`:
   /// where the key's counter is.
-  End sealed(End end, u32 sender, u32 receiver, u32 index, u32 perTile) const {
+  LOCKSTEP_INLINE End sealed(End end, u32 sender, u32 receiver, u32 index, u32 perTile) const {
     end.sender = static_cast<u16>(sender);
     end.receiver = static_cast<u16>(receiver);
     end.index = index;
@@ -175,15 +191,21 @@ class Lane {
   }
   /// Number of a key among those of this rank: to each peer, from each peer, each one's for the
   /// group.
-  u32 keyOf(u32 sender, u32 receiver) const {
+  LOCKSTEP_INLINE u32 keyOf(u32 sender, u32 receiver) const {
     if (receiver == kMaxWorld) return 2 * kWorld + sender;
     return sender == world_.rank ? receiver : kWorld + sender;
+  }
+
+  /// The ends of the next operation are kept here, each by the thread that will wait for it.
+  LOCKSTEP_INLINE End* nextEnds() {
+    turn_ ^= 1;
+    return shared_.ends[turn_];
   }
 
   // ---- waiting, by one thread ----
 
   /// Until the message is there. False: the call has failed.
-  bool awaitArrival(const End& end) {
+  LOCKSTEP_INLINE bool awaitArrival(const End& end) {
     const SlotFlag* flag = flagOf(world_.rank, end);
     if (!spin([&] { return loadAcquire(&flag->step) == end.step + 1; }, end.peer, end.step))
       return false;
@@ -194,7 +216,7 @@ class Lane {
     return true;
   }
   /// Until the slot that the message goes to is free again.
-  bool awaitRoom(const End& end) {
+  LOCKSTEP_INLINE bool awaitRoom(const End& end) {
     if (end.step < kSlots) return true;
     const u64 needed = end.step - kSlots + 1;
     if (end.kind == End::Kind::message) return awaitCredit(end.peer, end.peer, needed);
@@ -204,7 +226,8 @@ class Lane {
   }
 
   template <class Ready>
-  bool spin(Ready ready, u32 peer, u64 step) {
+  LOCKSTEP_INLINE bool spin(Ready ready, u32 peer, u64 step) {
+    if (stopped()) return false;
     u64 began = 0;
     for (u32 looks = 1; !ready(); ++looks) {
       relax();
@@ -219,7 +242,7 @@ class Lane {
   }
 
   /// Ends this call, here and on all ranks. By any thread; always false.
-  bool fail(Fault fault, u32 peer, u64 step, u64 theirs) {
+  LOCKSTEP_INLINE bool fail(Fault fault, u32 peer, u64 step, u64 theirs) {
     storeStop();
     if (fault == Fault::aborted) return false;  // whoever began it has reported
     Control& control = controlOf(world_.rank);
@@ -239,7 +262,7 @@ class Lane {
 
   // ---- signalling, by one thread, after syncThreads() ----
 
-  void announce(const End& end) {
+  LOCKSTEP_INLINE void announce(const End& end) {
     if (end.kind == End::Kind::message) {
       setFlag(flagOf(end.peer, end), end.step);
       return;
@@ -253,7 +276,7 @@ class Lane {
     for (u32 reader = 0; reader < kWorld; ++reader)
       if (reader != world_.rank) setFlag(flagOf(reader, end), end.step);
   }
-  void consume(const End& end) {
+  LOCKSTEP_INLINE void consume(const End& end) {
     const bool everyone = end.channel >= kWorld;
     Credit* credit = creditIn(end.peer, everyone ? kWorld + world_.rank : world_.rank);
     storeRelease(&credit->consumed, end.step + 1);
@@ -261,7 +284,7 @@ class Lane {
 
   // ---- lines (protocol "ll"), by the thread that takes or puts them ----
 
-  u64 takeLine(const End& end, u32 number) {
+  LOCKSTEP_INLINE u64 takeLine(const End& end, u32 number) {
     const u8* at = end.at + u64{number} * sizeof(Line);
     const u64 wanted = lineFlag(end.step);
     Line line = loadLine(at);
@@ -274,7 +297,7 @@ class Lane {
       fail(Fault::mismatch, end.peer, end.step, line.flag);
     return line.data;
   }
-  void putLine(const End& end, u32 number, u64 data) {
+  LOCKSTEP_INLINE void putLine(const End& end, u32 number, u64 data) {
     const u64 at = end.offset + u64{number} * sizeof(Line);
     const u64 flag = lineFlag(end.step);
     if (end.kind == End::Kind::message) {
@@ -288,7 +311,7 @@ class Lane {
   // ---- exposure ----
 
   /// Peers may read my `in` and write my `out` from here on.
-  void expose() {
+  LOCKSTEP_INLINE void expose() {
     if (stopped()) return;
     for (u32 peer = thread(); peer < kWorld; peer += threads()) {
       if (peer == world_.rank) continue;
@@ -300,13 +323,13 @@ class Lane {
     }
   }
   /// Every peer has exposed; where its buffers are is known.
-  void acquire() {
+  LOCKSTEP_INLINE void acquire() {
     for (u32 peer = thread(); peer < kWorld && !stopped(); peer += threads())
       if (peer != world_.rank) learn(peer);
     syncThreads();
   }
   /// I shall not touch peers' memory again.
-  void release() {
+  LOCKSTEP_INLINE void release() {
     syncThreads();
     if (stopped()) return;
     for (u32 peer = thread(); peer < kWorld; peer += threads())
@@ -314,7 +337,7 @@ class Lane {
         storeRelease(&exposureIn(peer, world_.rank)->released, shared_.exposures + 1);
   }
   /// Nobody touches mine any more.
-  void close() {
+  LOCKSTEP_INLINE void close() {
     for (u32 peer = thread(); peer < kWorld && !stopped(); peer += threads()) {
       if (peer == world_.rank) continue;
       const Exposure* line = exposureIn(world_.rank, peer);
@@ -330,45 +353,47 @@ class Lane {
 
   /// Counts what was sent, received and sealed per tile, for the next call.
   template <class Counts>
-  void leave(const Counts& counts) {
+  LOCKSTEP_INLINE void leave(const Counts& counts) {
     syncThreads();
+    const u32 who = counts.at(rank(), call_.root);
     LaneState& state = mine();
     constexpr u32 p = static_cast<u32>(kProtocol);
     const u64 n = myTiles();
     for (u32 i = thread(); i <= kWorld; i += threads())
-      state.out[p][i == kWorld ? kMaxWorld : i] = shared_.out[i] + n * counts.out(rank(), i);
+      state.out[p][i == kWorld ? kMaxWorld : i] = shared_.out[i] + n * counts.out(who, i);
     for (u32 i = thread(); i < 2 * kWorld; i += threads())
-      state.in[p][i < kWorld ? i : kMaxWorld + i - kWorld] =
-          shared_.in[i] + n * counts.in(rank(), i);
+      state.in[p][i < kWorld ? i : kMaxWorld + i - kWorld] = shared_.in[i] + n * counts.in(who, i);
     if constexpr (kSealed)
       for (u32 i = thread(); i < 3 * kWorld; i += threads())
-        state.nonces[i] = shared_.nonces[i] + n * counts.nonces(rank(), i);
+        state.nonces[i] = shared_.nonces[i] + n * counts.nonces(who, i);
     if (thread() == 0) {
       state.calls = shared_.calls + 1;
       state.exposures = shared_.exposures;
     }
   }
 
-  SlotFlag* flagOf(u32 reader, const End& end) const {
+  LOCKSTEP_INLINE SlotFlag* flagOf(u32 reader, const End& end) const {
     return reinterpret_cast<SlotFlag*>(world_.segments[reader] + flagOffset(end));
   }
-  u64 fullChunkElements() const { return chunkElements(call_.tileElements); }
+  LOCKSTEP_INLINE u64 fullChunkElements() const { return chunkElements(call_.tileElements); }
 
  private:
-  LaneState& mine() const { return world_.lanes[lane_]; }
-  Offsets offsets() const { return {world_.geometry}; }
-  Control& controlOf(u32 rank) const { return *reinterpret_cast<Control*>(world_.segments[rank]); }
+  LOCKSTEP_INLINE LaneState& mine() const { return world_.lanes[lane_]; }
+  LOCKSTEP_INLINE Offsets offsets() const { return {world_.geometry}; }
+  LOCKSTEP_INLINE Control& controlOf(u32 rank) const {
+    return *reinterpret_cast<Control*>(world_.segments[rank]);
+  }
 
-  void storeStop() { *static_cast<volatile u32*>(&shared_.stop) = 1; }
+  LOCKSTEP_INLINE void storeStop() { *static_cast<volatile u32*>(&shared_.stop) = 1; }
 
-  static End memory(u8* at, u64 stride) {
+  LOCKSTEP_INLINE static End memory(u8* at, u64 stride) {
     End end;
     end.at = at;
     end.stride = stride;
     return end;
   }
-  End message(End::Kind kind, u32 peer, u32 reader, u32 channel, u64 before, u32 ordinal,
-              u32 perTile) const {
+  LOCKSTEP_INLINE End message(End::Kind kind, u32 peer, u32 reader, u32 channel, u64 before,
+                              u32 ordinal, u32 perTile) const {
     End end;
     end.kind = kind;
     end.peer = peer;
@@ -380,17 +405,17 @@ class Lane {
     end.at = kind == End::Kind::cast ? nullptr : world_.segments[reader] + end.offset;
     return end;
   }
-  u64 flagOffset(const End& end) const {
+  LOCKSTEP_INLINE u64 flagOffset(const End& end) const {
     return offsets().flag(lane_, end.channel, static_cast<u32>(end.step % kSlots));
   }
-  Credit* creditIn(u32 writer, u32 channel) const {
+  LOCKSTEP_INLINE Credit* creditIn(u32 writer, u32 channel) const {
     return reinterpret_cast<Credit*>(world_.segments[writer] +
                                      offsets().credit(kProtocol, lane_, channel));
   }
-  Exposure* exposureIn(u32 rank, u32 by) const {
+  LOCKSTEP_INLINE Exposure* exposureIn(u32 rank, u32 by) const {
     return reinterpret_cast<Exposure*>(world_.segments[rank] + offsets().exposure(lane_, by));
   }
-  bool awaitCredit(u32 reader, u32 channel, u64 needed) {
+  LOCKSTEP_INLINE bool awaitCredit(u32 reader, u32 channel, u64 needed) {
     const Credit* credit = creditIn(world_.rank, channel);
     return spin([&] { return loadAcquire(&credit->consumed) >= needed; }, reader, needed - 1);
   }
@@ -398,15 +423,15 @@ class Lane {
   /// could be taken for one of an earlier round after 2^44 messages: at one a microsecond, half a
   /// year, if nothing was written to that line meanwhile.
   static constexpr u32 kStepBits = 44;
-  u64 lineFlag(u64 step) const {
+  LOCKSTEP_INLINE u64 lineFlag(u64 step) const {
     return ((step + 1) & ((u64{1} << kStepBits) - 1)) | call_.fingerprint << kStepBits;
   }
-  void setFlag(SlotFlag* flag, u64 step) {
+  LOCKSTEP_INLINE void setFlag(SlotFlag* flag, u64 step) {
     storeRelaxed(&flag->fingerprint, call_.fingerprint);
     storeRelease(&flag->step, step + 1);
   }
 
-  void learn(u32 peer) {
+  LOCKSTEP_INLINE void learn(u32 peer) {
     const Exposure* line = exposureIn(world_.rank, peer);
     if (!spin([&] { return loadAcquire(&line->entered) == shared_.exposures + 1; }, peer,
               shared_.exposures))
@@ -420,7 +445,7 @@ class Lane {
     shared_.outOffset[peer] = bounded(loadRelaxed(&line->out), peer);
   }
   /// A peer's word is no address: it must name memory of its heap.
-  u64 bounded(u64 offset, u32 peer) {
+  LOCKSTEP_INLINE u64 bounded(u64 offset, u32 peer) {
     if (offset >= offsets().heap() && offset <= offsets().bytes() &&
         call_.exposedBytes <= offsets().bytes() - offset)
       return offset;
@@ -428,11 +453,11 @@ class Lane {
     return offsets().heap();
   }
 
-  u64 beginOf(u32 chunk) const {
+  LOCKSTEP_INLINE u64 beginOf(u32 chunk) const {
     const u64 begin = chunk * tile_.chunkElements;
     return begin < tile_.elements ? begin : tile_.elements;
   }
-  u64 at(u32 block, u32 chunk) const {
+  LOCKSTEP_INLINE u64 at(u32 block, u32 chunk) const {
     return (block * call_.count + tile_.first + beginOf(chunk)) * kElementBytes;
   }
 
@@ -440,6 +465,7 @@ class Lane {
   const World& world_;
   Shared& shared_;
   u32 lane_;
+  u32 turn_ = 0;
   Tile tile_;
 };
 

@@ -169,9 +169,11 @@ struct Call {
   const World* world = nullptr;
   const u8* in = nullptr;
   u8* out = nullptr;
-  u64 count = 0;                    ///< elements of a block
-  u64 tileElements = 0;             ///< of a block, per tile; a multiple of what 128 bytes hold
-  u64 fingerprint = 0;              ///< of operation, type, reduction, root, count, plan
+  u64 count = 0;         ///< elements of a block
+  u64 tileElements = 0;  ///< of a block, per tile; a multiple of what 128 bytes hold
+  u64 fingerprint = 0;   ///< of operation, type, reduction, root, count, plan
+  u32 root = 0;
+  u32 divisor = 1;                  ///< of the finished reduction: the world size for an average
   u64 patience = 0;                 ///< nanoseconds that a wait may take
   u64 inOffset = 0, outOffset = 0;  ///< in this rank's segment, of plans that expose
   u64 exposedBytes = 0;             ///< that a peer's exposed buffer must have

@@ -13,241 +13,251 @@ struct Arithmetic {
   using Element = Type;
   static constexpr u32 kBytes = Type::kBytes;
 
-  /// One value of as many bytes as `Bits` has out of each source's. A single source keeps its bits.
   template <class Bits, u32 kSrcs>
-  static Bits reduce(const Bits (&v)[kSrcs], u32 divisor) {
-    if (kSrcs == 1 && divisor == 1) return v[0];
-    Accumulator<Type, sizeof(Bits)> sum;
-    sum.set(v[0]);
-    LOCKSTEP_UNROLL
-    for (u32 k = 1; k < kSrcs; ++k) sum.template add<Op>(v[k]);
-    return sum.get(divisor, kOneNan);
+  static LOCKSTEP_INLINE Bits fold(const Bits (&v)[kSrcs], u32 divisor) {
+    return reduce<Type, Op>(v, divisor, kOneNan);
+  }
+  /// The first `bytes` from `at`, at any alignment that elements have.
+  template <u32 kMost>
+  static LOCKSTEP_INLINE Packed<kMost> gather(const u8* at, u32 bytes) {
+    return loadPartial<Type, kMost>(at, bytes / kBytes);
+  }
+  template <u32 kMost>
+  static LOCKSTEP_INLINE void scatter(u8* at, const Packed<kMost>& v, u32 bytes) {
+    storePartial<Type, kMost>(at, v, bytes / kBytes);
   }
 };
 
-// ---- bytes of memory at any alignment that its elements have ----
-
-template <class Unit, class Bits>
-LOCKSTEP_INLINE Bits gather(const u8* at, u32 bytes) {
-  Bits bits{};
-  Unit* to = reinterpret_cast<Unit*>(&bits);
-  const Unit* from = reinterpret_cast<const Unit*>(at);
-  LOCKSTEP_UNROLL
-  for (u32 i = 0; i < sizeof(Bits) / sizeof(Unit); ++i)
-    if (i * sizeof(Unit) < bytes) to[i] = from[i];
-  return bits;
+/// One thread of every warp waits and signals, so that all ends of an operation do at once.
+LOCKSTEP_INLINE u32 waiters() {
+  return threads() < 32 ? 1 : threads() / 32;
 }
-template <class Unit, class Bits>
-LOCKSTEP_INLINE void scatter(u8* at, const Bits& bits, u32 bytes) {
-  const Unit* from = reinterpret_cast<const Unit*>(&bits);
-  Unit* to = reinterpret_cast<Unit*>(at);
-  LOCKSTEP_UNROLL
-  for (u32 i = 0; i < sizeof(Bits) / sizeof(Unit); ++i)
-    if (i * sizeof(Unit) < bytes) to[i] = from[i];
+LOCKSTEP_INLINE bool isWaiter() {
+  return thread() % 32 == 0;
 }
-template <u32 kBytes>
-struct UnitOf;
-template <>
-struct UnitOf<1> {
-  using Type = u8;
-};
-template <>
-struct UnitOf<2> {
-  using Type = u16;
-};
-template <>
-struct UnitOf<4> {
-  using Type = u32;
-};
-template <>
-struct UnitOf<8> {
-  using Type = u64;
-};
+LOCKSTEP_INLINE bool waitsFor(u32 end) {
+  return thread() == end % waiters() * 32;
+}
+/// Calls `f` with each end that the calling thread waits for.
+template <class F>
+LOCKSTEP_INLINE void forMyEnds(u32 first, u32 last, F f) {
+  if (!isWaiter()) return;
+  for (u32 i = first; i < last; ++i)
+    if (waitsFor(i)) f(i);
+}
 
-/// Who waits for the `index`-th end of an operation: different warps, so that they wait at once.
-LOCKSTEP_INLINE u32 waiter(u32 index) {
-  return index * 32 % threads();
+/// Where the ends of an operation are kept: destinations, then sources.
+template <class Lane, u32 kDsts, u32 kSrcs>
+LOCKSTEP_INLINE End* keep(Lane& lane, const End (&dst)[kDsts], const End (&src)[kSrcs]) {
+  End* ends = lane.nextEnds();
+  LOCKSTEP_UNROLL
+  for (u32 i = 0; i < kDsts; ++i)
+    if (waitsFor(i)) ends[i] = dst[i];
+  LOCKSTEP_UNROLL
+  for (u32 i = 0; i < kSrcs; ++i)
+    if (waitsFor(kDsts + i)) ends[kDsts + i] = src[i];
+  return ends;
 }
 
 /// Data and flag are apart (protocol "simple").
-template <class Arithmetic>
+template <class Arithmetic, bool kCasts>
 struct Mover {
-  using Unit = typename UnitOf<Arithmetic::kBytes>::Type;
-
   template <class Lane, u32 kDsts, u32 kSrcs>
-  static void run(Lane& lane, Piece piece, u32 divisor, const End (&dst)[kDsts],
-                  const End (&src)[kSrcs]) {
-    await(lane, dst, src);
-    if (!lane.stopped()) moveBlocks(lane, piece, divisor, dst, src);
+  static LOCKSTEP_INLINE void run(Lane& lane, Piece piece, u32 divisor, const End (&dst)[kDsts],
+                                  const End (&src)[kSrcs]) {
+    const End* ends = keep(lane, dst, src);
+    await(lane, ends, kDsts, kSrcs);
+    if (!lane.stopped()) moveBlocks<Lane, kDsts, kSrcs>(lane, piece, divisor, ends);
     syncThreads();
-    signal(lane, dst, src);
+    signal(lane, ends, kDsts, kSrcs);
   }
 
-  template <class Lane, u32 kDsts, u32 kSrcs>
-  static void await(Lane& lane, const End (&dst)[kDsts], const End (&src)[kSrcs]) {
-    LOCKSTEP_UNROLL
-    for (u32 i = 0; i < kDsts; ++i)
-      if (dst[i].kind != End::Kind::memory && thread() == waiter(i)) lane.awaitRoom(dst[i]);
-    LOCKSTEP_UNROLL
-    for (u32 i = 0; i < kSrcs; ++i)
-      if (src[i].kind != End::Kind::memory && thread() == waiter(kDsts + i))
-        lane.awaitArrival(src[i]);
+  template <class Lane>
+  static LOCKSTEP_INLINE void await(Lane& lane, const End* ends, u32 dsts, u32 srcs) {
+    forMyEnds(0, dsts + srcs, [&](u32 i) {
+      if (ends[i].kind == End::Kind::memory) return;
+      if (i < dsts)
+        lane.awaitRoom(ends[i]);
+      else
+        lane.awaitArrival(ends[i]);
+    });
     syncThreads();
   }
-  template <class Lane, u32 kDsts, u32 kSrcs>
-  static void signal(Lane& lane, const End (&dst)[kDsts], const End (&src)[kSrcs]) {
+  template <class Lane>
+  static LOCKSTEP_INLINE void signal(Lane& lane, const End* ends, u32 dsts, u32 srcs) {
     if (lane.stopped()) return;  // what was not received is not passed on
-    LOCKSTEP_UNROLL
-    for (u32 i = 0; i < kDsts; ++i)
-      if (dst[i].kind != End::Kind::memory && thread() == waiter(i)) lane.announce(dst[i]);
-    LOCKSTEP_UNROLL
-    for (u32 i = 0; i < kSrcs; ++i)
-      if (src[i].kind != End::Kind::memory && thread() == waiter(kDsts + i)) lane.consume(src[i]);
+    forMyEnds(0, dsts + srcs, [&](u32 i) {
+      if (ends[i].kind == End::Kind::memory) return;
+      if (i < dsts)
+        lane.announce(ends[i]);
+      else
+        lane.consume(ends[i]);
+    });
   }
 
   template <class Lane, u32 kDsts, u32 kSrcs>
-  static void moveBlocks(Lane& lane, Piece piece, u32 divisor, const End (&dst)[kDsts],
-                         const End (&src)[kSrcs]) {
+  static LOCKSTEP_INLINE void moveBlocks(Lane& lane, Piece piece, u32 divisor, const End* ends) {
+    Places<kDsts, kSrcs> at;
+    LOCKSTEP_UNROLL
+    for (u32 i = 0; i < kDsts; ++i)
+      at.casts |= kCasts && ends[i].kind == End::Kind::cast ? u64{1} << i : 0;
+    LOCKSTEP_NO_UNROLL
     for (u32 block = 0; block < piece.blocks; ++block) {
-      u8* to[kDsts];
-      const u8* from[kSrcs];
       u64 low = 0;  // address bits that some operand has set
       LOCKSTEP_UNROLL
       for (u32 i = 0; i < kDsts; ++i) {
-        to[i] = dst[i].at + dst[i].offsetOf(block, piece);
-        low |= reinterpret_cast<u64>(to[i]);
+        const bool cast = kCasts && (at.casts >> i & 1) != 0;
+        at.to[i] = (cast ? nullptr : ends[i].at) + ends[i].offsetOf(block, piece);
+        if (cast) at.to[i] += ends[i].offset;
+        low |= reinterpret_cast<u64>(at.to[i]);
       }
       LOCKSTEP_UNROLL
       for (u32 i = 0; i < kSrcs; ++i) {
-        from[i] = src[i].at + src[i].offsetOf(block, piece);
-        low |= reinterpret_cast<u64>(from[i]);
+        at.from[i] = ends[kDsts + i].at + ends[kDsts + i].offsetOf(block, piece);
+        low |= reinterpret_cast<u64>(at.from[i]);
       }
-      if (low % 16 == 0)
-        moveAligned(lane, piece.bytes, divisor, dst, to, from, block, piece);
-      else
-        moveElements(lane, 0, piece.bytes, divisor, dst, to, from, block, piece);
+      const u64 whole = low % 16 == 0 ? piece.bytes / 16 * 16 : 0;
+      moveVectors(lane, whole, divisor, at);
+      moveElements(lane, whole, piece.bytes, divisor, at);
     }
   }
 
  private:
+  /// Addresses; of a destination that is cast, the offset in everyone's segment.
+  template <u32 kDsts, u32 kSrcs>
+  struct Places {
+    u8* to[kDsts];
+    const u8* from[kSrcs];
+    u64 casts = 0;  ///< bit i: to[i] is
+  };
+
   template <class Lane, u32 kDsts, u32 kSrcs>
-  static void moveAligned(Lane& lane, u64 bytes, u32 divisor, const End (&dst)[kDsts],
-                          u8* const (&to)[kDsts], const u8* const (&from)[kSrcs], u32 block,
-                          Piece piece) {
+  static LOCKSTEP_INLINE void moveVectors(Lane& lane, u64 end, u32 divisor,
+                                          const Places<kDsts, kSrcs>& at) {
     // Enough loads in flight to hide the latency of memory, few enough not to spill.
     constexpr u32 kUnroll = kSrcs == 1 ? 4 : kSrcs <= 4 ? 2 : 1;
-    const u64 end = bytes / 16 * 16;
     const u64 step = u64{threads()} * 16;
-    u64 at = u64{thread()} * 16;
-    for (; at + (kUnroll - 1) * step < end; at += kUnroll * step) {
+    u64 i = u64{thread()} * 16;
+    LOCKSTEP_NO_UNROLL
+    for (; i + (kUnroll - 1) * step < end; i += kUnroll * step) {
       Bits128 v[kUnroll][kSrcs];
       LOCKSTEP_UNROLL
-      for (u32 u = 0; u < kUnroll; ++u) LOCKSTEP_UNROLL
-      for (u32 k = 0; k < kSrcs; ++k) v[u][k] = load(from[k] + at + u * step);
+      for (u32 u = 0; u < kUnroll; ++u) {
+        LOCKSTEP_UNROLL
+        for (u32 k = 0; k < kSrcs; ++k) v[u][k] = load(at.from[k] + i + u * step);
+      }
       LOCKSTEP_UNROLL
-      for (u32 u = 0; u < kUnroll; ++u)
-        put(lane, dst, to, at + u * step, Arithmetic::reduce(v[u], divisor), block, piece);
+      for (u32 u = 0; u < kUnroll; ++u) {
+        const Bits128 result = Arithmetic::fold(v[u], divisor);
+        LOCKSTEP_UNROLL
+        for (u32 d = 0; d < kDsts; ++d) put(lane, at.casts, d, at.to[d] + i + u * step, result);
+      }
     }
-    for (; at < end; at += step) {
-      Bits128 v[kSrcs];
-      LOCKSTEP_UNROLL
-      for (u32 k = 0; k < kSrcs; ++k) v[k] = load(from[k] + at);
-      put(lane, dst, to, at, Arithmetic::reduce(v, divisor), block, piece);
-    }
-    moveElements(lane, end, bytes, divisor, dst, to, from, block, piece);
-  }
-
-  /// Element by element: the end of a buffer, or one that does not begin at 16 bytes.
-  template <class Lane, u32 kDsts, u32 kSrcs>
-  static void moveElements(Lane& lane, u64 begin, u64 end, u32 divisor, const End (&dst)[kDsts],
-                           u8* const (&to)[kDsts], const u8* const (&from)[kSrcs], u32 block,
-                           Piece piece) {
-    for (u64 at = begin + u64{thread()} * 16; at < end; at += u64{threads()} * 16) {
-      const u32 bytes = end - at < 16 ? static_cast<u32>(end - at) : 16;
-      Bits128 v[kSrcs];
-      LOCKSTEP_UNROLL
-      for (u32 k = 0; k < kSrcs; ++k) v[k] = gather<Unit, Bits128>(from[k] + at, bytes);
-      const Bits128 result = Arithmetic::reduce(v, divisor);
-      LOCKSTEP_UNROLL
-      for (u32 i = 0; i < kDsts; ++i) {
-        if (dst[i].kind != End::Kind::cast)
-          scatter<Unit>(to[i] + at, result, bytes);
-        else
-          cast(lane, dst[i].offset + dst[i].offsetOf(block, piece) + at, result);
+    if constexpr (kUnroll > 1) {
+      LOCKSTEP_NO_UNROLL
+      for (; i < end; i += step) {
+        Bits128 v[kSrcs];
+        LOCKSTEP_UNROLL
+        for (u32 k = 0; k < kSrcs; ++k) v[k] = load(at.from[k] + i);
+        const Bits128 result = Arithmetic::fold(v, divisor);
+        LOCKSTEP_UNROLL
+        for (u32 d = 0; d < kDsts; ++d) put(lane, at.casts, d, at.to[d] + i, result);
       }
     }
   }
 
-  template <class Lane, u32 kDsts>
-  static void put(Lane& lane, const End (&dst)[kDsts], u8* const (&to)[kDsts], u64 at,
-                  const Bits128& v, u32 block, Piece piece) {
-    LOCKSTEP_UNROLL
-    for (u32 i = 0; i < kDsts; ++i) {
-      if (dst[i].kind != End::Kind::cast)
-        store(to[i] + at, v);
-      else
-        cast(lane, dst[i].offset + dst[i].offsetOf(block, piece) + at, v);
+  /// Element by element: the end of a buffer, or one that does not begin at 16 bytes.
+  template <class Lane, u32 kDsts, u32 kSrcs>
+  static LOCKSTEP_INLINE void moveElements(Lane& lane, u64 begin, u64 end, u32 divisor,
+                                           const Places<kDsts, kSrcs>& at) {
+    LOCKSTEP_NO_UNROLL
+    for (u64 i = begin + u64{thread()} * 16; i < end; i += u64{threads()} * 16) {
+      const u32 bytes = end - i < 16 ? static_cast<u32>(end - i) : 16;
+      Bits128 v[kSrcs];
+      LOCKSTEP_UNROLL
+      for (u32 k = 0; k < kSrcs; ++k) v[k] = Arithmetic::template gather<16>(at.from[k] + i, bytes);
+      const Bits128 result = Arithmetic::fold(v, divisor);
+      LOCKSTEP_UNROLL
+      for (u32 d = 0; d < kDsts; ++d) {
+        if (kCasts && (at.casts >> d & 1) != 0)
+          put(lane, at.casts, d, at.to[d] + i, result);
+        else
+          Arithmetic::template scatter<16>(at.to[d] + i, result, bytes);
+      }
     }
+  }
+
+  template <class Lane>
+  static LOCKSTEP_INLINE void put(Lane& lane, u64 casts, u32 d, u8* to, const Bits128& v) {
+    if (kCasts && (casts >> d & 1) != 0)
+      cast(lane, reinterpret_cast<u64>(to), v);
+    else
+      store(to, v);
   }
   /// Into everyone's slot: a switch's doing, or a loop over peers.
   template <class Lane>
-  static void cast(Lane& lane, u64 offset, const Bits128& v) {
+  static LOCKSTEP_INLINE void cast(Lane& lane, u64 offset, const Bits128& v) {
     const World& world = lane.world();
     if (world.multicast != nullptr) {
       multicastStore(world.multicast + offset, v);
       return;
     }
+    LOCKSTEP_NO_UNROLL
     for (u32 reader = 0; reader < Lane::kWorldSize; ++reader)
       if (reader != world.rank) store(world.segments[reader] + offset, v);
   }
 };
 
 /// Data and flag in one store (protocol "ll"): every thread waits for what it takes itself.
-template <class Arithmetic>
+template <class Arithmetic, bool kCasts>
 struct LineMover {
-  using Unit = typename UnitOf<Arithmetic::kBytes>::Type;
-
   template <class Lane, u32 kDsts, u32 kSrcs>
-  static void run(Lane& lane, Piece piece, u32 divisor, const End (&dst)[kDsts],
-                  const End (&src)[kSrcs]) {
-    LOCKSTEP_UNROLL
-    for (u32 i = 0; i < kDsts; ++i)
-      if (dst[i].kind != End::Kind::memory && thread() == waiter(i)) lane.awaitRoom(dst[i]);
+  static LOCKSTEP_INLINE void run(Lane& lane, Piece piece, u32 divisor, const End (&dst)[kDsts],
+                                  const End (&src)[kSrcs]) {
+    const End* ends = keep(lane, dst, src);
+    forMyEnds(0, kDsts, [&](u32 i) {
+      if (ends[i].kind != End::Kind::memory) lane.awaitRoom(ends[i]);
+    });
     syncThreads();
-    const u32 perBlock = static_cast<u32>((piece.bytes + 7) / 8);
-    for (u32 block = 0; block < piece.blocks; ++block)
-      for (u32 i = thread(); i < perBlock; i += threads()) {
-        const u64 at = u64{i} * 8;
-        const u32 bytes = piece.bytes - at < 8 ? static_cast<u32>(piece.bytes - at) : 8;
-        moveLine(lane, block * perBlock + i, block, at, bytes, piece, divisor, dst, src);
-      }
+    const auto perBlock = static_cast<u32>((piece.bytes + 7) / 8);
+    LOCKSTEP_NO_UNROLL
+    for (u32 block = 0; block < piece.blocks; ++block) {
+      LOCKSTEP_NO_UNROLL
+      for (u32 i = thread(); i < perBlock; i += threads())
+        moveLine<Lane, kDsts, kSrcs>(lane, block * perBlock + i, block, u64{i} * 8, piece, divisor,
+                                     ends);
+    }
     if (perBlock * piece.blocks == 0 && thread() == 0)  // an empty message still synchronises
-      moveLine(lane, 0, 0, 0, 0, piece, divisor, dst, src);
+      moveLine<Lane, kDsts, kSrcs>(lane, 0, 0, 0, piece, divisor, ends);
     syncThreads();
     if (lane.stopped()) return;
-    LOCKSTEP_UNROLL
-    for (u32 i = 0; i < kSrcs; ++i)
-      if (src[i].kind != End::Kind::memory && thread() == waiter(i)) lane.consume(src[i]);
+    forMyEnds(kDsts, kDsts + kSrcs, [&](u32 i) {
+      if (ends[i].kind != End::Kind::memory) lane.consume(ends[i]);
+    });
   }
 
  private:
   template <class Lane, u32 kDsts, u32 kSrcs>
-  static void moveLine(Lane& lane, u32 line, u32 block, u64 at, u32 bytes, Piece piece, u32 divisor,
-                       const End (&dst)[kDsts], const End (&src)[kSrcs]) {
+  static LOCKSTEP_INLINE void moveLine(Lane& lane, u32 line, u32 block, u64 at, Piece piece,
+                                       u32 divisor, const End* ends) {
+    const u32 bytes = piece.bytes - at < 8 ? static_cast<u32>(piece.bytes - at) : 8;
     u64 v[kSrcs];
     LOCKSTEP_UNROLL
-    for (u32 k = 0; k < kSrcs; ++k)
-      v[k] = src[k].kind == End::Kind::memory
-                 ? gather<Unit, u64>(src[k].at + src[k].offsetOf(block, piece) + at, bytes)
-                 : lane.takeLine(src[k], line);
+    for (u32 k = 0; k < kSrcs; ++k) {
+      const End& src = ends[kDsts + k];
+      v[k] = src.kind == End::Kind::memory
+                 ? Arithmetic::template gather<8>(src.at + src.offsetOf(block, piece) + at, bytes)
+                 : lane.takeLine(src, line);
+    }
     if (lane.stopped()) return;
-    const u64 result = Arithmetic::reduce(v, divisor);
+    const u64 result = Arithmetic::fold(v, divisor);
     LOCKSTEP_UNROLL
     for (u32 i = 0; i < kDsts; ++i) {
-      if (dst[i].kind == End::Kind::memory)
-        scatter<Unit>(dst[i].at + dst[i].offsetOf(block, piece) + at, result, bytes);
+      const End& dst = ends[i];
+      if (dst.kind == End::Kind::memory)
+        Arithmetic::template scatter<8>(dst.at + dst.offsetOf(block, piece) + at, result, bytes);
       else
-        lane.putLine(dst[i], line, result);
+        lane.putLine(dst, line, result);
     }
   }
 };

@@ -4,11 +4,14 @@
 #pragma once
 
 /// The kernel's head: `LOCKSTEP_KERNEL(name) { .. }`, with `launch` in scope.
-#define LOCKSTEP_KERNEL(name)                                    \
-  extern "C" __global__ void __launch_bounds__(LOCKSTEP_THREADS) \
+#define LOCKSTEP_KERNEL(name)                                       \
+  extern "C" __global__ void __launch_bounds__(LOCKSTEP_THREADS, 1) \
       name(const __grid_constant__ lockstep::device::Launch launch)
 #define LOCKSTEP_INLINE __forceinline__
+/// Before a loop over registers: an array that is indexed by a variable would lie in memory.
 #define LOCKSTEP_UNROLL _Pragma("unroll")
+#define LOCKSTEP_NO_UNROLL _Pragma("unroll 1")
+#define LOCKSTEP_NOINLINE __noinline__
 
 namespace lockstep::device {
 
@@ -47,6 +50,29 @@ LOCKSTEP_INLINE Bits128 load(const void* at) {
 }
 LOCKSTEP_INLINE void store(void* at, const Bits128& v) {
   *static_cast<uint4*>(at) = make_uint4(v.word[0], v.word[1], v.word[2], v.word[3]);
+}
+
+/// One element, aligned to its size.
+template <class Bits>
+LOCKSTEP_INLINE Bits loadElement(const void* at) {
+  return *static_cast<const Bits*>(at);
+}
+template <class Bits>
+LOCKSTEP_INLINE void storeElement(void* at, Bits bits) {
+  *static_cast<Bits*>(at) = bits;
+}
+
+/// f16 and f32: subnormals are numbers, rounding is to nearest even, too large becomes infinity. A
+/// NaN stays one; its payload is the machine's choice.
+LOCKSTEP_INLINE float halfToFloat(u16 half) {
+  float value;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(half));
+  return value;
+}
+LOCKSTEP_INLINE u16 floatToHalf(float value) {
+  u16 half;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half) : "f"(value));
+  return half;
 }
 
 /// What is written before by a thread that this one has met in syncThreads() is visible to whoever

@@ -7,7 +7,13 @@
 #include <time.h>
 
 #define LOCKSTEP_INLINE inline
+/// What a GPU's block can have without asking for more.
+#ifndef LOCKSTEP_SHARED_BYTES
+#define LOCKSTEP_SHARED_BYTES 49152
+#endif
 #define LOCKSTEP_UNROLL
+#define LOCKSTEP_NO_UNROLL
+#define LOCKSTEP_NOINLINE inline
 #define LOCKSTEP_KERNEL(name)                                  \
   extern "C" __attribute__((visibility("default"))) void name( \
       const lockstep::device::Launch& launch)
@@ -20,7 +26,6 @@ inline constexpr bool kHasMultimem = false;
 /// Which block this thread plays.
 struct HostBlock {
   u32 x = 0, y = 0, blocks = 1;
-  u8* shared = nullptr;
 };
 inline thread_local HostBlock hostBlock;
 
@@ -41,7 +46,8 @@ inline u32 rankOfLaunch() {
 }
 inline void syncThreads() {}
 inline u8* sharedMemory() {
-  return hostBlock.shared;
+  alignas(128) static thread_local u8 memory[LOCKSTEP_SHARED_BYTES];
+  return memory;
 }
 
 inline Bits128 load(const void* at) {
@@ -49,6 +55,43 @@ inline Bits128 load(const void* at) {
 }
 inline void store(void* at, const Bits128& v) {
   *static_cast<Bits128*>(at) = v;
+}
+
+template <class Bits>
+inline Bits loadElement(const void* at) {
+  using Aliased [[gnu::may_alias]] = Bits;
+  return *static_cast<const Aliased*>(at);
+}
+template <class Bits>
+inline void storeElement(void* at, Bits bits) {
+  using Aliased [[gnu::may_alias]] = Bits;
+  *static_cast<Aliased*>(at) = bits;
+}
+
+/// f16 and f32 by arithmetic on their fields, on any CPU.
+inline float halfToFloat(u16 half) {
+  const u32 sign = u32{half} << 16 & 0x80000000;
+  const u32 magnitude = u32{half} << 13 & 0x0fffe000;
+  const u32 special = magnitude | 0x7f800000;
+  // An f16 read as f32 is 2^(127 - 15) too small; scaling makes subnormals right too.
+  const float number = __builtin_bit_cast(float, magnitude) * 0x1p112f;
+  const bool isFinite = magnitude < 31u << 23;
+  return __builtin_bit_cast(float, sign | (isFinite ? __builtin_bit_cast(u32, number) : special));
+}
+inline u16 floatToHalf(float value) {
+  const u32 bits = __builtin_bit_cast(u32, value);
+  const u32 sign = bits >> 16 & 0x8000;
+  const u32 magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return static_cast<u16>(sign | 0x7e00);
+  if (magnitude >= 143u << 23) return static_cast<u16>(sign | 0x7c00);  // 2^16 and more
+  if (magnitude < 113u << 23) {
+    // Below 2^-14: the last place of 0.5 is 2^-24, f16's smallest, so the FPU rounds.
+    const float rounded = __builtin_bit_cast(float, magnitude) + 0.5f;
+    return static_cast<u16>(sign | (__builtin_bit_cast(u32, rounded) - 0x3f000000));
+  }
+  // A half of the last place, less one where that place is even; a carry does the right thing.
+  const u32 half = 0xfff + (magnitude >> 13 & 1);
+  return static_cast<u16>(sign | (magnitude - (112u << 23) + half) >> 13);
 }
 
 inline void storeRelease(u64* at, u64 value) {
@@ -104,6 +147,6 @@ inline void multicastStoreRelease(u64*, u64) {}
 
 /// Says which block the calling thread plays from here on; for whoever runs the kernel.
 extern "C" __attribute__((visibility("default"), used)) inline void lockstepPlayBlock(
-    unsigned x, unsigned y, unsigned blocks, unsigned char* shared) {
-  lockstep::device::hostBlock = {x, y, blocks, shared};
+    unsigned x, unsigned y, unsigned blocks) {
+  lockstep::device::hostBlock = {x, y, blocks};
 }

@@ -1,0 +1,169 @@
+#include "cuda/host_kernels.hpp"
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+#include <thread>
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace lockstep::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A folder of this process's own, gone with its owner.
+class ScratchFolder {
+ public:
+  ScratchFolder() {
+    std::string name = (fs::temp_directory_path() / "lockstep-kernels-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
+    path_ = name;
+  }
+  ~ScratchFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+}  // namespace
+
+HostModule::HostModule(std::span<const cuda::Kernel> kernels) {
+  const ScratchFolder folder;
+  const fs::path source = folder.path() / "kernels.cpp", object = folder.path() / "kernels.so",
+                 log = folder.path() / "log";
+  std::set<std::string> written;
+  std::ofstream text(source);
+  for (const cuda::Kernel& kernel : kernels)
+    if (written.insert(kernel.name).second) text << kernel.text;
+  text.close();
+  const std::string command = fmt::format(
+      "{} -std=c++20 -O1 -ffp-contract=off -fPIC -shared -DLOCKSTEP_SHARED_BYTES=49152 "
+      "-DLOCKSTEP_THREADS=1 {} -I{}/lib -o {} {} > {} 2>&1",
+      LOCKSTEP_CXX, LOCKSTEP_KERNEL_FLAGS, LOCKSTEP_SOURCE_DIR, object.string(), source.string(),
+      log.string());
+  if (std::system(command.c_str()) != 0) {  // NOLINT: the tests' own compiler and files
+    std::stringstream words;
+    words << std::ifstream(log).rdbuf();
+    throw std::runtime_error(words.str().substr(0, 4000));
+  }
+  library_ = dlopen(object.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library_ == nullptr) throw std::runtime_error(dlerror());
+  play_ = reinterpret_cast<decltype(play_)>(dlsym(library_, "lockstepPlayBlock"));
+  if (play_ == nullptr) throw std::runtime_error("the module cannot play blocks");
+}
+
+HostModule::~HostModule() {
+  if (library_ != nullptr) dlclose(library_);
+}
+
+HostModule::Entry HostModule::entry(const std::string& name) const {
+  void* symbol = dlsym(library_, name.c_str());
+  if (symbol == nullptr) throw std::runtime_error("no kernel " + name);
+  return reinterpret_cast<Entry>(symbol);
+}
+
+void HostWorld::Freer::operator()(std::byte* memory) const {
+  std::free(memory);  // NOLINT
+}
+
+HostWorld::Memory HostWorld::zeroed(std::size_t bytes) {
+  const std::size_t rounded = (bytes + 4095) / 4096 * 4096;
+  Memory memory(static_cast<std::byte*>(std::aligned_alloc(4096, rounded)));
+  std::memset(memory.get(), 0, rounded);
+  return memory;
+}
+
+HostWorld::HostWorld(device::Geometry geometry, std::size_t scratchBytes)
+    : geometry_(geometry), scratchBytes_(scratchBytes), worlds_(geometry.world) {
+  std::vector<device::u8*> segments;
+  for (unsigned rank = 0; rank < geometry.world; ++rank) {
+    memory_.push_back(zeroed(device::Offsets{geometry}.bytes()));
+    segments.push_back(reinterpret_cast<device::u8*>(memory_.back().get()));
+  }
+  for (unsigned rank = 0; rank < geometry.world; ++rank) {
+    device::World& world = worlds_[rank];
+    world.geometry = geometry;
+    world.rank = rank;
+    std::copy(segments.begin(), segments.end(), world.segments);
+    memory_.push_back(zeroed(sizeof(device::LaneState) * geometry.lanes));
+    world.lanes = reinterpret_cast<device::LaneState*>(memory_.back().get());
+    memory_.push_back(zeroed(scratchBytes * geometry.lanes));
+    world.scratch = reinterpret_cast<device::u8*>(memory_.back().get());
+    world.scratchBytes = scratchBytes;
+  }
+}
+
+std::byte* HostWorld::heap(int rank) const {
+  return memory_[static_cast<std::size_t>(rank)].get() + device::Offsets{geometry_}.heap();
+}
+
+device::Control& HostWorld::control(int rank) const {
+  return *reinterpret_cast<device::Control*>(memory_[static_cast<std::size_t>(rank)].get());
+}
+
+device::LaneState& HostWorld::lane(int rank, unsigned lane) const {
+  return worlds_[static_cast<std::size_t>(rank)].lanes[lane];
+}
+
+device::Launch HostWorld::launchOf(int rank, const Shape& shape, Operands operands) const {
+  device::Launch launch;
+  device::Call& call = launch.calls[0];
+  call.world = &worlds_[static_cast<std::size_t>(rank)];
+  call.in = reinterpret_cast<const device::u8*>(operands.in);
+  call.out = reinterpret_cast<device::u8*>(operands.out);
+  call.count = shape.count;
+  call.tileElements = shape.tileElements;
+  call.root = static_cast<unsigned>(shape.root);
+  call.divisor = static_cast<unsigned>(shape.divisor);
+  call.fingerprint = shape.fingerprint;
+  call.patience = static_cast<std::uint64_t>(shape.patience.count()) * 1000000;
+  call.exposedBytes = shape.exposedBytes;
+  const std::byte* segment = memory_[static_cast<std::size_t>(rank)].get();
+  call.inOffset = static_cast<std::uint64_t>(operands.in - segment);
+  call.outOffset = static_cast<std::uint64_t>(operands.out - segment);
+  return launch;
+}
+
+void HostWorld::run(const HostModule& module, const std::vector<HostModule::Entry>& entries,
+                    const std::vector<device::Launch>& launches,
+                    const std::vector<unsigned>& blocks) const {
+  std::vector<std::thread> threads;
+  for (std::size_t rank = 0; rank < entries.size(); ++rank)
+    for (unsigned block = 0; entries[rank] != nullptr && block < blocks[rank]; ++block)
+      threads.emplace_back([&, rank, block] {
+        module.playBlock(block, 0, blocks[rank]);
+        entries[rank](launches[rank]);
+      });
+  for (std::thread& thread : threads) thread.join();
+}
+
+void HostWorld::run(const HostModule& module, HostModule::Entry entry, const Shape& shape,
+                    std::span<const Operands> operands) const {
+  std::vector<device::Launch> launches;
+  for (std::size_t rank = 0; rank < operands.size(); ++rank)
+    launches.push_back(launchOf(static_cast<int>(rank), shape, operands[rank]));
+  run(module, std::vector(operands.size(), entry), launches,
+      std::vector(operands.size(), shape.blocks));
+}
+
+std::size_t tileElementsFor(const cuda::Kernel& kernel, std::size_t capacity) {
+  // A chunk has whole lines of 64 bytes, a block of a message whole 16 bytes.
+  const std::size_t perChunk =
+      capacity / (std::max(1U, kernel.messageChunks) * std::max(1U, kernel.messageBlocks));
+  return perChunk / 64 * 64 / kernel.elementBytes * kernel.chunks;
+}
+
+}  // namespace lockstep::testing
