@@ -1,0 +1,136 @@
+// Owners for memory that several processes and devices map: the driver's virtual memory management
+// and multicast objects. An allocation has no address; it gets one by being mapped into a range,
+// once per process.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "base/cuda/context.hpp"
+#include "base/fd.hpp"
+
+namespace lockstep::cuda {
+
+/// Physical memory of a device, or a multicast object: what can be mapped and shared.
+class Allocation {
+ public:
+  /// Memory on the context's device; `bytes` is a multiple of granularity(). Its content is
+  /// undefined. With ShareableHandle::posixDescriptor it can be exported. Throws system.
+  static std::shared_ptr<const Allocation> create(const PrimaryContext& context, std::size_t bytes,
+                                                  ShareableHandle shareable);
+  /// What another process, or this one, exported. `bytes` are the exporter's. The descriptor is not
+  /// needed any more after that. Throws system.
+  static std::shared_ptr<const Allocation> importFd(const PrimaryContext& context, const Fd& fd,
+                                                    std::size_t bytes);
+  /// Of sizes and addresses of allocations that are shared like that.
+  static std::size_t granularity(const PrimaryContext& context, ShareableHandle shareable);
+
+  /// A descriptor that keeps the memory alive and importFd() takes. Throws system.
+  Fd exportFd() const;
+
+  AllocationHandle handle() const noexcept { return allocation_.get(); }
+  std::size_t bytes() const noexcept { return bytes_; }
+  const PrimaryContext& context() const noexcept { return allocation_.context(); }
+
+ private:
+  friend class MulticastObject;
+  Allocation(const PrimaryContext& context, AllocationHandle handle, std::size_t bytes)
+      : allocation_(context, handle), bytes_(bytes) {}
+  Owned<AllocationHandle, &Driver::memRelease> allocation_;
+  std::size_t bytes_ = 0;
+};
+
+/// Addresses of this process with nothing behind them.
+class AddressRange {
+ public:
+  /// `alignment` is a power of two, or 0 for the driver's own. Throws system.
+  static std::shared_ptr<const AddressRange> reserve(const PrimaryContext& context,
+                                                     std::size_t bytes, std::size_t alignment = 0);
+  ~AddressRange();
+  AddressRange(const AddressRange&) = delete;
+  AddressRange& operator=(const AddressRange&) = delete;
+
+  DevicePtr address() const noexcept { return address_; }
+  std::size_t bytes() const noexcept { return bytes_; }
+  const PrimaryContext& context() const noexcept { return context_; }
+
+ private:
+  AddressRange(PrimaryContext context, DevicePtr address, std::size_t bytes) noexcept;
+  PrimaryContext context_;
+  DevicePtr address_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+/// A whole allocation at addresses of this process. Keeps both.
+class MappedMemory {
+ public:
+  MappedMemory() = default;
+  /// At `offset` of `range`, readable and writable by the device of the range's context. Throws
+  /// system.
+  static MappedMemory map(std::shared_ptr<const AddressRange> range, std::size_t offset,
+                          std::shared_ptr<const Allocation> allocation);
+  /// In a range of its own, for the device of `context` (which need not be the allocation's).
+  static MappedMemory map(const PrimaryContext& context,
+                          std::shared_ptr<const Allocation> allocation);
+  MappedMemory(MappedMemory&& other) noexcept;
+  MappedMemory& operator=(MappedMemory&& other) noexcept;
+  ~MappedMemory();
+
+  DevicePtr address() const noexcept { return address_; }
+  std::size_t bytes() const noexcept { return allocation_ ? allocation_->bytes() : 0; }
+
+ private:
+  void unmap() noexcept;
+  std::shared_ptr<const AddressRange> range_;
+  std::shared_ptr<const Allocation> allocation_;
+  DevicePtr address_ = 0;
+};
+
+/// Memory of several devices behind one address. Every process that takes part adds its device;
+/// once all have, each binds its memory. A bind can block until all devices are added, and on a
+/// machine with a sick fabric manager for ever.
+class MulticastObject {
+ public:
+  /// For `devices` of them. `bytes` is a multiple of granularity(). Throws unsupported where the
+  /// driver has no multicast, system.
+  static std::shared_ptr<const MulticastObject> create(const PrimaryContext& context,
+                                                       unsigned devices, std::size_t bytes);
+  /// What another process exported: object()->exportFd(). `bytes` are the exporter's.
+  static std::shared_ptr<const MulticastObject> importFd(const PrimaryContext& context,
+                                                         const Fd& fd, std::size_t bytes);
+  /// Of sizes of objects and of what is bound. Throws unsupported.
+  static std::size_t granularity(const PrimaryContext& context, unsigned devices,
+                                 std::size_t bytes);
+
+  /// Adds the context's device.
+  void addDevice() const;
+
+  /// To export, and to map with MappedMemory.
+  const std::shared_ptr<const Allocation>& object() const noexcept { return object_; }
+  const PrimaryContext& context() const noexcept { return object_->context(); }
+
+ private:
+  explicit MulticastObject(std::shared_ptr<const Allocation> object) : object_(std::move(object)) {}
+  std::shared_ptr<const Allocation> object_;
+};
+
+/// Memory of this process's device as part of a multicast object, until its end. Keeps both.
+class MulticastBinding {
+ public:
+  MulticastBinding() = default;
+  /// All of `memory` at `offset` of the object. May never return: see MulticastObject.
+  static MulticastBinding bind(std::shared_ptr<const MulticastObject> object, std::size_t offset,
+                               std::shared_ptr<const Allocation> memory);
+  MulticastBinding(MulticastBinding&& other) noexcept;
+  MulticastBinding& operator=(MulticastBinding&& other) noexcept;
+  ~MulticastBinding();
+
+ private:
+  void unbind() noexcept;
+  std::shared_ptr<const MulticastObject> object_;
+  std::shared_ptr<const Allocation> memory_;
+  std::size_t offset_ = 0;
+};
+
+}  // namespace lockstep::cuda
