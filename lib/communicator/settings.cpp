@@ -31,6 +31,9 @@ constexpr std::array kSettings{
             "how many ranks there are (createFromEnvironment)"},
     Setting{"LOCKSTEP_JOB", "text", "",
             "what ranks that belong together share (createFromEnvironment)"},
+    Setting{"LOCKSTEP_CUDA_LIBRARY", "path", "", "the CUDA driver, instead of libcuda.so.1"},
+    Setting{"LOCKSTEP_NVRTC_LIBRARY", "path", "",
+            "CUDA's run-time compiler, instead of the newest libnvrtc"},
 };
 
 std::string_view variable(const char* name) {

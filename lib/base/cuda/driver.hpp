@@ -131,8 +131,12 @@ struct Driver {
 #undef LOCKSTEP_CUDA_POINTER
   int version = 0;  ///< of CUDA that it is for, 13000 for 13.0
 
-  /// Looks up every symbol. Says which required one is missing; empty when none is.
+  /// Looks up every symbol. Says which required one is missing first; empty when none is.
   std::string lookUp(const Library& library);
+  /// Initialises it and sets version. Says why it cannot be used, or that it sees no GPU; empty
+  /// when it can.
+  std::string start();
+  /// Whether it has all that a MulticastObject needs.
   bool hasMulticast() const noexcept;
 };
 
@@ -141,9 +145,11 @@ struct Driver {
 /// Throws unsupported, "no GPU because ..", where there is none, or no device.
 const Driver& driver();
 /// nullptr where there is none.
-const Driver* findDriver() noexcept;
+const Driver* findDriver();
 /// Why there is none; empty where there is.
-const std::string& driverWhyNot() noexcept;
+const std::string& driverWhyNot();
+/// For tests: what driver() and findDriver() give from now on; nullptr: the real one again.
+void replaceDriver(const Driver* driver) noexcept;
 
 /// "CUDA_ERROR_OUT_OF_MEMORY (out of memory)", in the driver's own words.
 std::string describe(Result result);
@@ -151,7 +157,7 @@ std::string describe(Result result);
 /// Throws what a failed call means: unsupported for what this machine cannot do, system otherwise.
 [[noreturn, gnu::cold, gnu::noinline]] void failResult(Result result, const std::string& tried);
 
-/// `tried` says what was tried and with what: "allocate 64 MiB on GPU 0".
+/// `tried` completes "cannot ..": "allocate 64 MiB on GPU 0".
 template <class... Args>
 void check(Result result, fmt::format_string<Args...> tried, Args&&... args) {
   if (result != Result::success) [[unlikely]]

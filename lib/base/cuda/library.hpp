@@ -32,9 +32,11 @@ class Library {
     function = reinterpret_cast<Function*>(find(symbol));
     return function != nullptr;
   }
+  /// What to tell where `symbol` is not found, which CUDA `since` brought.
+  std::string lacks(const char* symbol, int since) const;
 
  private:
-  /// Whether it is open now; otherwise appends to whyNot_ why not, if it is there.
+  /// Whether it is open now. whyNot_ says of the first file that is there why it cannot be used.
   bool open(const std::string& file);
 
   struct Close {
@@ -44,5 +46,8 @@ class Library {
   std::string file_;
   std::string whyNot_;
 };
+
+/// "11.8" for 11080, as CUDA counts its versions.
+std::string versionText(int version);
 
 }  // namespace lockstep::cuda

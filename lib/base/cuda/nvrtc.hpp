@@ -59,15 +59,17 @@ struct Nvrtc {
 
   /// Looks up every symbol. Says which is missing; empty when none is.
   std::string lookUp(const Library& library);
+  /// Asks it for its version and architectures. Says why it cannot be used; empty when it can.
+  std::string start();
 };
 
 /// NVRTC, opened by the first call of any of these in the process and kept until its end. Throws
 /// unsupported, "no kernels because ..", where there is none.
 const Nvrtc& nvrtc();
 /// nullptr where there is none.
-const Nvrtc* findNvrtc() noexcept;
+const Nvrtc* findNvrtc();
 /// Why there is none; empty where there is.
-const std::string& nvrtcWhyNot() noexcept;
+const std::string& nvrtcWhyNot();
 
 /// A text that is compiled, and what became of it. Programs of different threads compile in
 /// parallel.

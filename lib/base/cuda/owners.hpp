@@ -5,5 +5,6 @@
 #include "base/cuda/context.hpp"
 #include "base/cuda/memory.hpp"
 #include "base/cuda/module.hpp"
+#include "base/cuda/multicast.hpp"
 #include "base/cuda/stream.hpp"
 #include "base/cuda/virtual_memory.hpp"
