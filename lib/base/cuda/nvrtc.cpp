@@ -164,10 +164,20 @@ std::string Program::log() const {
 }
 
 std::string Program::cubin() const {
+  return output("machine code", nvrtc().getCubinSize, nvrtc().getCubin);
+}
+
+std::string Program::ptx() const {
+  return output("PTX", nvrtc().getPtxSize, nvrtc().getPtx);
+}
+
+std::string Program::output(const char* what, NvrtcResult (*getSize)(ProgramHandle, std::size_t*),
+                            NvrtcResult (*get)(ProgramHandle, char*)) const {
   std::size_t size = 0;
-  check(nvrtc().getCubinSize(handle_, &size), "read the machine code");
+  check(getSize(handle_, &size), "read the {}", what);
+  if (size == 0) fail(ErrorCode::internal, "there is no {}: it was not compiled to that", what);
   std::string code(size, '\0');
-  if (size > 0) check(nvrtc().getCubin(handle_, code.data()), "read the machine code");
+  check(get(handle_, code.data()), "read the {}", what);
   return code;
 }
 

@@ -40,6 +40,8 @@ using ProgramHandle = struct OpaqueProgram*;  // nvrtcProgram
     NvrtcResult(ProgramHandle, int optionCount, const char* const* options))                   \
   X(getProgramLogSize, nvrtcGetProgramLogSize, 7000, NvrtcResult(ProgramHandle, std::size_t*)) \
   X(getProgramLog, nvrtcGetProgramLog, 7000, NvrtcResult(ProgramHandle, char*))                \
+  X(getPtxSize, nvrtcGetPTXSize, 7000, NvrtcResult(ProgramHandle, std::size_t*))               \
+  X(getPtx, nvrtcGetPTX, 7000, NvrtcResult(ProgramHandle, char*))                              \
   X(getCubinSize, nvrtcGetCUBINSize, 11010, NvrtcResult(ProgramHandle, std::size_t*))          \
   X(getCubin, nvrtcGetCUBIN, 11010, NvrtcResult(ProgramHandle, char*))
 
@@ -92,11 +94,16 @@ class Program {
   [[nodiscard]] bool compile(std::span<const std::string> options);
   /// What the compiler said, warnings included. Empty before compile().
   std::string log() const;
-  /// Machine code. After compile() with an option that names a real architecture (sm_..).
+  /// Machine code. Throws internal unless it was compiled for a real architecture (sm_..).
   std::string cubin() const;
+  /// For the driver to compile, where the GPU is newer than NVRTC. Throws internal unless it was
+  /// compiled.
+  std::string ptx() const;
 
  private:
   explicit Program(ProgramHandle handle) noexcept : handle_(handle) {}
+  std::string output(const char* what, NvrtcResult (*getSize)(ProgramHandle, std::size_t*),
+                     NvrtcResult (*get)(ProgramHandle, char*)) const;
   ProgramHandle handle_ = nullptr;
 };
 

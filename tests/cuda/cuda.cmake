@@ -1,0 +1,20 @@
+# Tests of what talks to GPUs.
+
+lockstep_tests(cuda unit lockstep_executor nlohmann_json::nlohmann_json)
+# Its kernels are compiled while it runs, by the compiler and with the sanitizers that it has.
+set(kernel_flags "")
+if(LOCKSTEP_SANITIZE)
+  set(kernel_flags "-fsanitize=${LOCKSTEP_SANITIZE}")
+endif()
+target_compile_definitions(test_cuda PRIVATE
+  LOCKSTEP_CXX="${CMAKE_CXX_COMPILER}" LOCKSTEP_KERNEL_FLAGS="${kernel_flags}")
+target_link_libraries(test_cuda PRIVATE ${CMAKE_DL_LIBS})
+# As NVRTC's --fmad=false: what the host runs of the prelude rounds as written.
+target_compile_options(test_cuda PRIVATE -ffp-contract=off)
+# For abi_test.cpp alone, which compiles without, too.
+file(GLOB cuda_includes /usr/local/cuda-*/include)
+find_path(LOCKSTEP_CUDA_HEADERS cuda.h PATHS /usr/local/cuda/include ${cuda_includes})
+if(LOCKSTEP_CUDA_HEADERS)
+  set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/cuda/abi_test.cpp PROPERTIES
+    COMPILE_OPTIONS "-isystem;${LOCKSTEP_CUDA_HEADERS}")
+endif()
