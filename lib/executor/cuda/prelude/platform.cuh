@@ -27,7 +27,9 @@ struct alignas(16) Line {
 
 }  // namespace lockstep::device
 
-#if defined(__CUDACC__)
+#if defined(LOCKSTEP_PLATFORM)
+#include LOCKSTEP_PLATFORM  // a test's
+#elif defined(__CUDACC__)
 #include "executor/cuda/prelude/platform_gpu.cuh"
 #else
 #include "executor/cuda/prelude/platform_host.cuh"

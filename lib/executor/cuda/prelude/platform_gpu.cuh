@@ -48,6 +48,15 @@ LOCKSTEP_INLINE Bits128 load(const void* at) {
   const uint4 v = *static_cast<const uint4*>(at);
   return {{v.x, v.y, v.z, v.w}};
 }
+/// Of memory that others write at any time: read exactly once, never again behind one's back.
+LOCKSTEP_INLINE Bits128 loadOnce(const void* at) {
+  Bits128 v;
+  asm volatile("ld.relaxed.sys.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.word[0]), "=r"(v.word[1]), "=r"(v.word[2]), "=r"(v.word[3])
+               : "l"(at)
+               : "memory");
+  return v;
+}
 LOCKSTEP_INLINE void store(void* at, const Bits128& v) {
   *static_cast<uint4*>(at) = make_uint4(v.word[0], v.word[1], v.word[2], v.word[3]);
 }

@@ -6,14 +6,14 @@
 #include <sched.h>
 #include <time.h>
 
-#define LOCKSTEP_INLINE inline
 /// What a GPU's block can have without asking for more.
 #ifndef LOCKSTEP_SHARED_BYTES
 #define LOCKSTEP_SHARED_BYTES 49152
 #endif
+#define LOCKSTEP_INLINE inline
+#define LOCKSTEP_NOINLINE __attribute__((noinline)) inline
 #define LOCKSTEP_UNROLL
 #define LOCKSTEP_NO_UNROLL
-#define LOCKSTEP_NOINLINE inline
 #define LOCKSTEP_KERNEL(name)                                  \
   extern "C" __attribute__((visibility("default"))) void name( \
       const lockstep::device::Launch& launch)
@@ -52,6 +52,12 @@ inline u8* sharedMemory() {
 
 inline Bits128 load(const void* at) {
   return *static_cast<const Bits128*>(at);
+}
+inline Bits128 loadOnce(const void* at) {
+  const u32* words = static_cast<const u32*>(at);
+  Bits128 v;
+  for (int i = 0; i < 4; ++i) v.word[i] = __atomic_load_n(words + i, __ATOMIC_RELAXED);
+  return v;
 }
 inline void store(void* at, const Bits128& v) {
   *static_cast<Bits128*>(at) = v;
