@@ -18,3 +18,8 @@ if(LOCKSTEP_CUDA_HEADERS)
   set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/cuda/abi_test.cpp PROPERTIES
     COMPILE_OPTIONS "-isystem;${LOCKSTEP_CUDA_HEADERS}")
 endif()
+
+# What blocks of several threads do. Few messages make an epoch, so that tests see many.
+lockstep_tests(cuda_blocks unit lockstep_executor)
+target_compile_definitions(test_cuda_blocks PRIVATE
+  LOCKSTEP_PLATFORM="cuda/block_platform.cuh" LOCKSTEP_MESSAGES_PER_EPOCH=8)
