@@ -94,7 +94,8 @@ class Generator {
     const std::string body = programs();
     const std::string counts = countsText();
     kernel.text = fmt::format(kText, heading(), numbers_.definitions(), counts, laneType(kernel),
-                              moverType(), body, kernel.name);
+                              moverType(), body, kernel.name, kernel.sealed ? "sealed" : "move",
+                              kernel.sealed ? "Move::Sealing" : "lockstep::device::NoSealing");
     return kernel;
   }
 
@@ -102,6 +103,7 @@ class Generator {
   /// A namespace of its own, since one module has many kernels.
   static constexpr const char* kText = R"(// {0}
 #include "executor/cuda/prelude/kernel.cuh"
+#include "executor/cuda/prelude/{7}.cuh"
 
 namespace lockstep::device::{6}_parts {{
 
@@ -117,7 +119,7 @@ LOCKSTEP_INLINE void program(ThisLane& lane, u32 divisor, u32 root) {{
 
 LOCKSTEP_KERNEL({6}) {{
   using namespace lockstep::device::{6}_parts;
-  lockstep::device::runKernel<ThisLane, Counts>(launch, program);
+  lockstep::device::runKernel<ThisLane, Counts, {8}>(launch, program);
 }}
 )";
 

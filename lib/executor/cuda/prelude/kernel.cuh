@@ -5,13 +5,22 @@
 
 namespace lockstep::device {
 
+/// Of kernels in the clear.
+struct NoSealing {};
+LOCKSTEP_INLINE void prepareShared(NoSealing&) {}
+
 /// A block runs the program for each of its tiles.
-template <class ThisLane, class Counts, class Program>
+template <class ThisLane, class Counts, class Sealing, class Program>
 LOCKSTEP_INLINE void runKernel(const Launch& launch, Program program) {
-  static_assert(sizeof(typename ThisLane::Shared) <= LOCKSTEP_SHARED_BYTES);
-  auto& shared = *reinterpret_cast<typename ThisLane::Shared*>(sharedMemory());
+  struct Shared {
+    typename ThisLane::Shared lane;
+    alignas(128) Sealing sealing;
+  };
+  static_assert(sizeof(Shared) <= LOCKSTEP_SHARED_BYTES);
+  auto& shared = *reinterpret_cast<Shared*>(sharedMemory());
   const Call& call = launch.calls[rankOfLaunch()];
-  ThisLane lane(call, shared);
+  prepareShared(shared.sealing);
+  ThisLane lane(call, shared.lane, reinterpret_cast<u8*>(&shared.sealing));
   const u64 tiles = lane.myTiles();
   for (u64 n = 0; n < tiles && lane.enter(n); ++n) program(lane, call.divisor, call.root);
   lane.leave(Counts());

@@ -75,8 +75,9 @@ class Lane {
   using Shared = LaneShared<kWorld>;
   static constexpr u32 kWorldSize = kWorld;
 
-  LOCKSTEP_INLINE Lane(const Call& call, Shared& shared)
-      : call_(call), world_(*call.world), shared_(shared), lane_(blockOfRank()) {
+  /// `sealing`: shared memory of sealed.cuh.
+  LOCKSTEP_INLINE Lane(const Call& call, Shared& shared, u8* sealing)
+      : call_(call), world_(*call.world), shared_(shared), sealing_(sealing), lane_(blockOfRank()) {
     const LaneState& state = mine();
     constexpr u32 p = static_cast<u32>(kProtocol);
     for (u32 i = thread(); i <= kWorld; i += threads())
@@ -108,6 +109,13 @@ class Lane {
   const World& world() const { return world_; }
   LOCKSTEP_INLINE u32 number() const { return lane_; }
   LOCKSTEP_INLINE u64 callNumber() const { return shared_.calls; }
+
+  LOCKSTEP_INLINE u8* sealing() const { return sealing_; }
+  /// Private memory for one message.
+  LOCKSTEP_INLINE u8* staging(u32 index) const {
+    return world_.scratch + u64{lane_ + 1} * world_.scratchBytes -
+           u64{index + 1} * world_.geometry.slotBytes;
+  }
 
   // ---- tiles ----
 
@@ -464,6 +472,7 @@ class Lane {
   const Call& call_;
   const World& world_;
   Shared& shared_;
+  u8* sealing_;
   u32 lane_;
   u32 turn_ = 0;
   Tile tile_;

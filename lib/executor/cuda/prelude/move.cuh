@@ -96,8 +96,10 @@ struct Mover {
   }
 
   template <class Lane, u32 kDsts, u32 kSrcs>
-  static LOCKSTEP_INLINE void moveBlocks(Lane& lane, Piece piece, u32 divisor, const End* ends) {
+  static LOCKSTEP_INLINE void moveBlocks(Lane& lane, Piece piece, u32 divisor, const End* ends,
+                                         u64 skipped = 0) {
     Places<kDsts, kSrcs> at;
+    at.skipped = skipped;
     LOCKSTEP_UNROLL
     for (u32 i = 0; i < kDsts; ++i)
       at.casts |= kCasts && ends[i].kind == End::Kind::cast ? u64{1} << i : 0;
@@ -128,7 +130,8 @@ struct Mover {
   struct Places {
     u8* to[kDsts];
     const u8* from[kSrcs];
-    u64 casts = 0;  ///< bit i: to[i] is
+    u64 casts = 0;    ///< bit i: to[i] is
+    u64 skipped = 0;  ///< bit i: nothing goes to to[i]
   };
 
   template <class Lane, u32 kDsts, u32 kSrcs>
@@ -150,7 +153,7 @@ struct Mover {
       for (u32 u = 0; u < kUnroll; ++u) {
         const Bits128 result = Arithmetic::fold(v[u], divisor);
         LOCKSTEP_UNROLL
-        for (u32 d = 0; d < kDsts; ++d) put(lane, at.casts, d, at.to[d] + i + u * step, result);
+        for (u32 d = 0; d < kDsts; ++d) put(lane, at, d, i + u * step, result);
       }
     }
     if constexpr (kUnroll > 1) {
@@ -161,7 +164,7 @@ struct Mover {
         for (u32 k = 0; k < kSrcs; ++k) v[k] = load(at.from[k] + i);
         const Bits128 result = Arithmetic::fold(v, divisor);
         LOCKSTEP_UNROLL
-        for (u32 d = 0; d < kDsts; ++d) put(lane, at.casts, d, at.to[d] + i, result);
+        for (u32 d = 0; d < kDsts; ++d) put(lane, at, d, i, result);
       }
     }
   }
@@ -179,20 +182,23 @@ struct Mover {
       const Bits128 result = Arithmetic::fold(v, divisor);
       LOCKSTEP_UNROLL
       for (u32 d = 0; d < kDsts; ++d) {
+        if ((at.skipped >> d & 1) != 0) continue;
         if (kCasts && (at.casts >> d & 1) != 0)
-          put(lane, at.casts, d, at.to[d] + i, result);
+          put(lane, at, d, i, result);
         else
           Arithmetic::template scatter<16>(at.to[d] + i, result, bytes);
       }
     }
   }
 
-  template <class Lane>
-  static LOCKSTEP_INLINE void put(Lane& lane, u64 casts, u32 d, u8* to, const Bits128& v) {
-    if (kCasts && (casts >> d & 1) != 0)
-      cast(lane, reinterpret_cast<u64>(to), v);
+  template <class Lane, class Places>
+  static LOCKSTEP_INLINE void put(Lane& lane, const Places& places, u32 d, u64 at,
+                                  const Bits128& v) {
+    if ((places.skipped >> d & 1) != 0) return;
+    if (kCasts && (places.casts >> d & 1) != 0)
+      cast(lane, reinterpret_cast<u64>(places.to[d] + at), v);
     else
-      store(to, v);
+      store(places.to[d] + at, v);
   }
   /// Into everyone's slot: a switch's doing, or a loop over peers.
   template <class Lane>
