@@ -2,7 +2,6 @@
 
 #include <cstdint>
 
-#include "base/cuda/library.hpp"
 #include "base/fail.hpp"
 
 namespace lockstep::cuda {
