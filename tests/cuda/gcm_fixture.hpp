@@ -70,9 +70,8 @@ class DeviceGcm {
     device::runBlock(threads_, sizeof(Shared), start);
 #else
     static_cast<void>(threads_);
-    const auto shared = std::make_unique<Shared>();
-    std::memset(static_cast<void*>(shared.get()), 0xa5, sizeof *shared);
-    lockstepPlayBlock(0, 0, 1, reinterpret_cast<device::u8*>(shared.get()));
+    static_assert(sizeof(Shared) <= LOCKSTEP_SHARED_BYTES);
+    std::memset(device::sharedMemory(), 0xa5, sizeof(Shared));
     start();
 #endif
   }

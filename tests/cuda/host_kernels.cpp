@@ -13,6 +13,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "executor/cuda/prelude/sealing_key.cuh"
+
 namespace lockstep::testing {
 namespace {
 
@@ -104,6 +106,28 @@ HostWorld::HostWorld(device::Geometry geometry, std::size_t scratchBytes)
     world.scratch = reinterpret_cast<device::u8*>(memory_.back().get());
     world.scratchBytes = scratchBytes;
   }
+}
+
+void HostWorld::prepareKeys(const HostModule& module) {
+  const unsigned ranks = geometry_.world;
+  std::vector<std::vector<std::byte>> sources(ranks);
+  std::vector<device::Launch> launches(ranks);
+  // A key's bytes say whose it is.
+  const auto append = [](std::vector<std::byte>& to, unsigned sender, unsigned receiver) {
+    for (unsigned i = 0; i < 32; ++i)
+      to.push_back(static_cast<std::byte>(sender * 64 + receiver * 3 + i * 7));
+  };
+  for (unsigned rank = 0; rank < ranks; ++rank) {
+    for (unsigned peer = 0; peer < ranks; ++peer) append(sources[rank], rank, peer);
+    for (unsigned peer = 0; peer < ranks; ++peer) append(sources[rank], peer, rank);
+    for (unsigned peer = 0; peer < ranks; ++peer) append(sources[rank], peer, 77);
+    memory_.push_back(zeroed(sizeof(device::SealingKey) * 3 * ranks * geometry_.lanes));
+    worlds_[rank].keys = reinterpret_cast<device::SealingKey*>(memory_.back().get());
+    launches[rank].calls[0].world = &worlds_[rank];
+    launches[rank].calls[0].in = reinterpret_cast<const device::u8*>(sources[rank].data());
+  }
+  run(module, std::vector(ranks, module.entry(cuda::keysKernel().name)), launches,
+      std::vector(ranks, geometry_.lanes));
 }
 
 std::byte* HostWorld::heap(int rank) const {

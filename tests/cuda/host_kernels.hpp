@@ -45,6 +45,9 @@ class HostWorld {
  public:
   explicit HostWorld(device::Geometry geometry, std::size_t scratchBytes = std::size_t{1} << 20);
 
+  /// Gives every rank its keys, the same at both ends, by `module`'s kernel of cuda::keysKernel().
+  void prepareKeys(const HostModule& module);
+
   std::byte* heap(int rank) const;
   device::World& world(int rank) { return worlds_[static_cast<std::size_t>(rank)]; }
   const device::Geometry& geometry() const { return geometry_; }

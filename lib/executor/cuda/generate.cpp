@@ -497,6 +497,19 @@ std::size_t elementBytesOf(const KernelRequest& request) {
   return contractOf(request.algorithm->collective).reduces ? sizeOf(request.type) : 1;
 }
 
+Kernel keysKernel() {
+  Kernel kernel;
+  kernel.name = "lockstep_prepare_keys";
+  kernel.sealed = true;
+  kernel.text = R"(#include "executor/cuda/prelude/keys.cuh"
+
+LOCKSTEP_KERNEL(lockstep_prepare_keys) {
+  lockstep::device::prepareKeys<lockstep::device::Cipher::table>(launch);
+}
+)";
+  return kernel;
+}
+
 Kernel generateKernel(const KernelRequest& request) {
   return Generator(request).build();
 }

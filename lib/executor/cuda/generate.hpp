@@ -49,6 +49,9 @@ struct Kernel {
 /// what prepareSchedule throws.
 Kernel generateKernel(const KernelRequest& request);
 
+/// The kernel that makes the keys of a sealed communicator's lanes ready (prelude/keys.cuh).
+Kernel keysKernel();
+
 /// Bytes of element that `request` makes a kernel for: the type's of what reduces, else 1.
 std::size_t elementBytesOf(const KernelRequest& request);
 
