@@ -30,6 +30,51 @@ struct CastText {
   }
 };
 
+/// Where in its lane's life a record stands: what it is bound to besides its end, all of it from
+/// this rank's own plan and counts.
+struct Moment {
+  const Call* call;
+  u64 sequence;
+  u32 tile, lane;
+  u32 keyNumber;  ///< of the end's key among this rank's
+};
+
+LOCKSTEP_INLINE RecordName nameOf(const Moment& now, const End& end) {
+  RecordName name;
+  for (u32 i = 0; i < sizeof name.digest; ++i) name.digest[i] = now.call->digest[i];
+  name.sequence = now.sequence;
+  name.count = now.call->count;
+  name.tile = now.tile;
+  name.index = end.index;
+  name.sender = static_cast<short>(end.sender);
+  name.receiver = end.receiver == kMaxWorld ? -1 : static_cast<short>(end.receiver);
+  return name;
+}
+
+// Functions, not text in every operation: they are long, and once per message.
+
+template <Cipher kCipher>
+[[nodiscard]] LOCKSTEP_NOINLINE bool openEnd(Moment now, const End& end, u8* plain, u32 bytes,
+                                             GcmShared<kCipher>& sealing) {
+  const World& world = *now.call->world;
+  return openMessage(keyAt(world, now.lane, now.keyNumber), end.counter, nameOf(now, end), end.at,
+                     end.at + world.geometry.slotBytes, plain, bytes, sealing);
+}
+template <bool kCasts, Cipher kCipher>
+LOCKSTEP_NOINLINE void sealEnd(Moment now, const End& end, const u8* plain, u32 bytes,
+                               GcmShared<kCipher>& sealing) {
+  const World& world = *now.call->world;
+  SealingKey& key = keyAt(world, now.lane, now.keyNumber);
+  const u64 slotBytes = world.geometry.slotBytes;
+  if (kCasts && end.kind == End::Kind::cast)
+    sealMessage(key, end.counter, nameOf(now, end), plain,
+                CastText{world, end.offset, end.offset + slotBytes, world.geometry.world}, bytes,
+                sealing);
+  else
+    sealMessage(key, end.counter, nameOf(now, end), plain, end.at, end.at + slotBytes, bytes,
+                sealing);
+}
+
 template <class Arithmetic, bool kCasts, Cipher kCipher = Cipher::table>
 struct SealedMover {
   using Clear = Mover<Arithmetic, false>;
@@ -80,37 +125,23 @@ struct SealedMover {
                                               : piece.blocks * roundUp(piece.bytes, 16));
   }
 
-  /// What a record is bound to, all of it from this rank's own plan and count.
   template <class Lane>
-  static LOCKSTEP_INLINE RecordName nameOf(const Lane& lane, const End& end) {
-    RecordName name;
-    for (u32 i = 0; i < sizeof name.digest; ++i) name.digest[i] = lane.call().digest[i];
-    name.sequence = lane.callNumber();
-    name.count = lane.call().count;
-    name.tile = static_cast<u32>(lane.tile().number);
-    name.index = end.index;
-    name.sender = static_cast<short>(end.sender);
-    name.receiver = end.receiver == kMaxWorld ? -1 : static_cast<short>(end.receiver);
-    return name;
-  }
-  template <class Lane>
-  static LOCKSTEP_INLINE SealingKey& keyOf(const Lane& lane, const End& end) {
-    return keyAt(lane.world(), lane.number(), lane.keyOf(end.sender, end.receiver));
+  static LOCKSTEP_INLINE Moment momentOf(const Lane& lane, const End& end) {
+    return {&lane.call(), lane.callNumber(), static_cast<u32>(lane.tile().number), lane.number(),
+            lane.keyOf(end.sender, end.receiver)};
   }
 
   /// Opens every message among the sources, the i-th into staging i. False: one did not verify.
   template <class Lane>
   static LOCKSTEP_INLINE bool openAll(Lane& lane, const End* ends, u32 dsts, u32 srcs,
                                       Piece piece) {
-    const u64 slotBytes = lane.world().geometry.slotBytes;
     LOCKSTEP_NO_UNROLL
     for (u32 i = dsts; i < dsts + srcs; ++i) {
       const End& end = ends[i];
       if (!isMessage(end)) continue;
-      const bool verified =
-          openMessage(keyOf(lane, end), end.counter, nameOf(lane, end), end.at, end.at + slotBytes,
-                      lane.staging(i - dsts), messageBytes(piece), sealingOf(lane));
-      if (verified) continue;
+      if (openEnd<kCipher>(momentOf(lane, end), end, lane.staging(i - dsts), messageBytes(piece),
+                           sealingOf(lane)))
+        continue;
       if (thread() == 0) lane.fail(Fault::integrity, end.peer, end.step, 0);
       return false;
     }
@@ -159,20 +190,11 @@ struct SealedMover {
   template <class Lane>
   static LOCKSTEP_INLINE void sealAll(Lane& lane, const End* ends, u32 dsts, Piece piece,
                                       const u8* result) {
-    const u64 slotBytes = lane.world().geometry.slotBytes;
     LOCKSTEP_NO_UNROLL
-    for (u32 i = 0; i < dsts; ++i) {
-      const End& end = ends[i];
-      if (!isMessage(end)) continue;
-      if (kCasts && end.kind == End::Kind::cast) {
-        const CastText all{lane.world(), end.offset, end.offset + slotBytes, Lane::kWorldSize};
-        sealMessage(keyOf(lane, end), end.counter, nameOf(lane, end), result, all,
-                    messageBytes(piece), sealingOf(lane));
-      } else {
-        sealMessage(keyOf(lane, end), end.counter, nameOf(lane, end), result, end.at,
-                    end.at + slotBytes, messageBytes(piece), sealingOf(lane));
-      }
-    }
+    for (u32 i = 0; i < dsts; ++i)
+      if (isMessage(ends[i]))
+        sealEnd<kCasts, kCipher>(momentOf(lane, ends[i]), ends[i], result, messageBytes(piece),
+                                 sealingOf(lane));
   }
 
   /// Ciphertext and tag of the one source, to every destination that is a message.
