@@ -64,6 +64,8 @@ class CommunicatorImpl {
   std::shared_ptr<CommunicatorImpl> shrink();
 
   bool outnumbered() const { return outnumbered_; }
+  /// For what is built on a communicator, while nobody calls it.
+  Peers& peers() const { return *peers_; }
 
   // ---- operations that are asked for now and done later (queue.cpp) ----
 

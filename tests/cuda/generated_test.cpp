@@ -80,7 +80,8 @@ class Trial {
     if (case_.kernel.exposes) shape.tileElements = (count_ / shape.blocks / 64 + 1) * 64;
     shape.root = root_;
     shape.divisor = case_.request.reduction == Reduction::avg ? case_.request.worldSize : 1;
-    shape.exposedBytes = bytesOf(std::max(inBlocks_, outBlocks_));
+    shape.inBytes = bytesOf(inBlocks_);
+    shape.outBytes = bytesOf(outBlocks_);
     world_.run(module, module.entry(case_.kernel.name), shape, operands_);
   }
 

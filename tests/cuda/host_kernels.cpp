@@ -154,7 +154,8 @@ device::Launch HostWorld::launchOf(int rank, const Shape& shape, Operands operan
   call.divisor = static_cast<unsigned>(shape.divisor);
   call.fingerprint = shape.fingerprint;
   call.patience = static_cast<std::uint64_t>(shape.patience.count()) * 1000000;
-  call.exposedBytes = shape.exposedBytes;
+  call.inBytes = shape.inBytes;
+  call.outBytes = shape.outBytes;
   const std::byte* segment = memory_[static_cast<std::size_t>(rank)].get();
   call.inOffset = static_cast<std::uint64_t>(operands.in - segment);
   call.outOffset = static_cast<std::uint64_t>(operands.out - segment);

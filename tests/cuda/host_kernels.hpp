@@ -62,7 +62,7 @@ class HostWorld {
     unsigned blocks = 1;
     std::uint64_t fingerprint = 1;
     std::chrono::milliseconds patience{20000};
-    std::size_t exposedBytes = 0;
+    std::size_t inBytes = 0, outBytes = 0;  ///< of plans that expose
   };
   device::Launch launchOf(int rank, const Shape& shape, Operands operands) const;
   /// Runs `entry` on all ranks at once, a thread per block. A rank may have another shape or

@@ -82,6 +82,7 @@ class Generator {
     const Schedule& schedule = schedules_.front();
     Kernel kernel;
     kernel.name = nameOf();
+    kernel.worldSize = request_.worldSize;
     kernel.chunks = std::max(schedule.chunks, 1U);
     kernel.scratchChunks = 0;
     for (const Schedule& s : schedules_)

@@ -34,8 +34,8 @@ struct Devices {
 /// Never throws for a missing driver, library or device: that is `none`.
 LOCKSTEP_API Devices devices();
 
-/// A CUDA stream (CUstream or cudaStream_t) of the communicator's device. nullptr: its default
-/// stream.
+/// A CUDA stream (CUstream or cudaStream_t) of the communicator's device. nullptr: the
+/// communicator's own (not CUDA's default stream, which would wait for other ranks on the device).
 using DeviceStream = void*;
 
 /// How a DeviceCommunicator is made. Mode, timeout, reproducible, algorithm and protocol are those
@@ -50,6 +50,11 @@ struct DeviceOptions {
   int blocks = 0;
   /// Bytes of payload of a slot of a channel, 4 KiB to 256 KiB; 0: chosen.
   std::size_t slotBytes = 0;
+  /// Kernels of these are compiled when the communicator is made, for every size and both kinds of
+  /// buffers; of what else is called, by its first call. Empty: all collectives.
+  std::vector<Collective> collectives;
+  std::vector<DataType> types{DataType::bf16, DataType::f16, DataType::f32};
+  std::vector<Reduction> reductions{Reduction::sum};  ///< avg is a sum here
 };
 
 class DeviceImpl;
@@ -82,7 +87,7 @@ class LOCKSTEP_API DeviceBuffer {
 class LOCKSTEP_API DeviceCommunicator {
  public:
   /// Collective over `control`, which must stay unused by others meanwhile; it keeps a share of it.
-  /// Kernels of all that can be called are compiled here (in parallel, kept on disk), never later.
+  /// Kernels are compiled here (in parallel, kept on disk): see DeviceOptions::collectives.
   /// Throws unsupported (no GPU because .., no peer access between .. and ..), mismatch (options
   /// differ), system (the driver says ..), and what collectives on `control` throw.
   static DeviceCommunicator create(Communicator& control, const DeviceOptions& options = {});
@@ -100,6 +105,11 @@ class LOCKSTEP_API DeviceCommunicator {
   /// Where numbers taken with it come from: "gpu", "gpu-loopback" (ranks share a GPU), or "emulated
   /// device" (no GPU at all).
   const std::string& provenance() const noexcept;
+
+  /// How the kernels came about: how many, from disk or compiled, in what time.
+  std::string kernels() const;
+  /// The communicator's own stream.
+  DeviceStream stream() const noexcept;
 
   /// As Communicator's functions of the same names, but for device memory and in stream order.
   /// Errors of arguments are thrown at once: invalidArgument.

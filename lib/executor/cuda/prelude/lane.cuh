@@ -93,8 +93,11 @@ class Lane {
       shared_.exposures = state.exposures;
       Control& control = controlOf(world_.rank);
       shared_.stop = loadRelaxed(&control.abort) != 0;
-      storeRelaxed(&control.calls[lane_], state.calls + 1);
-      storeRelaxed(&control.fingerprints[lane_], call.fingerprint);
+      if (lane_ == 0) {
+        storeRelaxed(&control.what, call.what);
+        storeRelaxed(&control.count, call.described);
+        storeRelaxed(&control.calls, state.calls + 1);
+      }
     }
     syncThreads();
   }
@@ -449,13 +452,13 @@ class Lane {
       fail(Fault::mismatch, peer, shared_.exposures, theirs);
       return;
     }
-    shared_.inOffset[peer] = bounded(loadRelaxed(&line->in), peer);
-    shared_.outOffset[peer] = bounded(loadRelaxed(&line->out), peer);
+    shared_.inOffset[peer] = bounded(loadRelaxed(&line->in), call_.inBytes, peer);
+    shared_.outOffset[peer] = bounded(loadRelaxed(&line->out), call_.outBytes, peer);
   }
   /// A peer's word is no address: it must name memory of its heap.
-  LOCKSTEP_INLINE u64 bounded(u64 offset, u32 peer) {
+  LOCKSTEP_INLINE u64 bounded(u64 offset, u64 bytes, u32 peer) {
     if (offset >= offsets().heap() && offset <= offsets().bytes() &&
-        call_.exposedBytes <= offsets().bytes() - offset)
+        bytes <= offsets().bytes() - offset)
       return offset;
     fail(Fault::outside, peer, shared_.exposures, offset);
     return offsets().heap();

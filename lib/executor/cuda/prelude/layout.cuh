@@ -81,9 +81,9 @@ struct alignas(kLineBytes) Control {
   u64 abort = 0;  ///< not 0: every wait ends. Anyone may set it: the owner's host, a peer's kernel.
   u64 claimed = 0;  ///< by the block that writes the report
   alignas(kLineBytes) Report report;
-  /// Fingerprint of the latest call of each lane, for the message about one that is late.
-  alignas(kLineBytes) u64 calls[kMaxLanes] = {};
-  u64 fingerprints[kMaxLanes] = {};
+  /// This rank's latest call, for the message about ranks that are late or call something else.
+  alignas(kLineBytes) u64 calls = 0;  ///< so far, of lane 0
+  u64 what = 0, count = 0;
 };
 
 /// Channels of a pair: index = the other rank. Channels to everyone: index = world + writer.
@@ -169,14 +169,15 @@ struct Call {
   const World* world = nullptr;
   const u8* in = nullptr;
   u8* out = nullptr;
-  u64 count = 0;         ///< elements of a block
-  u64 tileElements = 0;  ///< of a block, per tile; a multiple of what 128 bytes hold
-  u64 fingerprint = 0;   ///< of operation, type, reduction, root, count, plan
+  u64 count = 0;                ///< elements of a block
+  u64 tileElements = 0;         ///< of a block, per tile; a multiple of what 64 bytes hold
+  u64 what = 0, described = 0;  ///< the call and its count as its caller gave them, for people
+  u64 fingerprint = 0;          ///< of operation, type, reduction, root, count, plan
   u32 root = 0;
   u32 divisor = 1;                  ///< of the finished reduction: the world size for an average
   u64 patience = 0;                 ///< nanoseconds that a wait may take
   u64 inOffset = 0, outOffset = 0;  ///< in this rank's segment, of plans that expose
-  u64 exposedBytes = 0;             ///< that a peer's exposed buffer must have
+  u64 inBytes = 0, outBytes = 0;    ///< of a rank's buffers where it has them
   u8 digest[16] = {};               ///< of the secured plan, for the additional data of records
 };
 

@@ -1,0 +1,427 @@
+#include "communicator/device/impl.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "base/fail.hpp"
+#include "cc_mode/digest.hpp"
+#include "communicator/device/keys.hpp"
+#include "executor/cuda/prelude/sealing_key.cuh"
+
+namespace lockstep {
+namespace {
+
+/// Blocks of a rank: more do not move more on a GPU whose memory two dozen multiprocessors saturate
+/// (NCCL's default on NVSwitch machines is 16 to 32 channels).
+constexpr int kUsualLanes = 32;
+constexpr std::size_t kUsualSlotBytes = std::size_t{64} << 10;
+constexpr std::size_t kLeastSlotBytes = std::size_t{4} << 10;
+constexpr std::size_t kMostSlotBytes = std::size_t{256} << 10;
+constexpr unsigned kLlBytes = 16 << 10;
+/// What all slots of a rank take together at most.
+constexpr std::size_t kSlotBudget = std::size_t{256} << 20;
+
+template <class T>
+std::span<const std::byte> bytesOf(const T& value) {
+  return std::as_bytes(std::span(&value, 1));
+}
+
+std::byte* toPointer(cuda::DevicePtr address) {
+  return reinterpret_cast<std::byte*>(address);  // NOLINT: a device's address
+}
+
+/// This rank's wishes, and what all know of each other.
+struct Wishes {
+  std::uint64_t heapBytes = 0, slotBytes = 0;
+  std::int32_t blocks = 0, multiprocessors = 0;
+  cuda::Uuid uuid{};
+};
+static_assert(std::has_unique_object_representations_v<Wishes>);
+
+}  // namespace
+
+DeviceImpl::DeviceImpl(std::shared_ptr<CommunicatorImpl> control, const DeviceOptions& options)
+    : control_(std::move(control)), kernels_({}, {}) {
+  const Devices found = devices();
+  if (found.list.empty()) lockstep::fail(ErrorCode::unsupported, "{}", found.none);
+  const int ordinal =
+      options.device >= 0 ? options.device : rank() % static_cast<int>(found.list.size());
+  if (ordinal >= std::ssize(found.list))
+    lockstep::fail(ErrorCode::invalidArgument, "there is no GPU {}; this machine has {}", ordinal,
+                   found.list.size());
+  info_ = found.list[static_cast<std::size_t>(ordinal)];
+  context_ = cuda::PrimaryContext::retain(ordinal);
+  kernels_ = gpu::Kernels(context_, {info_.computeMajor, info_.computeMinor});
+  stream_ = cuda::Stream::create(context_);
+  agree(options);
+  const device::Offsets offsets{geometry_};
+  segments_.emplace(control_->peers(), context_, offsets.bytes(), deadline());
+  if (isMulticast(control_->options().mode)) {
+    multicast_.emplace(control_->peers(), *segments_, deadline());
+    multicastPath_ = multicast_->describe();
+  } else {
+    multicastPath_ = "none: the mode is unicast";
+  }
+  heap_.emplace(geometry_.heapBytes);
+  makeWorld();
+  if (isSealed(control_->options().mode)) makeKeys();
+  prepareKernels(options);
+  Communicator communicator = CommunicatorImpl::wrap(control_);
+  communicator.barrier();  // nobody signals a peer that has no memory yet
+}
+
+DeviceImpl::~DeviceImpl() = default;
+
+/// How lanes and slots are made: alike everywhere, from what every rank wishes and has.
+void DeviceImpl::agree(const DeviceOptions& options) {
+  Wishes mine;
+  mine.heapBytes = options.heapBytes;
+  mine.slotBytes = options.slotBytes;
+  mine.blocks = options.blocks;
+  mine.multiprocessors = info_.multiprocessors;
+  mine.uuid = cuda::describeMember(context_, worldSize(), 1).uuid;
+  const auto all = control_->peers().allGather(bytesOf(mine), deadline());
+  std::vector<Wishes> wishes(all.size());
+  for (std::size_t r = 0; r < all.size(); ++r) {
+    if (all[r].size() != sizeof(Wishes))
+      throw Error(ErrorCode::mismatch, static_cast<int>(r), "device communicator",
+                  fmt::format("rank {} runs another version of Lockstep", r));
+    std::memcpy(&wishes[r], all[r].data(), sizeof(Wishes));
+    const Wishes& w = wishes[r];
+    if (w.heapBytes != mine.heapBytes || w.slotBytes != mine.slotBytes || w.blocks != mine.blocks)
+      throw Error(ErrorCode::mismatch, static_cast<int>(r), "device communicator",
+                  fmt::format("rank {} has other DeviceOptions than rank {}: heapBytes {} and {}, "
+                              "slotBytes {} and {}, blocks {} and {}",
+                              r, rank(), w.heapBytes, mine.heapBytes, w.slotBytes, mine.slotBytes,
+                              w.blocks, mine.blocks));
+  }
+  // All blocks of all ranks of a GPU must be resident at once, or one waits for another forever.
+  int lanes = kUsualLanes;
+  bool shared = false;
+  for (const Wishes& w : wishes) {
+    const auto sharing =
+        std::ranges::count_if(wishes, [&](const Wishes& other) { return other.uuid == w.uuid; });
+    shared = shared || sharing > 1;
+    lanes = std::min(lanes, std::max(1, w.multiprocessors / static_cast<int>(sharing)));
+  }
+  if (options.blocks < 0 || options.blocks > static_cast<int>(device::kMaxLanes))
+    lockstep::fail(ErrorCode::invalidArgument, "blocks is {}; it takes 0 to {}", options.blocks,
+                   device::kMaxLanes);
+  if (options.blocks > 0) lanes = options.blocks;
+  const std::size_t slot = options.slotBytes == 0 ? kUsualSlotBytes : options.slotBytes;
+  if (slot < kLeastSlotBytes || slot > kMostSlotBytes || slot % 128 != 0)
+    lockstep::fail(ErrorCode::invalidArgument,
+                   "slotBytes is {}; it takes a multiple of 128 from {} to {}", slot,
+                   kLeastSlotBytes, kMostSlotBytes);
+  const auto world = static_cast<std::size_t>(worldSize());
+  geometry_.world = static_cast<unsigned>(world);
+  geometry_.llBytes = kLlBytes;
+  geometry_.heapBytes = options.heapBytes;
+  geometry_.slotBytes = static_cast<unsigned>(slot);
+  if (options.slotBytes == 0 && options.blocks == 0)
+    while (geometry_.slotBytes > kLeastSlotBytes &&
+           2 * world * device::kSlots * geometry_.slotBytes * static_cast<std::size_t>(lanes) >
+               kSlotBudget)
+      geometry_.slotBytes /= 2;
+  geometry_.lanes = static_cast<unsigned>(lanes);
+  scratchBytes_ = cuda::scratchBytesFor(geometry_, isSealed(control_->options().mode));
+  provenance_ = info_.emulated ? "emulated device" : shared ? "gpu-loopback" : "gpu";
+}
+
+/// Everything in private device memory, and what points to it.
+void DeviceImpl::makeWorld() {
+  const std::size_t lanes = geometry_.lanes;
+  lanes_ = cuda::DeviceMemory::allocate(context_, sizeof(device::LaneState) * lanes);
+  scratch_ = cuda::DeviceMemory::allocate(context_, scratchBytes_ * lanes);
+  world_ = cuda::DeviceMemory::allocate(context_, sizeof(device::World));
+  cuda::zero(context_, lanes_.address(), lanes_.bytes());
+  auto world = std::make_unique<device::World>();
+  world->geometry = geometry_;
+  world->rank = static_cast<unsigned>(rank());
+  for (int r = 0; r < worldSize(); ++r)
+    world->segments[r] = reinterpret_cast<device::u8*>(segments_->base(r));              // NOLINT
+  if (multicast_) world->multicast = reinterpret_cast<device::u8*>(multicast_->base());  // NOLINT
+  world->lanes = lanes_.pointer<device::LaneState>();
+  world->scratch = scratch_.pointer<device::u8>();
+  world->scratchBytes = scratchBytes_;
+  if (isSealed(control_->options().mode)) {
+    const std::size_t keys = std::size_t{3} * geometry_.world * lanes;
+    keys_ = cuda::DeviceMemory::allocate(context_, sizeof(device::SealingKey) * keys);
+    world->keys = keys_.pointer<device::SealingKey>();
+  }
+  cuda::copyToDevice(context_, world_.address(), bytesOf(*world));
+}
+
+/// The kernel derives every lane's keys; what it derives them from is wiped everywhere.
+void DeviceImpl::makeKeys() {
+  Communicator communicator = CommunicatorImpl::wrap(control_);
+  const SecretPages sources = gpu::exchangeKeys(communicator);
+  const std::size_t bytes = std::size_t{3} * geometry_.world * device::kKeyBytes;
+  const cuda::DeviceMemory there = cuda::DeviceMemory::allocate(context_, bytes);
+  cuda::copyToDevice(context_, there.address(), {sources.data(), bytes});
+  device::Launch launch;
+  launch.calls[0].world = world_.pointer<device::World>();
+  launch.calls[0].in = there.pointer<device::u8>();
+  void* parameters[]{&launch};
+  kernels_.keys().function.launch({.gridX = geometry_.lanes, .threads = gpu::kThreads},
+                                  stream_.handle(), parameters);
+  stream_.synchronize();
+  cuda::zero(context_, there.address(), bytes);
+}
+
+/// What will be called, as far as it can be told: each way that sizes select, for the types that
+/// trainers reduce.
+void DeviceImpl::prepareKernels(const DeviceOptions& options) {
+  std::vector<cuda::KernelRequest> requests;
+  for (std::size_t c = 0; c < kCollectives; ++c) {
+    const auto collective = static_cast<Collective>(c);
+    if (!options.collectives.empty() &&
+        std::ranges::find(options.collectives, collective) == options.collectives.end())
+      continue;
+    const Contract& contract = contractOf(collective);
+    for (const DataType type : options.types)
+      for (const Reduction reduction : options.reductions)
+        for (const bool inPlace : {false, true})
+          for (const std::uint64_t bytes : {std::uint64_t{64}, std::uint64_t{1} << 24})
+            for (const bool registered : {false, true}) {
+              if (registered && geometry_.heapBytes == 0) continue;
+              const cuda::Described call{.collective = collective,
+                                         .type = type,
+                                         .reduction = reduction,
+                                         .root = 0,
+                                         .count = contract.hasData ? bytes / sizeOf(type) : 0};
+              const gpu::Choice choice = gpu::choose(situationOf(call, registered), [&] {
+                Options forced = control_->options();
+                if (forced.protocol == "zero_copy" && !registered) forced.protocol.clear();
+                return forced;
+              }());
+              requests.push_back(requestFor(call, choice, inPlace));
+            }
+  }
+  kernels_.prepare(requests);
+}
+
+// ---- calls ----
+
+std::size_t DeviceImpl::bytesIn(const cuda::Described& call) const {
+  const Contract& contract = contractOf(call.collective);
+  if (!contract.hasData || (contract.inAtRoot && rank() != call.root)) return 0;
+  return blockBytes(call) * (contract.inPerRank ? geometry_.world : 1);
+}
+
+std::size_t DeviceImpl::bytesOut(const cuda::Described& call) const {
+  const Contract& contract = contractOf(call.collective);
+  if (!contract.hasData || (contract.outAtRoot && rank() != call.root)) return 0;
+  return blockBytes(call) * (contract.outPerRank ? geometry_.world : 1);
+}
+
+bool DeviceImpl::inHeap(const void* at, std::size_t bytes) const {
+  const std::byte* heap = toPointer(segments_->mine()) + device::Offsets{geometry_}.heap();
+  const auto* begin = static_cast<const std::byte*>(at);
+  return begin >= heap && begin <= heap + geometry_.heapBytes &&
+         bytes <= static_cast<std::size_t>(heap + geometry_.heapBytes - begin);
+}
+
+/// A shape's affair is what all ranks agree on; these are this rank's own pointers.
+void DeviceImpl::checkArguments(const Request& request) const {
+  const cuda::Described& call = request.call;
+  const auto bad = [&](const std::string& why) {
+    lockstep::fail(ErrorCode::invalidArgument, "{}: {}", toString(call), why);
+  };
+  if (static_cast<std::size_t>(call.collective) >= kCollectives)
+    lockstep::fail(ErrorCode::invalidArgument, "no such collective ({})",
+                   static_cast<int>(call.collective));
+  const Contract& contract = contractOf(call.collective);
+  if (static_cast<std::size_t>(call.type) >= kDataTypes) bad("no such type");
+  if (call.reduction == Reduction::preMulSum)
+    bad("preMulSum is not for GPUs yet; multiply before, and sum");
+  if (static_cast<std::size_t>(call.reduction) >= kReductions) bad("no such reduction");
+  if (contract.rooted && (call.root < 0 || call.root >= worldSize()))
+    bad(fmt::format("there is no rank {} in a world of {}", call.root, worldSize()));
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 48;  // more than any GPU's memory
+  if (call.count > kMost / sizeOf(call.type) / geometry_.world)
+    bad("so many elements no GPU's memory holds");
+  const std::size_t in = bytesIn(call), out = bytesOut(call);
+  if ((in != 0 && request.in == nullptr) || (out != 0 && request.out == nullptr))
+    bad("a buffer is null");
+  const auto address = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p); };
+  if ((in != 0 && address(request.in) % sizeOf(call.type) != 0) ||
+      (out != 0 && address(request.out) % sizeOf(call.type) != 0))
+    bad("a buffer does not begin at an element");
+  if (in == 0 || out == 0) return;
+  const auto* own = static_cast<const std::byte*>(in > out ? request.in : request.out) +
+                    (in != out ? static_cast<std::size_t>(rank()) * blockBytes(call) : 0);
+  const bool inPlace = static_cast<const void*>(own) == (in > out ? request.out : request.in);
+  const bool apart = address(request.in) + in <= address(request.out) ||
+                     address(request.out) + out <= address(request.in);
+  if (!apart && !inPlace && request.in != request.out) bad("in and out overlap");
+  if (request.in == request.out && in != out && own != request.in && !inPlace)
+    bad("in place, the smaller buffer is this rank's own block of the larger");
+}
+
+gpu::Situation DeviceImpl::situationOf(const cuda::Described& call, bool registered) const {
+  const Contract& contract = contractOf(call.collective);
+  const bool many = contract.inPerRank || contract.outPerRank;
+  return {.collective = call.collective,
+          .bytes = blockBytes(call) * (many ? geometry_.world : 1),
+          .worldSize = worldSize(),
+          .registered = registered};
+}
+
+cuda::KernelRequest DeviceImpl::requestFor(const cuda::Described& call, const gpu::Choice& choice,
+                                           bool inPlace) const {
+  const Options& options = control_->options();
+  return {.algorithm = choice.algorithm,
+          .type = call.type,
+          .reduction = call.reduction,
+          .mode = options.mode,
+          .worldSize = worldSize(),
+          .inPlace = inPlace,
+          .protocol = choice.protocol,
+          .root = call.root,
+          .oneNan = options.reproducible};
+}
+
+DeviceImpl::Prepared DeviceImpl::prepare(const cuda::Described& call, bool registered,
+                                         bool inPlace) {
+  const gpu::Choice choice = gpu::choose(situationOf(call, registered), control_->options());
+  Prepared p;
+  p.kernel = &kernels_.get(requestFor(call, choice, inPlace));
+  p.cut = cuda::cut(p.kernel->kernel, choice.protocol, geometry_, scratchBytes_, call);
+  p.fingerprint = cuda::fingerprint(call, p.kernel->kernel, p.cut);
+  p.algorithm = choice.algorithm->name;
+  p.protocol = p.kernel->kernel.exposes                ? "zero_copy"
+               : choice.protocol == cuda::Protocol::ll ? "ll"
+                                                       : "simple";
+  p.reason = choice.reason;
+  p.digest =
+      cc::digest16(fmt::format("lockstep device plan 1|{}|{}|{}|{}|{}", p.fingerprint, p.algorithm,
+                               name(control_->options().mode), worldSize(), geometry_.slotBytes));
+  return p;
+}
+
+const DeviceImpl::Prepared& DeviceImpl::prepared(const Request& request) {
+  const cuda::Described& call = request.call;
+  const std::size_t in = bytesIn(call), out = bytesOut(call);
+  const bool registered = call.count != 0 && (in == 0 || inHeap(request.in, in)) &&
+                          (out == 0 || inHeap(request.out, out));
+  const auto begin = reinterpret_cast<std::uintptr_t>(request.in);
+  const auto end = reinterpret_cast<std::uintptr_t>(request.out);
+  const bool inPlace = in != 0 && out != 0 && begin < end + out && end < begin + in;
+  const Shape shape{call.collective, call.type,  call.reduction, call.root,
+                    call.count,      registered, inPlace};
+  const auto at = prepared_.find(shape);
+  if (at != prepared_.end()) return at->second;
+  constexpr std::size_t kMostShapes = 4096;  // a caller of ever new counts must not fill memory
+  if (prepared_.size() >= kMostShapes) prepared_.clear();
+  return prepared_.emplace(shape, prepare(call, registered, inPlace)).first->second;
+}
+
+device::Call DeviceImpl::callOf(const Request& request, const Prepared& p) const {
+  device::Call call;
+  call.world = world_.pointer<device::World>();
+  call.in = static_cast<const device::u8*>(request.in);
+  call.out = static_cast<device::u8*>(request.out);
+  call.count = p.cut.count;
+  call.tileElements = p.cut.tileElements;
+  call.what = cuda::pack(request.call);
+  call.described = request.call.count;
+  call.fingerprint = p.fingerprint;
+  call.root = static_cast<unsigned>(request.call.root);
+  call.divisor = request.call.reduction == Reduction::avg ? geometry_.world : 1;
+  call.patience =
+      static_cast<std::uint64_t>(std::chrono::nanoseconds(control_->options().timeout).count());
+  if (p.kernel->kernel.exposes) {
+    const std::byte* segment = toPointer(segments_->mine());
+    // A buffer that this rank does not have is nobody's to read: any place of the heap will do.
+    const std::uint64_t heap = device::Offsets{geometry_}.heap();
+    const auto offset = [&](const void* at, std::size_t bytes) {
+      return bytes == 0 ? heap
+                        : static_cast<std::uint64_t>(static_cast<const std::byte*>(at) - segment);
+    };
+    call.inOffset = offset(request.in, bytesIn(request.call));
+    call.outOffset = offset(request.out, bytesOut(request.call));
+    const Contract& contract = contractOf(request.call.collective);
+    call.inBytes = blockBytes(request.call) * (contract.inPerRank ? geometry_.world : 1);
+    call.outBytes = blockBytes(request.call) * (contract.outPerRank ? geometry_.world : 1);
+  }
+  std::memcpy(call.digest, p.digest.data(), sizeof call.digest);
+  return call;
+}
+
+void DeviceImpl::run(const Request& request, DeviceStream stream) {
+  DeviceImpl* const self = this;
+  runTogether({&self, 1}, {&request, 1}, stream);
+}
+
+void DeviceImpl::runTogether(std::span<DeviceImpl* const> ranks, std::span<const Request> requests,
+                             DeviceStream stream) {
+  if (ranks.empty() || ranks.size() != requests.size() || ranks.size() > device::kMaxTogether)
+    lockstep::fail(ErrorCode::invalidArgument, "{} ranks in one launch; 1 to {} can be",
+                   ranks.size(), device::kMaxTogether);
+  device::Launch launch;
+  const Prepared* first = nullptr;
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    DeviceImpl& rank = *ranks[i];
+    rank.checkUsable();
+    rank.checkArguments(requests[i]);
+    const Prepared& prepared = rank.prepared(requests[i]);
+    if (first == nullptr) first = &prepared;
+    if (prepared.fingerprint != first->fingerprint ||
+        prepared.kernel->kernel.name != first->kernel->kernel.name ||
+        rank.context_.device() != ranks[0]->context_.device())
+      lockstep::fail(ErrorCode::invalidArgument,
+                     "ranks of one launch are on one GPU and make the same call");
+    launch.calls[i] = rank.callOf(requests[i], prepared);
+  }
+  void* parameters[]{&launch};
+  DeviceImpl& leader = *ranks[0];
+  first->kernel->function.launch(
+      {.gridX = first->cut.blocks,
+       .gridY = static_cast<unsigned>(ranks.size()),
+       .threads = gpu::kThreads,
+       .sharedBytes = 0,
+       .cooperative = true},
+      static_cast<cuda::StreamHandle>(stream != nullptr ? stream : leader.ownStream()), parameters);
+}
+
+Plan DeviceImpl::plan(const cuda::Described& call, bool registered) {
+  const Prepared p = prepare(call, registered, false);
+  Plan plan;
+  plan.algorithm = p.algorithm;
+  plan.protocol = p.protocol;
+  plan.transport = fmt::format("{}, {}", segments_->describe(), provenance_);
+  plan.tileBytes = p.cut.tileElements * p.kernel->kernel.elementBytes;
+  plan.depth = static_cast<int>(p.cut.blocks);
+  plan.reason = p.reason;
+  return plan;
+}
+
+DeviceBuffer DeviceImpl::alloc(std::size_t bytes) {
+  checkUsable();
+  const std::uint64_t mine = bytes;
+  const auto all = control_->peers().allGather(bytesOf(mine), deadline());
+  for (std::size_t r = 0; r < all.size(); ++r) {
+    std::uint64_t theirs = 0;
+    if (all[r].size() == sizeof theirs) std::memcpy(&theirs, all[r].data(), sizeof theirs);
+    if (theirs != mine)
+      throw Error(ErrorCode::mismatch, static_cast<int>(r), "alloc",
+                  fmt::format("rank {} allocates {} bytes, rank {} {}", r, theirs, rank(), mine));
+  }
+  const auto offset = bytes == 0 ? std::nullopt : heap_->allocate(bytes);
+  if (!offset)
+    lockstep::fail(ErrorCode::invalidArgument,
+                   "alloc: {} bytes; the heap has {} left in one piece of {} (raise "
+                   "DeviceOptions::heapBytes)",
+                   bytes, heap_->largestFree(), geometry_.heapBytes);
+  DeviceBuffer buffer;
+  buffer.size_ = bytes;
+  buffer.data_ = toPointer(segments_->mine()) + device::Offsets{geometry_}.heap() + *offset;
+  buffer.owner_ = std::shared_ptr<void>(
+      buffer.data_, [self = shared_from_this(), at = *offset](void*) { self->heap_->free(at); });
+  return buffer;
+}
+
+}  // namespace lockstep

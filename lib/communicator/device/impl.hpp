@@ -1,0 +1,114 @@
+// One rank of a group of GPUs: owns the memory, the kernels and the way in and out of a call.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "base/cuda/memory.hpp"
+#include "base/cuda/stream.hpp"
+#include "communicator/communicator_impl.hpp"
+#include "communicator/device/choice.hpp"
+#include "communicator/device/kernels.hpp"
+#include "executor/cuda/call.hpp"
+#include "transport/cuda/heap_allocator.hpp"
+#include "transport/cuda/multicast.hpp"
+#include "transport/cuda/segments.hpp"
+#include <lockstep/device.hpp>
+
+namespace lockstep {
+
+class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
+ public:
+  DeviceImpl(std::shared_ptr<CommunicatorImpl> control, const DeviceOptions& options);
+  ~DeviceImpl();
+  DeviceImpl(const DeviceImpl&) = delete;
+  DeviceImpl& operator=(const DeviceImpl&) = delete;
+
+  struct Request {
+    cuda::Described call;
+    const void* in = nullptr;
+    void* out = nullptr;
+  };
+
+  void run(const Request& request, DeviceStream stream);
+  /// All ranks of `ranks` in one launch; they are on one GPU, in one process.
+  static void runTogether(std::span<DeviceImpl* const> ranks, std::span<const Request> requests,
+                          DeviceStream stream);
+  DeviceBuffer alloc(std::size_t bytes);
+  void wait(DeviceStream stream);
+  void check();
+  void abort() noexcept;
+  Plan plan(const cuda::Described& call, bool registered);
+
+  int rank() const { return control_->rank(); }
+  int worldSize() const { return control_->worldSize(); }
+  const DeviceInfo& info() const { return info_; }
+  const std::string& multicastPath() const { return multicastPath_; }
+  const std::string& provenance() const { return provenance_; }
+  std::string describeKernels() const { return kernels_.describe(); }
+  const cuda::PrimaryContext& context() const { return context_; }
+  DeviceStream ownStream() const { return stream_.handle(); }
+
+ private:
+  /// What is the same for all calls of a shape.
+  struct Prepared {
+    const gpu::LoadedKernel* kernel = nullptr;
+    cuda::Cut cut;
+    std::uint64_t fingerprint = 0;
+    std::array<std::byte, 16> digest{};
+    std::string algorithm, protocol, reason;
+  };
+  using Shape = std::tuple<Collective, DataType, Reduction, int, std::uint64_t, bool, bool>;
+
+  void agree(const DeviceOptions& options);
+  void makeWorld();
+  void makeKeys();
+  void prepareKernels(const DeviceOptions& options);
+
+  void checkArguments(const Request& request) const;
+  bool inHeap(const void* at, std::size_t bytes) const;
+  const Prepared& prepared(const Request& request);
+  Prepared prepare(const cuda::Described& call, bool registered, bool inPlace);
+  gpu::Situation situationOf(const cuda::Described& call, bool registered) const;
+  cuda::KernelRequest requestFor(const cuda::Described& call, const gpu::Choice& choice,
+                                 bool inPlace) const;
+  device::Call callOf(const Request& request, const Prepared& prepared) const;
+  std::size_t blockBytes(const cuda::Described& call) const {
+    return call.count * sizeOf(call.type);
+  }
+  std::size_t bytesIn(const cuda::Described& call) const;
+  std::size_t bytesOut(const cuda::Described& call) const;
+
+  device::Control readControl(int rank) const;
+  void writeAbort() noexcept;
+  void checkUsable() const;
+  [[noreturn]] void fail(const device::Report& report);
+  std::string lateText(const device::Report& report) const;
+  std::string callOfRank(int rank) const;
+  Deadline deadline() const { return Deadline::in(control_->options().timeout); }
+
+  std::shared_ptr<CommunicatorImpl> control_;
+  cuda::PrimaryContext context_;
+  DeviceInfo info_;
+  device::Geometry geometry_;
+  std::size_t scratchBytes_ = 0;
+  std::optional<cuda::Segments> segments_;
+  std::optional<cuda::Multicast> multicast_;
+  std::optional<cuda::HeapAllocator> heap_;
+  std::string multicastPath_, provenance_;
+  cuda::DeviceMemory world_, lanes_, scratch_, keys_;
+  cuda::Stream stream_;  ///< for calls without one
+  gpu::Kernels kernels_;
+  std::map<Shape, Prepared> prepared_;
+  std::atomic<bool> failed_{false};
+};
+
+}  // namespace lockstep
