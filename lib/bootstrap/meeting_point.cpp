@@ -1,7 +1,6 @@
 // The meeting points of this process, and the threads that serve them. A thread ends when its relay
 // does (see relay.hpp), or when the process exits or unloads the library.
 #include <atomic>
-#include <csignal>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
@@ -12,6 +11,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "base/signals_blocked.hpp"
 #include "bootstrap/meeting_id.hpp"
 #include "bootstrap/peers.hpp"
 #include "bootstrap/relay.hpp"
@@ -19,23 +19,6 @@
 namespace lockstep {
 
 namespace {
-
-/// Blocks every signal in this thread, and so in threads it starts meanwhile: the handlers of a
-/// program are not to run on a thread it does not know of.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_{};
-};
 
 /// A relay and its thread.
 class Service {
