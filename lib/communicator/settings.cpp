@@ -26,6 +26,8 @@ constexpr std::array kSettings{
     Setting{"LOCKSTEP_CMA", "0 | 1", "1", "0: never process_vm_readv (Options::crossMemoryAttach)"},
     Setting{"LOCKSTEP_PROGRESS_THREAD", "0 | 1", "0",
             "1: a thread keeps asynchronous operations moving (Options::progressThread)"},
+    Setting{"LOCKSTEP_CACHE_DIR", "path", "~/.cache/lockstep",
+            "folder of compiled GPU kernels, its owner's alone (0700); empty: none are kept"},
     Setting{"LOCKSTEP_RANK", "number", "", "this process's rank (createFromEnvironment)"},
     Setting{"LOCKSTEP_WORLD_SIZE", "number", "",
             "how many ranks there are (createFromEnvironment)"},
