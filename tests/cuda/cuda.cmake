@@ -9,6 +9,7 @@ endif()
 target_compile_definitions(test_cuda PRIVATE
   LOCKSTEP_CXX="${CMAKE_CXX_COMPILER}" LOCKSTEP_KERNEL_FLAGS="${kernel_flags}")
 target_link_libraries(test_cuda PRIVATE ${CMAKE_DL_LIBS})
+add_subdirectory(cuda/fake_driver)
 # As NVRTC's --fmad=false: what the host runs of the prelude rounds as written.
 target_compile_options(test_cuda PRIVATE -ffp-contract=off)
 # For abi_test.cpp alone, which compiles without, too.
