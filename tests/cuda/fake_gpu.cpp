@@ -5,6 +5,8 @@
 #include <fstream>
 #include <sstream>
 
+#include <sys/mman.h>
+
 namespace lockstep::testing {
 namespace {
 
@@ -27,6 +29,12 @@ std::vector<std::pair<std::string, std::string>> preludeFiles() {
 }
 
 }  // namespace
+
+bool hasProtectionKeys() {
+  const int key = ::pkey_alloc(0, 0);
+  if (key >= 0) ::pkey_free(key);
+  return key >= 0;
+}
 
 FakeDriver::FakeDriver() : library(open(LOCKSTEP_FAKE_CUDA)) {
   EXPECT_EQ(library.whyNot(), "");

@@ -16,6 +16,9 @@ namespace lockstep::testing {
 
 using cuda::Result;
 
+/// Whether the fake can keep the host from device memory here.
+bool hasProtectionKeys();
+
 /// Symbols of liblockstep_fake_cuda.so. Not initialised.
 struct FakeDriver : cuda::Driver {
   FakeDriver();

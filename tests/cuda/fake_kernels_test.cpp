@@ -176,6 +176,7 @@ TEST(FakeGpu, AGraphRepeatsWhatWasCaptured) {
   Launch launch;
   launch.word = gpu.allocate(8);
   ASSERT_OK(gpu.memsetD8Async(launch.word, 0, 8, stream));
+  ASSERT_OK(gpu.streamSynchronize(stream));
   ASSERT_OK(gpu.streamBeginCapture(stream, CaptureMode::global));
   CaptureStatus status = CaptureStatus::none;
   ASSERT_OK(gpu.streamIsCapturing(stream, &status));

@@ -1,5 +1,5 @@
-// Memory that needs no addresses of its own: cuMemAlloc, pinned host memory, and memory that another
-// process opened by CUDA's interprocess handles.
+// Memory that needs no addresses of its own: cuMemAlloc, pinned host memory, and memory that
+// another process opened by CUDA's interprocess handles.
 #include <cstring>
 
 #include <fcntl.h>
@@ -24,9 +24,9 @@ DevicePtr mapAnywhere(std::shared_ptr<Physical> physical, Origin origin, int dev
   const std::size_t bytes = pages(physical->bytes);
   void* at = ::mmap(nullptr, bytes + kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   require(at != MAP_FAILED, Result::outOfMemory);
-  require(::mmap(at, bytes, PROT_NONE, MAP_SHARED | MAP_FIXED, physical->file.get(), 0) !=
-              MAP_FAILED,
-          Result::outOfMemory);
+  require(
+      ::mmap(at, bytes, PROT_NONE, MAP_SHARED | MAP_FIXED, physical->file.get(), 0) != MAP_FAILED,
+      Result::outOfMemory);
   const DeviceSet access = DeviceSet{1} << device;
   protect(at, bytes, access);
   const std::lock_guard lock(space().mutex);
@@ -75,8 +75,8 @@ void memHostAlloc(void** address, std::size_t bytes, unsigned flags) {
   constexpr unsigned kWriteCombined = 4;
   require(address != nullptr && bytes > 0);
   require((flags & ~(kHostPortable | kHostDeviceMap | kWriteCombined)) == 0);
-  void* at = ::mmap(nullptr, pages(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-                    0);
+  void* at =
+      ::mmap(nullptr, pages(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   require(at != MAP_FAILED, Result::outOfMemory);
   const std::lock_guard lock(space().mutex);
   space().pinned.emplace(at, bytes);

@@ -126,9 +126,8 @@ void refuseImplicit(const Stream& stream, bool isDefault) {
 void refuseInCapture() {
   const std::lock_guard lock(captures().mutex);
   for (const auto& capture : captures().active)
-    if (capture->mode == CaptureMode::global ||
-        (capture->mode == CaptureMode::threadLocal &&
-         capture->owner == std::this_thread::get_id())) {
+    if (capture->mode == CaptureMode::global || (capture->mode == CaptureMode::threadLocal &&
+                                                 capture->owner == std::this_thread::get_id())) {
       capture->spoilt = true;
       refuse(Result::streamCaptureUnsupported);
     }
@@ -181,9 +180,9 @@ void streamIsCapturing(StreamHandle handle, CaptureStatus* status) {
   require(status != nullptr);
   const auto stream = find(handle);
   const std::lock_guard lock(captures().mutex);
-  *status = stream->capture == nullptr  ? CaptureStatus::none
-            : stream->capture->spoilt ? CaptureStatus::invalidated
-                                      : CaptureStatus::active;
+  *status = stream->capture == nullptr ? CaptureStatus::none
+            : stream->capture->spoilt  ? CaptureStatus::invalidated
+                                       : CaptureStatus::active;
 }
 
 void graphInstantiate(GraphExecHandle* executable, GraphHandle graph, unsigned long long flags) {

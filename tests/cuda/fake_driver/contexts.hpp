@@ -19,7 +19,7 @@ struct Context {
   std::atomic<bool> destroyed = false;  ///< what is left of it is of no use any more
 
   std::mutex mutex;
-  std::shared_ptr<Stream> defaultStream;        ///< made by its first use
+  std::shared_ptr<Stream> defaultStream;       ///< made by its first use
   std::vector<std::weak_ptr<Stream>> streams;  ///< all others, blocking or not
 };
 

@@ -30,8 +30,9 @@ constexpr std::array kWords{
           "no kernel image is available for execution on the device"},
     Words{Result::peerAccessUnsupported, "CUDA_ERROR_PEER_ACCESS_UNSUPPORTED",
           "peer access is not supported between these two devices"},
-    Words{Result::operatingSystem, "CUDA_ERROR_OPERATING_SYSTEM", "OS call failed or operation not "
-                                                                  "supported on this OS"},
+    Words{Result::operatingSystem, "CUDA_ERROR_OPERATING_SYSTEM",
+          "OS call failed or operation not "
+          "supported on this OS"},
     Words{Result::invalidHandle, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
     Words{Result::illegalState, "CUDA_ERROR_ILLEGAL_STATE",
           "the operation cannot be performed in the present state"},

@@ -1,9 +1,10 @@
+#include "cuda/fake_driver/events.hpp"
+
 #include <atomic>
 #include <chrono>
 
 #include "cuda/fake_driver/api.hpp"
 #include "cuda/fake_driver/captures.hpp"
-#include "cuda/fake_driver/events.hpp"
 
 namespace lockstep::cuda::fake {
 namespace {

@@ -17,8 +17,8 @@ struct Compiled {
 };
 
 /// Compiles the first text, which can include the others, in a private folder that is gone
-/// afterwards. `defines`: "NAME" or "NAME=VALUE". Throws std::system_error where the compiler cannot
-/// be started or the folder not be written.
+/// afterwards. `defines`: "NAME" or "NAME=VALUE". Throws std::system_error where the compiler
+/// cannot be started or the folder not be written.
 ///
 /// The compiler is $LOCKSTEP_FAKE_CXX, $CXX or the one that built this; $LOCKSTEP_FAKE_CXXFLAGS are
 /// added, by default those of the build's sanitizers.

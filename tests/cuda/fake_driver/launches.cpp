@@ -67,8 +67,7 @@ void requireFits(const Function& function, const LaunchConfig& config) {
   require(blocks > 0 && config.gridZ == 1);
   require(threads > 0 && threads <= kMostThreads);
   require(config.sharedBytes <= static_cast<unsigned>(function.mostShared));
-  const int perMultiprocessor =
-      occupancy(function, static_cast<int>(threads), config.sharedBytes);
+  const int perMultiprocessor = occupancy(function, static_cast<int>(threads), config.sharedBytes);
   const auto most = static_cast<std::uint64_t>(perMultiprocessor * multiprocessors());
   require(!isCooperative(config) || blocks <= most, Result::cooperativeLaunchTooLarge);
 }
@@ -93,9 +92,8 @@ void launchKernelEx(const LaunchConfig* config, FunctionHandle handle, void** pa
   std::vector<SharedLine> launch(function->launchBytes / sizeof(SharedLine) + 1);
   std::memcpy(launch.data(), parameters[0], function->launchBytes);
   const Shape shape{config->gridX, config->gridY, config->sharedBytes};
-  submit(stream, [function, shape, launch = std::move(launch)] {
-    play(*function, shape, launch.data());
-  });
+  submit(stream,
+         [function, shape, launch = std::move(launch)] { play(*function, shape, launch.data()); });
 }
 
 void launchCooperativeKernel(FunctionHandle handle, unsigned gridX, unsigned gridY, unsigned gridZ,

@@ -1,5 +1,5 @@
-// What fits on an emulated GPU. Figures of an H100 (CUDA programming guide, compute capability 9.0),
-// but for the number of multiprocessors: each block is a thread of the host.
+// What fits on an emulated GPU. Figures of an H100 (CUDA programming guide, compute
+// capability 9.0), but for the number of multiprocessors: each block is a thread of the host.
 #pragma once
 
 #include <cstddef>

@@ -136,7 +136,8 @@ void memAddressReserve(DevicePtr* address, std::size_t bytes, std::size_t alignm
   alignment = std::max(alignment, kGranularity);
   // Nothing can lie right behind it: what runs over its end is caught.
   const std::size_t room = bytes + alignment + kGranularity;
-  void* start = ::mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* start =
+      ::mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   require(start != MAP_FAILED, Result::outOfMemory);
   const DevicePtr aligned = (toAddress(start) + alignment - 1) / alignment * alignment;
   const DevicePtr end = aligned + bytes + kGranularity;
@@ -168,8 +169,8 @@ void memMap(DevicePtr address, std::size_t bytes, std::size_t offset, Allocation
   require(isGranular(offset) && offset <= physical->bytes && bytes <= physical->bytes - offset);
   requireInReservation(all, address, bytes);
   require(isFree(all, address, bytes));
-  require(::mmap(toPointer(address), bytes, PROT_NONE, MAP_SHARED | MAP_FIXED,
-                 physical->file.get(), static_cast<off_t>(offset)) != MAP_FAILED,
+  require(::mmap(toPointer(address), bytes, PROT_NONE, MAP_SHARED | MAP_FIXED, physical->file.get(),
+                 static_cast<off_t>(offset)) != MAP_FAILED,
           Result::operatingSystem);
   all.mappings.emplace(address, Mapped{bytes, physical, Origin::mapped, 0});
 }

@@ -23,7 +23,7 @@ struct Physical {
   std::size_t bytes = 0;
   int device = 0;
   bool imported = false;
-  int handleTypes = 0;  ///< of ShareableHandle
+  int handleTypes = 0;                        ///< of ShareableHandle
   std::shared_ptr<MulticastState> multicast;  ///< not null: no memory, but a multicast object
 
   ~Physical();

@@ -1,4 +1,6 @@
 // liblockstep_fake_nvrtc.so: programs become shared objects for the host.
+#include "base/cuda/nvrtc.hpp"
+
 #include <array>
 #include <cstdio>
 #include <cstring>
@@ -8,7 +10,6 @@
 
 #include <unistd.h>
 
-#include "base/cuda/nvrtc.hpp"
 #include "cuda/fake_driver/exports.hpp"
 #include "cuda/fake_driver/host_compiler.hpp"
 #include "cuda/fake_driver/image.hpp"
@@ -72,12 +73,20 @@ bool isBelow(const std::string& name) {
 
 /// Options that change nothing here.
 bool isIgnored(std::string_view option) {
-  constexpr std::array<std::string_view, 14> kPrefixes{
-      "--std=",      "-std=",         "--device-as-default-execution-space",
-      "-default-device",              "--ptxas-options",
-      "-Xptxas",     "--fmad=",       "-fmad=",
-      "--restrict",  "-lineinfo",     "--generate-line-info",
-      "--diag-",     "--maxrregcount=", "--extra-device-vectorization"};
+  constexpr std::array<std::string_view, 14> kPrefixes{"--std=",
+                                                       "-std=",
+                                                       "--device-as-default-execution-space",
+                                                       "-default-device",
+                                                       "--ptxas-options",
+                                                       "-Xptxas",
+                                                       "--fmad=",
+                                                       "-fmad=",
+                                                       "--restrict",
+                                                       "-lineinfo",
+                                                       "--generate-line-info",
+                                                       "--diag-",
+                                                       "--maxrregcount=",
+                                                       "--extra-device-vectorization"};
   return std::ranges::any_of(kPrefixes, [&](auto known) { return option.starts_with(known); });
 }
 
@@ -140,8 +149,8 @@ void giveBytes(char* out, const std::string& bytes) {
   std::memcpy(out, bytes.data(), bytes.size());
 }
 
-/// Machine code, or what stands for PTX. An option that asks for the one gives none of the other, but
-/// that PTX comes with machine code too.
+/// Machine code, or what stands for PTX. An option that asks for the one gives none of the other,
+/// but that PTX comes with machine code too.
 const std::string& imageOf(ProgramHandle handle, bool machineCode) {
   static const std::string none;
   const auto program = programs().get(handle);
@@ -200,8 +209,7 @@ void createProgram(ProgramHandle* handle, const char* source, const char* name, 
   demand(headerCount == 0 || (headers != nullptr && headerNames != nullptr));
   auto program = std::make_shared<CompiledProgram>();
   program->texts.push_back({name == nullptr ? "default_program" : name, source});
-  for (int i = 0; i < headerCount; ++i)
-    program->texts.push_back({headerNames[i], headers[i]});
+  for (int i = 0; i < headerCount; ++i) program->texts.push_back({headerNames[i], headers[i]});
   for (const SourceText& text : program->texts) demand(isBelow(text.name));
   *handle = programs().add(std::move(program));
 }

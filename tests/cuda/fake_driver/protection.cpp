@@ -33,8 +33,8 @@ int keyOf(DeviceSet devices) {
 void protect(void* at, std::size_t bytes, DeviceSet devices, bool writable) {
   const int access = devices == 0 ? PROT_NONE : writable ? PROT_READ | PROT_WRITE : PROT_READ;
   const int key = devices == 0 ? -1 : keyOf(devices);
-  const int failed = key < 0 ? ::mprotect(at, bytes, access)
-                             : ::pkey_mprotect(at, bytes, access, key);
+  const int failed =
+      key < 0 ? ::mprotect(at, bytes, access) : ::pkey_mprotect(at, bytes, access, key);
   require(failed == 0, Result::operatingSystem);
 }
 

@@ -1,7 +1,7 @@
 // Device memory is nothing for the host: its pages bear a protection key (pkeys(7)) that only the
-// threads that play kernels or copy have, so a host thread that follows a device pointer gets SIGSEGV.
-// There is a key per set of devices with access, and a kernel has those of its own device. Where the
-// processor has no keys, or runs out of them, nothing is protected.
+// threads that play kernels or copy have, so a host thread that follows a device pointer gets
+// SIGSEGV. There is a key per set of devices with access, and a kernel has those of its own device.
+// Where the processor has no keys, or runs out of them, nothing is protected.
 #pragma once
 
 #include <cstddef>

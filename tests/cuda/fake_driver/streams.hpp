@@ -17,8 +17,8 @@ namespace lockstep::cuda::fake {
 
 using Work = std::function<void()>;
 
-/// The work of one stream. Its thread keeps it alive until all is done, so a stream can be destroyed
-/// before.
+/// The work of one stream. Its thread keeps it alive until all is done, so a stream can be
+/// destroyed before.
 class Queue : public std::enable_shared_from_this<Queue> {
  public:
   /// A place in a queue: the work there and all before it.
@@ -74,8 +74,8 @@ Queue::Place enqueue(const std::shared_ptr<Stream>& stream, Work work,
 void synchronize(Context& context);
 std::size_t streamsAlive();
 
-/// Throws streamCaptureUnsupported, and spoils the capture, where one is under way that forbids calls
-/// that a graph cannot hold: one of mode global, or one of mode threadLocal by this thread.
+/// Throws streamCaptureUnsupported, and spoils the capture, where one is under way that forbids
+/// calls that a graph cannot hold: one of mode global, or one of mode threadLocal by this thread.
 void refuseInCapture();
 
 }  // namespace lockstep::cuda::fake

@@ -1,5 +1,5 @@
-// The objects that are alive, by handles that are never given twice and that nobody can follow: what
-// uses one after its object is gone is told so.
+// The objects that are alive, by handles that are never given twice and that nobody can follow:
+// what uses one after its object is gone is told so.
 #pragma once
 
 #include <cstdint>
