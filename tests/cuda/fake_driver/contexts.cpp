@@ -95,11 +95,11 @@ void primaryCtxRelease(Device device) {
   auto& primary = contexts().primary[static_cast<std::size_t>(device)];
   require(primary != nullptr, Result::invalidContext);
   if (--primary->retains > 0) return;
-  primary->destroyed = true;
-  contexts().table.take(primary->handle);
-  const std::lock_guard alone(primary->mutex);
-  if (auto gone = std::move(primary->defaultStream)) gone->queue->close();
-  primary = nullptr;
+  const auto gone = std::exchange(primary, nullptr);
+  gone->destroyed = true;
+  contexts().table.take(gone->handle);
+  const std::lock_guard alone(gone->mutex);
+  if (const auto stream = std::exchange(gone->defaultStream, nullptr)) stream->queue->close();
 }
 
 void ctxPushCurrent(ContextHandle context) {
