@@ -101,8 +101,9 @@ void DeviceImpl::agree(const DeviceOptions& options) {
   int lanes = kUsualLanes;
   bool shared = false;
   for (const Wishes& w : wishes) {
-    const auto sharing =
-        std::ranges::count_if(wishes, [&](const Wishes& other) { return other.uuid == w.uuid; });
+    const auto sharing = std::ranges::count_if(wishes, [&](const Wishes& other) {
+      return std::memcmp(&other.uuid, &w.uuid, sizeof w.uuid) == 0;
+    });
     shared = shared || sharing > 1;
     lanes = std::min(lanes, std::max(1, w.multiprocessors / static_cast<int>(sharing)));
   }

@@ -73,7 +73,8 @@ bool isBelow(const std::string& name) {
 
 /// Options that change nothing here.
 bool isIgnored(std::string_view option) {
-  constexpr std::array<std::string_view, 14> kPrefixes{"--std=",
+  constexpr std::array<std::string_view, 15> kPrefixes{"--std=",
+                                                       "--no-cache",
                                                        "-std=",
                                                        "--device-as-default-execution-space",
                                                        "-default-device",
