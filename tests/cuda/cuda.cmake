@@ -24,3 +24,9 @@ endif()
 lockstep_tests(cuda_blocks unit lockstep_executor)
 target_compile_definitions(test_cuda_blocks PRIVATE
   LOCKSTEP_PLATFORM="cuda/block_platform.cuh" LOCKSTEP_MESSAGES_PER_EPOCH=8)
+
+# Every kernel for every chip: `cmake --build .. --target nvrtc_matrix`, then `bin/nvrtc_matrix`. No test: the
+# ordinary ones compile a set that covers it.
+add_executable(nvrtc_matrix EXCLUDE_FROM_ALL cuda/nvrtc_matrix/main.cpp)
+target_link_libraries(nvrtc_matrix PRIVATE lockstep_test_support lockstep_executor GTest::gtest)
+set_target_properties(nvrtc_matrix PROPERTIES CXX_CLANG_TIDY "")
