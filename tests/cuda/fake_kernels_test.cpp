@@ -325,6 +325,7 @@ TEST(FakeNvrtc, GivesTheCompilersWords) {
     EXPECT_EQ(nvrtc.compile("#if SIZE != 3\n#error no size\n#endif\n", {"-DSIZE=3"}),
               NvrtcResult::success)
         << nvrtc.log;
+    EXPECT_EQ(nvrtc.compile("", {"--no-cache"}), NvrtcResult::success) << "what compile() gives";
     EXPECT_EQ(nvrtc.compile("", {"--no-such-option"}), NvrtcResult::invalidOption);
     EXPECT_EQ(nvrtc.compile("", {"--gpu-architecture=sm_12"}), NvrtcResult::invalidOption);
     EXPECT_EQ(nvrtc.compile("#include <no_such_header>\n"), NvrtcResult::compilation);

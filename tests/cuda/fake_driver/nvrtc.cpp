@@ -73,21 +73,12 @@ bool isBelow(const std::string& name) {
 
 /// Options that change nothing here.
 bool isIgnored(std::string_view option) {
-  constexpr std::array<std::string_view, 15> kPrefixes{"--std=",
-                                                       "--no-cache",
-                                                       "-std=",
-                                                       "--device-as-default-execution-space",
-                                                       "-default-device",
-                                                       "--ptxas-options",
-                                                       "-Xptxas",
-                                                       "--fmad=",
-                                                       "-fmad=",
-                                                       "--restrict",
-                                                       "-lineinfo",
-                                                       "--generate-line-info",
-                                                       "--diag-",
-                                                       "--maxrregcount=",
-                                                       "--extra-device-vectorization"};
+  constexpr std::array<std::string_view, 15> kPrefixes{
+      "--std=",          "-std=",           "--device-as-default-execution-space",
+      "-default-device", "--ptxas-options", "-Xptxas",
+      "--fmad=",         "-fmad=",          "--no-cache",
+      "--restrict",      "-lineinfo",       "--generate-line-info",
+      "--diag-",         "--maxrregcount=", "--extra-device-vectorization"};
   return std::ranges::any_of(kPrefixes, [&](auto known) { return option.starts_with(known); });
 }
 
