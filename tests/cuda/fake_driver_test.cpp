@@ -168,12 +168,12 @@ TEST(FakeDriver, SaysWhatIsStillAlive) {
     ContextHandle context = nullptr;
     EXPECT_OK(driver.primaryCtxRetain(&context, 0));
     EXPECT_OK(driver.ctxPushCurrent(context));
-    EXPECT_STREQ(driver.alive(), "1 contexts");
+    EXPECT_EQ(driver.alive(), "1 contexts");
     StreamHandle stream = nullptr;
     DevicePtr memory = 0;
     EXPECT_OK(driver.streamCreate(&stream, 1));
     EXPECT_OK(driver.memAlloc(&memory, 8));
-    EXPECT_STREQ(driver.alive(), "1 contexts, 1 streams, 1 pieces of memory");
+    EXPECT_EQ(driver.alive(), "1 contexts, 1 streams, 1 pieces of memory");
   }
 }
 

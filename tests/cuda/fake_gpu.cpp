@@ -39,7 +39,14 @@ bool hasProtectionKeys() {
 FakeDriver::FakeDriver() : library(open(LOCKSTEP_FAKE_CUDA)) {
   EXPECT_EQ(library.whyNot(), "");
   missing = lookUp(library);
-  EXPECT_TRUE(library.find("lockstepFakeCudaAlive", alive));
+}
+
+std::string FakeDriver::alive() const {
+  void (*write)(char* words, unsigned bytes) = nullptr;
+  EXPECT_TRUE(library.find("lockstepFakeCudaAlive", write));
+  char words[256] = {};
+  write(words, sizeof words);
+  return words;
 }
 
 FakeNvrtc::FakeNvrtc() : library(open(LOCKSTEP_FAKE_NVRTC)) {

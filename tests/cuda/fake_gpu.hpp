@@ -25,7 +25,7 @@ struct FakeDriver : cuda::Driver {
   cuda::Library library;
   std::string missing;  ///< what lookUp() said
   /// What is alive in this process.
-  const char* (*alive)() = nullptr;
+  std::string alive() const;
 };
 
 struct FakeNvrtc : cuda::Nvrtc {

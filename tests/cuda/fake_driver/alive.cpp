@@ -57,12 +57,10 @@ __attribute__((destructor)) void sayAtTheEnd() {
 }  // namespace lockstep::cuda::fake
 
 extern "C" {
-/// Not CUDA's: what is alive in this process, "2 streams, 1 modules"; empty when nothing is. Valid
-/// until the thread calls it again.
-__attribute__((visibility("default"))) const char* lockstepFakeCudaAlive();
-const char* lockstepFakeCudaAlive() {
-  static thread_local std::string words;
-  words = lockstep::cuda::fake::alive();
-  return words.c_str();
+/// Not CUDA's: writes what is alive in this process, "2 streams, 1 modules"; nothing when nothing
+/// is.
+__attribute__((visibility("default"))) void lockstepFakeCudaAlive(char* words, unsigned bytes);
+void lockstepFakeCudaAlive(char* words, unsigned bytes) {
+  std::snprintf(words, bytes, "%s", lockstep::cuda::fake::alive().c_str());
 }
 }

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "cuda/fake_driver/api.hpp"
+#include "cuda/fake_driver/crew.hpp"
 
 namespace lockstep::cuda::fake {
 namespace {
@@ -63,13 +64,11 @@ void runBranches(const std::vector<Node>& nodes) {
   std::vector<std::promise<void>> promises(nodes.size());
   std::vector<std::shared_future<void>> done;
   for (auto& promise : promises) done.push_back(promise.get_future().share());
-  std::vector<std::jthread> threads;
-  for (std::size_t i = 0; i < nodes.size(); ++i)
-    threads.emplace_back([&, i] {
-      for (const std::size_t before : nodes[i].after) done[before].wait();
-      nodes[i].work();
-      promises[i].set_value();
-    });
+  playTogether(nodes.size(), [&](std::size_t i) {
+    for (const std::size_t before : nodes[i].after) done[before].wait();
+    nodes[i].work();
+    promises[i].set_value();
+  });
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include "cuda/fake_driver/api.hpp"
@@ -25,9 +26,19 @@ Contexts& contexts() {
 
 std::atomic<pid_t> initialisedBy = 0;
 
-std::vector<std::shared_ptr<Context>>& stack() {
-  static thread_local std::vector<std::shared_ptr<Context>> mine;
-  return mine;
+using Stack = std::vector<std::shared_ptr<Context>>;
+
+/// Not thread_local: the loader frees what a library has of a thread when another thread needs the
+/// room, which ThreadSanitizer takes for a race.
+Stack& stack() {
+  static const pthread_key_t key = [] {
+    pthread_key_t made{};
+    ::pthread_key_create(&made, [](void* mine) { delete static_cast<Stack*>(mine); });
+    return made;
+  }();
+  auto* mine = static_cast<Stack*>(::pthread_getspecific(key));
+  if (mine == nullptr) ::pthread_setspecific(key, mine = new Stack);
+  return *mine;
 }
 
 }  // namespace

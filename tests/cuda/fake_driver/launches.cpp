@@ -1,10 +1,10 @@
 // Launches: a thread of the host for each block, all at once, as a cooperative launch has them.
 #include <algorithm>
 #include <cstring>
-#include <thread>
 #include <vector>
 
 #include "cuda/fake_driver/api.hpp"
+#include "cuda/fake_driver/crew.hpp"
 #include "cuda/fake_driver/limits.hpp"
 #include "cuda/fake_driver/modules.hpp"
 #include "cuda/fake_driver/protection.hpp"
@@ -34,12 +34,11 @@ void playBlock(const Function& function, unsigned x, unsigned y, const Shape& sh
   function.kernel(launch);
 }
 
-/// Blocks wait for each other, so all of them must start: without a thread the program ends.
-void play(const Function& function, const Shape& shape, const void* launch) noexcept {
-  std::vector<std::jthread> blocks;
-  for (unsigned y = 0; y < shape.gridY; ++y)
-    for (unsigned x = 0; x < shape.gridX; ++x)
-      blocks.emplace_back([&, x, y] { playBlock(function, x, y, shape, launch); });
+void play(const Function& function, const Shape& shape, const void* launch) {
+  playTogether(std::size_t{shape.gridX} * shape.gridY, [&](std::size_t block) {
+    const auto number = static_cast<unsigned>(block);
+    playBlock(function, number % shape.gridX, number / shape.gridX, shape, launch);
+  });
 }
 
 /// Blocks of this size that fit on a multiprocessor.
