@@ -108,7 +108,7 @@ template <Cipher value>
 struct Named {
   static constexpr Cipher cipher = value;
 };
-using Ciphers = testing::Types<Named<Cipher::table>>;
+using Ciphers = testing::Types<Named<Cipher::table>, Named<Cipher::bitsliced>>;
 TYPED_TEST_SUITE(GcmOf, Ciphers);
 
 TYPED_TEST(GcmOf, NistEncrypt) {

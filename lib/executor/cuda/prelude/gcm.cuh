@@ -95,12 +95,13 @@ struct SharedText {
 // ---- the one pass over a message ----
 
 /// A thread's part of the hash, by Horner's rule.
+template <Cipher cipher>
 struct Hash {
-  const Products& products;
+  const Multiplier<cipher>& stride;
   Element value{};
 
   LOCKSTEP_INLINE void take(const Bits128& block) {
-    value = products.times(value);
+    value = stride.times(value);
     LOCKSTEP_UNROLL
     for (u32 w = 0; w < 4; ++w) value.word[w] ^= swapBytes(block.word[w]);
   }
@@ -114,7 +115,7 @@ LOCKSTEP_INLINE Bits128 cryptMessage(const SealingKey& key, const NonceWords& no
                                      u32 aadBytes, const From& from, const To& to, u32 bytes,
                                      GcmShared<cipher>& shared) {
   const u32 blocks = (bytes + 15) / 16, aadBlocks = (aadBytes + 15) / 16, stride = threads();
-  Hash hash{shared.products};
+  Hash<cipher> hash{shared.stride};
   const u32 before = (thread() + aadBlocks) / stride;  // of this thread's, in additional data
   for (u32 i = thread() + aadBlocks - before * stride; i < aadBlocks; i += stride)
     hash.take(loadBytes(aad + 16 * i, bytesOfBlock(i, aadBytes)));

@@ -17,6 +17,7 @@
 #pragma once
 
 #include "executor/cuda/prelude/aes.cuh"
+#include "executor/cuda/prelude/aes_bitsliced.cuh"
 #include "executor/cuda/prelude/ghash.cuh"
 #include "executor/cuda/prelude/layout.cuh"
 
@@ -41,11 +42,24 @@ struct alignas(16) SealingKey {
   u64 epoch;
 };
 
+/// Multiplication by one element: by tables, or else without a look-up.
+template <Cipher cipher>
+struct Multiplier : Products {};
+template <>
+struct Multiplier<Cipher::bitsliced> {
+  Element factor;
+
+  LOCKSTEP_INLINE void prepare(const Element& e) {
+    if (thread() == 0) factor = e;
+  }
+  LOCKSTEP_INLINE Element times(const Element& e) const { return multiply(e, load(&factor)); }
+};
+
 /// The block's shared memory while it seals and opens.
 template <Cipher cipher>
 struct GcmShared {
   typename Aes<cipher>::Shared aes;
-  Products products;  ///< of H^threads()
+  Multiplier<cipher> stride;  ///< times H^threads()
   BlockSum sum;
   Element mask;  ///< what the tag is XORed with
   /// Whose round keys and products these are, and of which epoch.
@@ -145,7 +159,7 @@ LOCKSTEP_INLINE void useKey(SealingKey& key, u64 counter, GcmShared<cipher>& sha
   if (shared.key == &key && shared.epoch == epoch) return;
   syncThreads();
   Aes<cipher>::loadKey(shared.aes, key.roundKeys);
-  shared.products.prepare(key.powers[threads() - 1]);
+  shared.stride.prepare(key.powers[threads() - 1]);
   if (thread() == 0) {
     shared.key = &key;
     shared.epoch = epoch;
