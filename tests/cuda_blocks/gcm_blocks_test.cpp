@@ -198,5 +198,21 @@ TYPED_TEST(GcmBlocks, KeysTakeTurnsInSharedMemory) {
                                          .tag);
 }
 
+TYPED_TEST(GcmBlocks, NothingIsLeftInSharedMemory) {
+  std::mt19937_64 random(9);
+  const Bytes key = randomBytes(random, 32);
+  std::size_t left = 0;
+  DeviceGcm<TypeParam::cipher> gcm(5);
+  gcm.run([&](auto& shared) {
+    device::prepareKey(gcm.key(), reinterpret_cast<const device::u8*>(key.data()), shared);
+    device::useKey(gcm.key(), 0, shared);
+    device::wipeShared(shared);
+    const auto* bytes = reinterpret_cast<const device::u8*>(&shared);
+    if (device::thread() == 0)
+      for (std::size_t i = 0; i < sizeof shared; ++i) left += bytes[i] != 0;
+  });
+  EXPECT_EQ(left, 0u);
+}
+
 }  // namespace
 }  // namespace lockstep::test

@@ -121,7 +121,7 @@ void DeviceImpl::wait(DeviceStream stream) {
     nextLook = now + kLookForDead;
     const std::uint64_t gone = control_->peers().gone();
     if (gone == 0 && !deadline.passed(now)) continue;
-    abort();
+    this->abort();
     idleWithin(context_, handle, kGrace);
     if (gone != 0)
       throw Error(ErrorCode::peerDied, lowestBit(gone), "device call",

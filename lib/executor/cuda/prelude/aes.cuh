@@ -88,12 +88,12 @@ struct NonceWords {
 };
 
 /// An interface of two implementations:
-///   Shared                         what it keeps in shared memory
-///   prepare(shared)                once per kernel, by the block, before a barrier
-///   expandKey(shared, raw, words)  by one thread
-///   loadKey(shared, words)         by the block, before a barrier: the key of what follows
-///   Pads(shared, nonce)            per thread and message
-///   Pads::make(a, b, pads)         of counters a and b, below 2^16
+///   Shared                          what it keeps in shared memory
+///   prepare(shared)                 once per kernel, by the block, before a barrier
+///   expandKey(shared, raw, words)   by one thread
+///   loadKey(shared, words)          by the block, before a barrier: the key of what follows
+///   startMessage(shared, nonce)     by one thread, before a barrier for the others
+///   makePads(shared, a, b, pads)    by each thread: of counters a and b, below 2^16
 template <Cipher cipher>
 struct Aes;
 
@@ -102,6 +102,8 @@ struct Aes<Cipher::table> {
   struct Shared {
     alignas(128) u32 table[256 * kBanks];
     Bits128 roundKeys[kRounds + 1];
+    Bits128 second;  ///< of the message, see startMessage
+    alignas(16) u32 first[2], counterKey;
   };
 
   LOCKSTEP_INLINE static void prepare(Shared& shared) {
@@ -157,68 +159,60 @@ struct Aes<Cipher::table> {
   /// Counters of a message differ in 16 bits only, rows 2 and 3 of column 3. They reach columns 1
   /// and 0 in the first round, so all but two look-ups of that round and half of those of the
   /// second are of the message, not of the block.
-  class Pads {
-   public:
-    LOCKSTEP_INLINE Pads(const Shared& shared, const NonceWords& nonce)
-        : shared_(shared), lookup_(shared) {
-      const Bits128 k0 = load(&shared.roundKeys[0]), k1 = load(&shared.roundKeys[1]),
-                    k2 = load(&shared.roundKeys[2]);
-      const Lookup& t = lookup_;
-      const u32 s0 = nonce.word[0] ^ k0.word[0], s1 = nonce.word[1] ^ k0.word[1],
-                s2 = nonce.word[2] ^ k0.word[2];
-      counterKey_ = k0.word[3];
-      first_[0] = k1.word[0] ^ t.mixed(0, s0) ^ t.mixed(1, s1) ^ t.mixed(2, s2);
-      first_[1] = k1.word[1] ^ t.mixed(0, s1) ^ t.mixed(1, s2) ^ t.mixed(3, s0);
-      const u32 t2 = k1.word[2] ^ t.column(s2, counterKey_, s0, s1);
-      const u32 t3 = k1.word[3] ^ t.column(counterKey_, s0, s1, s2);
-      second_[0] = k2.word[0] ^ t.mixed(2, t2) ^ t.mixed(3, t3);
-      second_[1] = k2.word[1] ^ t.mixed(1, t2) ^ t.mixed(2, t3);
-      second_[2] = k2.word[2] ^ t.mixed(0, t2) ^ t.mixed(1, t3);
-      second_[3] = k2.word[3] ^ t.mixed(0, t3) ^ t.mixed(3, t2);
-    }
+  LOCKSTEP_INLINE static void startMessage(Shared& shared, const NonceWords& nonce) {
+    const Lookup t(shared);
+    const Bits128 k0 = load(&shared.roundKeys[0]), k1 = load(&shared.roundKeys[1]),
+                  k2 = load(&shared.roundKeys[2]);
+    const u32 s0 = nonce.word[0] ^ k0.word[0], s1 = nonce.word[1] ^ k0.word[1],
+              s2 = nonce.word[2] ^ k0.word[2], s3 = k0.word[3];
+    const u32 t2 = k1.word[2] ^ t.column(s2, s3, s0, s1);
+    const u32 t3 = k1.word[3] ^ t.column(s3, s0, s1, s2);
+    shared.counterKey = s3;
+    shared.first[0] = k1.word[0] ^ t.mixed(0, s0) ^ t.mixed(1, s1) ^ t.mixed(2, s2);
+    shared.first[1] = k1.word[1] ^ t.mixed(0, s1) ^ t.mixed(1, s2) ^ t.mixed(3, s0);
+    shared.second = {{k2.word[0] ^ t.mixed(2, t2) ^ t.mixed(3, t3),
+                      k2.word[1] ^ t.mixed(1, t2) ^ t.mixed(2, t3),
+                      k2.word[2] ^ t.mixed(0, t2) ^ t.mixed(1, t3),
+                      k2.word[3] ^ t.mixed(0, t3) ^ t.mixed(3, t2)}};
+  }
 
-    LOCKSTEP_INLINE void make(u32 a, u32 b, Bits128 (&pads)[2]) const {
-      pads[0] = secondRound(a);
-      pads[1] = secondRound(b);
-      for (u32 round = 3; round < kRounds; ++round) {
-        const Bits128 key = load(&shared_.roundKeys[round]);
-        LOCKSTEP_UNROLL
-        for (u32 i = 0; i < 2; ++i) {
-          const Bits128 s = pads[i];
-          LOCKSTEP_UNROLL
-          for (u32 j = 0; j < 4; ++j)
-            pads[i].word[j] =
-                key.word[j] ^ lookup_.column(s.word[j], s.word[(j + 1) % 4], s.word[(j + 2) % 4],
-                                             s.word[(j + 3) % 4]);
-        }
-      }
-      const Bits128 key = load(&shared_.roundKeys[kRounds]);
+  LOCKSTEP_INLINE static void makePads(const Shared& shared, u32 a, u32 b, Bits128 (&pads)[2]) {
+    const Lookup t(shared);
+    pads[0] = secondRound(shared, t, a);
+    pads[1] = secondRound(shared, t, b);
+    for (u32 round = 3; round < kRounds; ++round) {
+      const Bits128 key = load(&shared.roundKeys[round]);
       LOCKSTEP_UNROLL
       for (u32 i = 0; i < 2; ++i) {
         const Bits128 s = pads[i];
         LOCKSTEP_UNROLL
         for (u32 j = 0; j < 4; ++j)
-          pads[i].word[j] =
-              key.word[j] ^ lookup_.subBytes(s.word[j], s.word[(j + 1) % 4], s.word[(j + 2) % 4],
-                                             s.word[(j + 3) % 4]);
+          pads[i].word[j] = key.word[j] ^ t.column(s.word[j], s.word[(j + 1) % 4],
+                                                   s.word[(j + 2) % 4], s.word[(j + 3) % 4]);
       }
     }
-
-   private:
-    LOCKSTEP_INLINE Bits128 secondRound(u32 counter) const {
-      const Lookup& t = lookup_;
-      const u32 s3 = counterKey_ ^ (counter << 24 | (counter & 0xff00) << 8);
-      const u32 t0 = first_[0] ^ t.mixed(3, s3), t1 = first_[1] ^ t.mixed(2, s3);
-      return {{second_[0] ^ t.mixed(0, t0) ^ t.mixed(1, t1),
-               second_[1] ^ t.mixed(0, t1) ^ t.mixed(3, t0),
-               second_[2] ^ t.mixed(2, t0) ^ t.mixed(3, t1),
-               second_[3] ^ t.mixed(1, t0) ^ t.mixed(2, t1)}};
+    const Bits128 key = load(&shared.roundKeys[kRounds]);
+    LOCKSTEP_UNROLL
+    for (u32 i = 0; i < 2; ++i) {
+      const Bits128 s = pads[i];
+      LOCKSTEP_UNROLL
+      for (u32 j = 0; j < 4; ++j)
+        pads[i].word[j] = key.word[j] ^ t.subBytes(s.word[j], s.word[(j + 1) % 4],
+                                                   s.word[(j + 2) % 4], s.word[(j + 3) % 4]);
     }
+  }
 
-    const Shared& shared_;
-    Lookup lookup_;
-    u32 counterKey_, first_[2], second_[4];
-  };
+ private:
+  /// The state after two rounds.
+  LOCKSTEP_INLINE static Bits128 secondRound(const Shared& shared, const Lookup& t, u32 counter) {
+    const Bits128 second = load(&shared.second);
+    const u32 s3 = shared.counterKey ^ (counter << 24 | (counter & 0xff00) << 8);
+    const u32 t0 = shared.first[0] ^ t.mixed(3, s3), t1 = shared.first[1] ^ t.mixed(2, s3);
+    return {{second.word[0] ^ t.mixed(0, t0) ^ t.mixed(1, t1),
+             second.word[1] ^ t.mixed(0, t1) ^ t.mixed(3, t0),
+             second.word[2] ^ t.mixed(2, t0) ^ t.mixed(3, t1),
+             second.word[3] ^ t.mixed(1, t0) ^ t.mixed(2, t1)}};
+  }
 };
 
 }  // namespace lockstep::device

@@ -187,8 +187,8 @@ LOCKSTEP_INLINE u32 shiftRows(u32 s) {
   return (odd & 0x0000ffff) | (byTwo & 0xffff0000);
 }
 
-/// 2 (a_r + a_{r+1}) + a_{r+1} + (a_{r+2} + a_{r+3}), and a round key.
-LOCKSTEP_INLINE Slices mixColumns(const Slices& a, const u32* key) {
+/// 2 (a_r + a_{r+1}) + a_{r+1} + (a_{r+2} + a_{r+3}).
+LOCKSTEP_INLINE Slices mixColumns(const Slices& a) {
   Slices next, sum, result;
   LOCKSTEP_UNROLL
   for (u32 i = 0; i < 8; ++i) {
@@ -198,7 +198,7 @@ LOCKSTEP_INLINE Slices mixColumns(const Slices& a, const u32* key) {
   LOCKSTEP_UNROLL
   for (u32 i = 0; i < 8; ++i) {
     const u32 doubled = sum.bit[(i + 7) % 8] ^ (i == 1 || i == 3 || i == 4 ? sum.bit[7] : 0);
-    result.bit[i] = doubled ^ next.bit[i] ^ rotateRight(sum.bit[i], 16) ^ key[i];
+    result.bit[i] = doubled ^ next.bit[i] ^ rotateRight(sum.bit[i], 16);
   }
   return result;
 }
@@ -224,6 +224,7 @@ template <>
 struct Aes<Cipher::bitsliced> {
   struct Shared {
     Bits128 roundKeys[2 * (kRounds + 1)];  ///< slices 0 to 3, then 4 to 7, of each
+    NonceWords nonce;
   };
 
   LOCKSTEP_INLINE static void prepare(Shared&) {}
@@ -246,51 +247,39 @@ struct Aes<Cipher::bitsliced> {
     }
   }
 
-  class Pads {
-   public:
-    LOCKSTEP_INLINE Pads(const Shared& shared, const NonceWords& nonce)
-        : shared_(shared), nonce_(nonce) {}
+  LOCKSTEP_INLINE static void startMessage(Shared& shared, const NonceWords& nonce) {
+    shared.nonce = nonce;
+  }
 
-    LOCKSTEP_INLINE void make(u32 a, u32 b, Bits128 (&pads)[2]) const {
-      const u32* n = nonce_.word;
-      Slices s{{n[0], n[0], n[1], n[1], n[2], n[2], swapBytes(a), swapBytes(b)}};
-      transpose(s);
-      u32 key[8];
-      loadRound(0, key);
-      LOCKSTEP_UNROLL
-      for (u32 i = 0; i < 8; ++i) s.bit[i] ^= key[i];
-      for (u32 round = 1; round < kRounds; ++round) {
-        loadRound(round, key);
-        s = mixColumns(shifted(subBytes(s)), key);
-      }
-      loadRound(kRounds, key);
-      s = shifted(subBytes(s));
-      LOCKSTEP_UNROLL
-      for (u32 i = 0; i < 8; ++i) s.bit[i] ^= key[i];
-      transpose(s);
-      LOCKSTEP_UNROLL
-      for (u32 i = 0; i < 8; ++i) pads[i % 2].word[i / 2] = s.bit[i];
-    }
+  LOCKSTEP_INLINE static void makePads(const Shared& shared, u32 a, u32 b, Bits128 (&pads)[2]) {
+    const u32* n = shared.nonce.word;
+    Slices s{{n[0], n[0], n[1], n[1], n[2], n[2], swapBytes(a), swapBytes(b)}};
+    transpose(s);
+    s = added(s, shared, 0);
+    for (u32 round = 1; round < kRounds; ++round)
+      s = added(mixColumns(shifted(subBytes(s))), shared, round);
+    s = added(shifted(subBytes(s)), shared, kRounds);
+    transpose(s);
+    LOCKSTEP_UNROLL
+    for (u32 i = 0; i < 8; ++i) pads[i % 2].word[i / 2] = s.bit[i];
+  }
 
-   private:
-    LOCKSTEP_INLINE static Slices shifted(Slices s) {
-      LOCKSTEP_UNROLL
-      for (u32 i = 0; i < 8; ++i) s.bit[i] = shiftRows(s.bit[i]);
-      return s;
+ private:
+  LOCKSTEP_INLINE static Slices shifted(Slices s) {
+    LOCKSTEP_UNROLL
+    for (u32 i = 0; i < 8; ++i) s.bit[i] = shiftRows(s.bit[i]);
+    return s;
+  }
+  LOCKSTEP_INLINE static Slices added(Slices s, const Shared& shared, u32 round) {
+    const Bits128 low = load(&shared.roundKeys[2 * round]);
+    const Bits128 high = load(&shared.roundKeys[2 * round + 1]);
+    LOCKSTEP_UNROLL
+    for (u32 i = 0; i < 4; ++i) {
+      s.bit[i] ^= low.word[i];
+      s.bit[4 + i] ^= high.word[i];
     }
-    LOCKSTEP_INLINE void loadRound(u32 round, u32* key) const {
-      const Bits128 low = load(&shared_.roundKeys[2 * round]);
-      const Bits128 high = load(&shared_.roundKeys[2 * round + 1]);
-      LOCKSTEP_UNROLL
-      for (u32 i = 0; i < 4; ++i) {
-        key[i] = low.word[i];
-        key[4 + i] = high.word[i];
-      }
-    }
-
-    const Shared& shared_;
-    NonceWords nonce_;
-  };
+    return s;
+  }
 };
 
 }  // namespace lockstep::device

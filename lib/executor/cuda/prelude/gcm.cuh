@@ -7,6 +7,14 @@
 //
 // Ciphertext lies at 128 bytes, padded with zeros to a multiple of 16 that is stored but not
 // hashed; the caller says where the tag lies, at 16 bytes. Plaintext may lie anywhere.
+//
+// A kernel calls, all threads of the block together:
+//   prepareShared(shared)                                  at its beginning
+//   sealMessage(key, counter, name, plain, out, tag, bytes, shared)
+//   openMessage(key, counter, name, in, tag, plain, bytes, shared)
+//   wipeShared(shared)                                     at its end
+// Each returns after a barrier: what was put is ready for one thread to signal with release, and a
+// message is opened once one thread has acquired its flag and the block has met.
 #pragma once
 
 #include "executor/cuda/prelude/sealing_key.cuh"
@@ -115,19 +123,21 @@ LOCKSTEP_INLINE Bits128 cryptMessage(const SealingKey& key, const NonceWords& no
                                      u32 aadBytes, const From& from, const To& to, u32 bytes,
                                      GcmShared<cipher>& shared) {
   const u32 blocks = (bytes + 15) / 16, aadBlocks = (aadBytes + 15) / 16, stride = threads();
+  if (thread() == stride - 1) Aes<cipher>::startMessage(shared.aes, nonce);
   Hash<cipher> hash{shared.stride};
   const u32 before = (thread() + aadBlocks) / stride;  // of this thread's, in additional data
   for (u32 i = thread() + aadBlocks - before * stride; i < aadBlocks; i += stride)
     hash.take(loadBytes(aad + 16 * i, bytesOfBlock(i, aadBytes)));
 
-  const typename Aes<cipher>::Pads pads(shared.aes, nonce);
+  syncThreads();
   for (u32 first = thread(); first <= blocks; first += 2 * stride) {
     const u32 at[2] = {first, first + stride};
     Bits128 text[2] = {}, pad[2];
     LOCKSTEP_UNROLL
     for (u32 k = 0; k < 2; ++k)
       if (at[k] < blocks) text[k] = from.get(at[k]);
-    pads.make(at[0] < blocks ? at[0] + 2 : 1, at[1] < blocks ? at[1] + 2 : 1, pad);
+    Aes<cipher>::makePads(shared.aes, at[0] < blocks ? at[0] + 2 : 1,
+                          at[1] < blocks ? at[1] + 2 : 1, pad);
     LOCKSTEP_UNROLL
     for (u32 k = 0; k < 2; ++k) {
       if (at[k] > blocks) break;

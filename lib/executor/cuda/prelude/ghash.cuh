@@ -31,33 +31,54 @@ LOCKSTEP_INLINE u64 multiplyCarryless(u32 a, u32 b) {
   for (u32 i = 0; i < 4; ++i) {
     u64 part = 0;
     LOCKSTEP_UNROLL
-    for (u32 j = 0; j < 4; ++j) part ^= u64{a & kEvery << j} * (b & kEvery << (i - j) % 4);
+    for (u32 j = 0; j < 4; ++j) part ^= multiplyWide(a & kEvery << j, b & kEvery << (i - j) % 4);
     product ^= part & u64{kEvery << i} * 0x100000001ull;
   }
   return product;
 }
 
-/// 64 by 64 bits, by Karatsuba's three products of halves.
+/// 64 by 64 bits, by Karatsuba: products of the upper halves, of the lower, and of their sums. One
+/// after the other, to need few registers.
 struct Product128 {
   u64 high, low;
 };
 LOCKSTEP_INLINE Product128 multiplyCarryless(u64 a, u64 b) {
   const u32 a1 = static_cast<u32>(a >> 32), a0 = static_cast<u32>(a);
   const u32 b1 = static_cast<u32>(b >> 32), b0 = static_cast<u32>(b);
-  const u64 high = multiplyCarryless(a1, b1), low = multiplyCarryless(a0, b0);
-  const u64 middle = multiplyCarryless(a1 ^ a0, b1 ^ b0) ^ high ^ low;
-  return {high ^ middle >> 32, low ^ middle << 32};
+  Product128 sum{};
+  LOCKSTEP_NO_UNROLL
+  for (u32 i = 0; i < 3; ++i) {
+    const u64 p = multiplyCarryless(i == 0   ? a1
+                                    : i == 1 ? a0
+                                             : a1 ^ a0,
+                                    i == 0   ? b1
+                                    : i == 1 ? b0
+                                             : b1 ^ b0);
+    sum.high ^= p >> 32 ^ (i == 0 ? p : 0);
+    sum.low ^= p << 32 ^ (i == 1 ? p : 0);
+  }
+  return sum;
 }
 
-/// Product of two elements.
+/// Product of two elements, by Karatsuba again.
 LOCKSTEP_INLINE Element multiply(const Element& a, const Element& b) {
   const u64 a1 = u64{a.word[0]} << 32 | a.word[1], a0 = u64{a.word[2]} << 32 | a.word[3];
   const u64 b1 = u64{b.word[0]} << 32 | b.word[1], b0 = u64{b.word[2]} << 32 | b.word[3];
-  const Product128 high = multiplyCarryless(a1, b1), low = multiplyCarryless(a0, b0);
-  const Product128 sum = multiplyCarryless(a1 ^ a0, b1 ^ b0);
+  u64 p3 = 0, p2 = 0, p1 = 0, p0 = 0;
+  LOCKSTEP_NO_UNROLL
+  for (u32 i = 0; i < 3; ++i) {
+    const Product128 p = multiplyCarryless(i == 0   ? a1
+                                           : i == 1 ? a0
+                                                    : a1 ^ a0,
+                                           i == 0   ? b1
+                                           : i == 1 ? b0
+                                                    : b1 ^ b0);
+    p3 ^= i == 0 ? p.high : 0;
+    p2 ^= i == 0 ? p.high ^ p.low : p.high;
+    p1 ^= i == 1 ? p.high ^ p.low : p.low;
+    p0 ^= i == 1 ? p.low : 0;
+  }
   // 255 bits; shifted by one, the coefficient of x^0 is the highest of 256.
-  u64 p3 = high.high, p2 = high.low ^ sum.high ^ high.high ^ low.high;
-  u64 p1 = low.high ^ sum.low ^ high.low ^ low.low, p0 = low.low;
   p3 = p3 << 1 | p2 >> 63;
   p2 = p2 << 1 | p1 >> 63;
   p1 = p1 << 1 | p0 >> 63;
@@ -115,20 +136,22 @@ struct Products {
   LOCKSTEP_INLINE Element times(const Element& e) const {
     const u8* tables = reinterpret_cast<const u8*>(entry);
     const u32 copy = thread() % kCopies * 16;
-    u32 sum[5] = {};
+    // The four bits are turned to where they count entries.
+    u32 bits[4], sum[5] = {};
     LOCKSTEP_UNROLL
-    for (u32 from = 0; from < 32; from += 4) {
+    for (u32 w = 0; w < 4; ++w) bits[w] = rotateRight(e.word[w], 32 - kShift);
+    LOCKSTEP_NO_UNROLL
+    for (u32 step = 0; step < 8; ++step) {
       LOCKSTEP_UNROLL
-      for (u32 w = 4; from != 0 && w > 0; --w) sum[w] = sum[w] >> 4 | sum[w - 1] << 28;
-      sum[0] >>= from != 0 ? 4 : 0;
+      for (u32 w = 4; w > 0; --w) sum[w] = sum[w] >> 4 | sum[w - 1] << 28;
+      sum[0] >>= 4;
       LOCKSTEP_UNROLL
       for (u32 w = 0; w < 4; ++w) {
-        const u32 bits =
-            from >= kShift ? e.word[w] >> (from - kShift) : e.word[w] << (kShift - from);
         const Element product =
-            load(tables + (w << (kShift + 4)) + ((bits & 0xf << kShift) | copy));
+            load(tables + (w << (kShift + 4)) + ((bits[w] & 0xf << kShift) | copy));
         LOCKSTEP_UNROLL
         for (u32 k = 0; k < 4; ++k) sum[k] ^= product.word[k];
+        bits[w] = rotateRight(bits[w], 4);
       }
     }
     return reduce({{sum[0], sum[1], sum[2], sum[3]}}, sum[4]);
@@ -144,10 +167,12 @@ struct BlockSum {
   /// By the block. The sum is place[0] for all, until the next barrier.
   LOCKSTEP_INLINE void sum(const Element& mine) {
     const u32 at = thread() % kPlaces;
+    LOCKSTEP_NO_UNROLL
     for (u32 first = 0; first < threads(); first += kPlaces) {
       if (thread() - first < kPlaces) place[at] = first == 0 ? mine : add(place[at], mine);
       syncThreads();
     }
+    LOCKSTEP_NO_UNROLL
     for (u32 half = kPlaces / 2; half > 0; half /= 2) {
       if (thread() < half && thread() + half < threads())
         place[at] = add(place[at], place[at + half]);

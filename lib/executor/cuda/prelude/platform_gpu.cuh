@@ -3,10 +3,17 @@
 // always the system, since peers are other devices.
 #pragma once
 
+/// How many blocks of LOCKSTEP_THREADS a multiprocessor must have registers for. (Left to itself
+/// ptxas spills to make room for more.)
+#ifndef LOCKSTEP_BLOCKS_TOGETHER
+#define LOCKSTEP_BLOCKS_TOGETHER 1
+#endif
+#define LOCKSTEP_BOUNDS __launch_bounds__(LOCKSTEP_THREADS, LOCKSTEP_BLOCKS_TOGETHER)
+
 /// The kernel's head: `LOCKSTEP_KERNEL(name) { .. }`, with `launch` in scope.
-#define LOCKSTEP_KERNEL(name)                                       \
-  extern "C" __global__ void __launch_bounds__(LOCKSTEP_THREADS, 1) \
-      name(const __grid_constant__ lockstep::device::Launch launch)
+#define LOCKSTEP_KERNEL(name)                      \
+  extern "C" __global__ void LOCKSTEP_BOUNDS name( \
+      const __grid_constant__ lockstep::device::Launch launch)
 #define LOCKSTEP_INLINE __forceinline__
 /// Before a loop over registers: an array that is indexed by a variable would lie in memory.
 #define LOCKSTEP_UNROLL _Pragma("unroll")
@@ -135,6 +142,13 @@ LOCKSTEP_INLINE u64 nanoseconds() {
 }
 /// Between two looks at a word.
 LOCKSTEP_INLINE void relax() {}
+
+/// One instruction, where the compiler would spend two on a product of words that it made wide.
+LOCKSTEP_INLINE u64 multiplyWide(u32 a, u32 b) {
+  u64 product;
+  asm("mul.wide.u32 %0, %1, %2;" : "=l"(product) : "r"(a), "r"(b));
+  return product;
+}
 
 LOCKSTEP_INLINE u32 rotateRight(u32 x, u32 bits) {
   return __funnelshift_r(x, x, bits);

@@ -141,6 +141,9 @@ inline void relax() {
   sched_yield();
 }
 
+inline u64 multiplyWide(u32 a, u32 b) {
+  return u64{a} * b;
+}
 inline u32 rotateRight(u32 x, u32 bits) {
   return x >> bits | x << (32 - bits);
 }

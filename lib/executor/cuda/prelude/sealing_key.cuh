@@ -30,8 +30,11 @@ namespace lockstep::device {
 inline constexpr u64 kMessagesPerEpoch = LOCKSTEP_MESSAGES_PER_EPOCH;
 inline constexpr u32 kKeyBytes = 32;
 inline constexpr u32 kMaxMessageBytes = 256 << 10;
-/// Threads of a block that seals.
+/// Threads of a block that seals: at most these.
 inline constexpr u32 kMaxThreads = 512;
+#ifdef LOCKSTEP_THREADS
+static_assert(LOCKSTEP_THREADS <= kMaxThreads);
+#endif
 
 /// A key made ready. In private device memory, used by one lane in one direction.
 struct alignas(16) SealingKey {
@@ -68,6 +71,9 @@ struct GcmShared {
   u32 verified;
   u8 raw[kKeyBytes];
 };
+// Static shared memory is 48 KiB at most (CUDA C++ Programming Guide, "Compute Capabilities"); the
+// rest is the lane's.
+static_assert(sizeof(GcmShared<Cipher::table>) <= 43 << 10);
 
 /// A key of this rank; `number` as Lane::keyOf counts them.
 inline SealingKey& keyAt(const World& world, u32 lane, u32 number) {
@@ -79,6 +85,16 @@ template <Cipher cipher>
 inline void prepareShared(GcmShared<cipher>& shared) {
   Aes<cipher>::prepare(shared.aes);
   if (thread() == 0) shared.key = nullptr;
+  syncThreads();
+}
+
+/// Leaves nothing of a key in shared memory, where the next kernel could find it. Once per kernel,
+/// at its end, by the block.
+template <Cipher cipher>
+inline void wipeShared(GcmShared<cipher>& shared) {
+  syncThreads();
+  volatile u32* words = reinterpret_cast<volatile u32*>(&shared);
+  for (u32 i = thread(); i < sizeof shared / sizeof *words; i += threads()) words[i] = 0;
   syncThreads();
 }
 
@@ -95,7 +111,8 @@ LOCKSTEP_NOINLINE void expandRawKey(SealingKey& key, GcmShared<cipher>& shared) 
   syncThreads();
   if (thread() == 0) {
     Bits128 pads[2];  // AES of 0 is H
-    typename Aes<cipher>::Pads(shared.aes, NonceWords{}).make(0, 0, pads);
+    Aes<cipher>::startMessage(shared.aes, NonceWords{});
+    Aes<cipher>::makePads(shared.aes, 0, 0, pads);
     for (u32& word : pads[0].word) word = swapBytes(word);
     key.powers[0] = pads[0];
   }
@@ -134,7 +151,8 @@ LOCKSTEP_NOINLINE void enterEpoch(SealingKey& key, u64 epoch, GcmShared<cipher>&
                             swapBytes(static_cast<u32>(epoch >> 32)),
                             swapBytes(static_cast<u32>(epoch))}};
     Bits128 pads[2];
-    typename Aes<cipher>::Pads(shared.aes, label).make(2, 3, pads);
+    Aes<cipher>::startMessage(shared.aes, label);
+    Aes<cipher>::makePads(shared.aes, 2, 3, pads);
     for (u32 i = 0; i < kKeyBytes; ++i)
       shared.raw[i] = static_cast<u8>(pads[i / 16].word[i / 4 % 4] >> i % 4 * 8);
   }
@@ -155,8 +173,8 @@ inline void prepareLaneKey(SealingKey& key, const u8* source, u32 lane, GcmShare
 template <Cipher cipher>
 LOCKSTEP_INLINE void useKey(SealingKey& key, u64 counter, GcmShared<cipher>& shared) {
   const u64 epoch = counter / kMessagesPerEpoch;
-  if (key.epoch != epoch) enterEpoch(key, epoch, shared);
   if (shared.key == &key && shared.epoch == epoch) return;
+  if (key.epoch != epoch) enterEpoch(key, epoch, shared);
   syncThreads();
   Aes<cipher>::loadKey(shared.aes, key.roundKeys);
   shared.stride.prepare(key.powers[threads() - 1]);
