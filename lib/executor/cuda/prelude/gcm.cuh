@@ -64,6 +64,7 @@ LOCKSTEP_INLINE void storeBytes(u8* at, const Bits128& v, u32 n) {
 }
 /// The first `n` bytes; zeros for the rest.
 LOCKSTEP_INLINE Bits128 firstBytes(Bits128 v, u32 n) {
+  if (n == 16) return v;
   LOCKSTEP_UNROLL
   for (u32 i = 0; i < 4; ++i)
     v.word[i] &= n >= 4 * i + 4 ? ~0u : n > 4 * i ? (1u << (n - 4 * i) * 8) - 1 : 0;

@@ -30,6 +30,7 @@ namespace lockstep::device {
 inline constexpr u64 kMessagesPerEpoch = LOCKSTEP_MESSAGES_PER_EPOCH;
 inline constexpr u32 kKeyBytes = 32;
 inline constexpr u32 kMaxMessageBytes = 256 << 10;
+static_assert(kMaxMessageBytes / 16 + 2 < 1 << 16, "Aes::makePads takes counters of 16 bits");
 /// Threads of a block that seals: at most these.
 inline constexpr u32 kMaxThreads = 512;
 #ifdef LOCKSTEP_THREADS
