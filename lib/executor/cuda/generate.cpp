@@ -95,7 +95,10 @@ class Generator {
     const std::string body = programs();
     const std::string counts = countsText();
     kernel.text = fmt::format(kText, heading(), numbers_.definitions(), counts, laneType(kernel),
-                              moverType(), body, kernel.name, kernel.sealed ? "sealed" : "move",
+                              moverType(), body, kernel.name,
+                              kernel.sealed    ? "sealed"
+                              : kernel.exposes ? "switch"
+                                               : "move",
                               kernel.sealed ? "Move::Sealing" : "lockstep::device::NoSealing");
     return kernel;
   }
@@ -293,10 +296,56 @@ LOCKSTEP_KERNEL({6}) {{
         fmt::format("  {{  // rank {}: {}\n", members.front().rank, schedule::toString(op));
     text += ends("dst", members, index, &Op::dst);
     text += ends("src", members, index, &Op::src);
+    const char* divisor = op.finish && reduces_ ? "divisor" : "1";
+    if (const std::string bySwitch = switchMove(members, index); !bySwitch.empty())
+      return text + fmt::format("    {}(lane, {}, {}, own, mine, dst, src);\n  }}\n", bySwitch,
+                                piece(members, index), divisor);
     const char* verb = op.kind == OpKind::forward && isSealed(request_.mode) ? "forward" : "run";
-    text += fmt::format("    Move::{}(lane, {}, {}, dst, src);\n  }}\n", verb,
-                        piece(members, index), op.finish && reduces_ ? "divisor" : "1");
-    return text;
+    return text + fmt::format("    Move::{}(lane, {}, {}, dst, src);\n  }}\n", verb,
+                              piece(members, index), divisor);
+  }
+
+  /// Where all ranks' buffers are exposed and an operation takes the same part of everyone's, or
+  /// puts it into everyone's, a switch can do it. Empty: it cannot.
+  std::string switchMove(const Class& members, std::size_t index) {
+    if (!isMulticast(request_.mode) || !schedules_.front().exposes || request_.oneNan) return {};
+    const auto all = [&](const Instance& instance, std::vector<Operand> Op::*side,
+                         BufferName buffer) {
+      const std::vector<Operand>& operands = opOf(instance, index).*side;
+      return operands.size() == static_cast<std::size_t>(request_.worldSize) &&
+             std::ranges::all_of(operands, [&](const Operand& o) {
+               return o.kind == Operand::Kind::memory && o.buffer == buffer &&
+                      o.range == operands.front().range;
+             });
+    };
+    const auto own = [&](const Instance& instance, std::vector<Operand> Op::*side,
+                         BufferName buffer) {
+      const std::vector<Operand>& operands = opOf(instance, index).*side;
+      return operands.size() == 1 && operands[0].kind == Operand::Kind::memory &&
+             operands[0].buffer == buffer && operands[0].rank == schedule::kSelf;
+    };
+    const auto every = [&](auto test) { return std::ranges::all_of(members, test); };
+    const bool gathers = every([&](const Instance& i) { return all(i, &Op::src, BufferName::in); });
+    const bool spreads =
+        every([&](const Instance& i) { return all(i, &Op::dst, BufferName::out); });
+    if (request_.worldSize < 2 || (!gathers && !spreads)) return {};
+    if (!gathers && !every([&](const Instance& i) { return own(i, &Op::src, BufferName::in); }))
+      return {};
+    if (!spreads && !every([&](const Instance& i) { return own(i, &Op::dst, BufferName::out); }))
+      return {};
+    return fmt::format(
+        "const End own = {}, mine = {};\n    "
+        "SwitchMover<Arithmetic<{}, {}, false>, {}, {}>::run",
+        ownEnd(members, index, &Op::dst), ownEnd(members, index, &Op::src), elementType(),
+        reduces_ ? tagOf(request_.reduction) : "Sum", gathers, spreads);
+  }
+  /// This rank's operand among those of all.
+  std::string ownEnd(const Class& members, std::size_t index, std::vector<Operand> Op::*side) {
+    std::vector<const Operand*> operands;
+    for (const Instance& instance : members)
+      for (const Operand& o : opOf(instance, index).*side)
+        if (o.rank == schedule::kSelf) operands.push_back(&o);
+    return endOf(sortOf(*operands.front()), members, operands, side == &Op::dst);
   }
 
   /// Every operand has the same size; scratch is not cut short, so another's, if there is one.

@@ -8,6 +8,7 @@ namespace lockstep::device {
 /// Of kernels in the clear.
 struct NoSealing {};
 LOCKSTEP_INLINE void prepareShared(NoSealing&) {}
+LOCKSTEP_INLINE void wipeShared(NoSealing&) {}
 
 /// A block runs the program for each of its tiles.
 template <class ThisLane, class Counts, class Sealing, class Program>
@@ -24,6 +25,7 @@ LOCKSTEP_INLINE void runKernel(const Launch& launch, Program program) {
   const u64 tiles = lane.myTiles();
   for (u64 n = 0; n < tiles && lane.enter(n); ++n) program(lane, call.divisor, call.root);
   lane.leave(Counts());
+  wipeShared(shared.sealing);
 }
 
 }  // namespace lockstep::device

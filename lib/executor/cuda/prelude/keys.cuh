@@ -17,6 +17,7 @@ LOCKSTEP_INLINE void prepareKeys(const Launch& launch) {
   for (u32 number = 0; number < 3 * world.geometry.world; ++number)
     prepareLaneKey(keyAt(world, blockOfRank(), number), call.in + u64{number} * kKeyBytes,
                    blockOfRank(), shared);
+  wipeShared(shared);
 }
 
 }  // namespace lockstep::device

@@ -280,6 +280,7 @@ class Lane {
     }
     if (world_.multicast != nullptr) {
       SlotFlag* flag = reinterpret_cast<SlotFlag*>(world_.multicast + flagOffset(end));
+      fenceAlias();
       multicastStoreRelaxed(&flag->fingerprint, call_.fingerprint);
       multicastStoreRelease(&flag->step, end.step + 1);
       return;
@@ -338,6 +339,14 @@ class Lane {
     for (u32 peer = thread(); peer < kWorld && !stopped(); peer += threads())
       if (peer != world_.rank) learn(peer);
     syncThreads();
+  }
+  /// Whether every rank has exposed the same places of its segment.
+  LOCKSTEP_INLINE bool sameOffsets() const {
+    for (u32 peer = 0; peer < kWorld; ++peer)
+      if (peer != world_.rank &&
+          (shared_.inOffset[peer] != call_.inOffset || shared_.outOffset[peer] != call_.outOffset))
+        return false;
+    return true;
   }
   /// I shall not touch peers' memory again.
   LOCKSTEP_INLINE void release() {

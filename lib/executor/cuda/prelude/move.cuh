@@ -11,6 +11,7 @@ namespace lockstep::device {
 template <class Type, class Op, bool kOneNan>
 struct Arithmetic {
   using Element = Type;
+  using Operation = Op;
   static constexpr u32 kBytes = Type::kBytes;
 
   template <class Bits, u32 kSrcs>
@@ -82,6 +83,7 @@ struct Mover {
         lane.awaitArrival(ends[i]);
     });
     syncThreads();
+    if (kCasts && lane.world().multicast != nullptr) fenceAlias();  // it came by the other address
   }
   template <class Lane>
   static LOCKSTEP_INLINE void signal(Lane& lane, const End* ends, u32 dsts, u32 srcs) {

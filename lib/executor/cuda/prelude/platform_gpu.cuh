@@ -157,6 +157,12 @@ LOCKSTEP_INLINE u32 rotateRight(u32 x, u32 bits) {
 // ---- multicast: one store that every GPU of the multicast object gets, one load that returns
 // their sum (sm_90 and newer; PTX ISA, "multimem") ----
 
+/// Between accesses to the same memory by its own and by its multicast address: these are two
+/// virtual addresses of one place, which only a proxy fence orders (PTX ISA, "membar / fence").
+LOCKSTEP_INLINE void fenceAlias() {
+  asm volatile("fence.proxy.alias;" ::: "memory");
+}
+
 #if __CUDA_ARCH__ >= 900
 inline constexpr bool kHasMultimem = true;
 
@@ -172,8 +178,40 @@ LOCKSTEP_INLINE void multicastStoreRelaxed(u64* at, u64 value) {
 LOCKSTEP_INLINE void multicastStoreRelease(u64* at, u64 value) {
   asm volatile("multimem.st.release.sys.global.u64 [%0], %1;" ::"l"(at), "l"(value) : "memory");
 }
+
+#define LOCKSTEP_MULTICAST_SUM(name, type)                                                    \
+  LOCKSTEP_INLINE Bits128 name(const void* at) {                                              \
+    Bits128 v;                                                                                \
+    asm volatile("multimem.ld_reduce.relaxed.sys.global.add." type " {%0, %1, %2, %3}, [%4];" \
+                 : "=r"(v.word[0]), "=r"(v.word[1]), "=r"(v.word[2]), "=r"(v.word[3])         \
+                 : "l"(at)                                                                    \
+                 : "memory");                                                                 \
+    return v;                                                                                 \
+  }
+// 16-bit floats are summed in f32 and rounded once.
+LOCKSTEP_MULTICAST_SUM(multicastSumF16, "acc::f32.v4.f16x2")
+LOCKSTEP_MULTICAST_SUM(multicastSumBF16, "acc::f32.v4.bf16x2")
+#undef LOCKSTEP_MULTICAST_SUM
+LOCKSTEP_INLINE Bits128 multicastSumF32(const void* at) {
+  float v[4];
+  asm volatile("multimem.ld_reduce.relaxed.sys.global.add.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(v[0]), "=f"(v[1]), "=f"(v[2]), "=f"(v[3])
+               : "l"(at)
+               : "memory");
+  return {
+      {__float_as_uint(v[0]), __float_as_uint(v[1]), __float_as_uint(v[2]), __float_as_uint(v[3])}};
+}
 #else
 inline constexpr bool kHasMultimem = false;
+LOCKSTEP_INLINE Bits128 multicastSumF32(const void*) {
+  return {};
+}
+LOCKSTEP_INLINE Bits128 multicastSumF16(const void*) {
+  return {};
+}
+LOCKSTEP_INLINE Bits128 multicastSumBF16(const void*) {
+  return {};
+}
 LOCKSTEP_INLINE void multicastStore(void*, const Bits128&) {}
 LOCKSTEP_INLINE void multicastStoreRelaxed(u64*, u64) {}
 LOCKSTEP_INLINE void multicastStoreRelease(u64*, u64) {}

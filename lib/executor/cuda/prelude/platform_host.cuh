@@ -148,6 +148,16 @@ inline u32 rotateRight(u32 x, u32 bits) {
   return x >> bits | x << (32 - bits);
 }
 
+inline void fenceAlias() {}
+inline Bits128 multicastSumF32(const void*) {
+  return {};
+}
+inline Bits128 multicastSumF16(const void*) {
+  return {};
+}
+inline Bits128 multicastSumBF16(const void*) {
+  return {};
+}
 inline void multicastStore(void*, const Bits128&) {}
 inline void multicastStoreRelaxed(u64*, u64) {}
 inline void multicastStoreRelease(u64*, u64) {}
