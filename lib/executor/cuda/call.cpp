@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -75,7 +76,7 @@ std::size_t scratchBytesFor(const device::Geometry& geometry, bool sealed) {
 }
 
 Cut cut(const Kernel& kernel, Protocol protocol, const device::Geometry& geometry,
-        std::size_t scratchBytes, const Described& call) {
+        std::size_t scratchBytes, const Described& call, std::size_t row) {
   const Contract& contract = contractOf(call.collective);
   Cut result;
   if (!contract.hasData) return result;
@@ -85,7 +86,7 @@ Cut cut(const Kernel& kernel, Protocol protocol, const device::Geometry& geometr
   const std::size_t line = kernel.chunks * std::max<std::size_t>(1, kChunkLine / element);
   const std::size_t even = divideUp(result.count, geometry.lanes);
   const std::size_t wanted = roundUp(std::max(even, kLeastTileBytes / element), line);
-  std::size_t most = wanted;
+  std::size_t most = std::numeric_limits<std::size_t>::max();
   if (!kernel.exposes) {
     const std::size_t chunk = mostChunkBytes(kernel, protocol, geometry, scratchBytes);
     if (chunk == 0)
@@ -94,6 +95,12 @@ Cut cut(const Kernel& kernel, Protocol protocol, const device::Geometry& geometr
     most = chunk / element * kernel.chunks;
   }
   result.tileElements = std::min(wanted, most);
+  if (row > 1) {
+    if (most < row)
+      fail(ErrorCode::unsupported, "a row of {} elements does not fit a tile of {} ({})", row, most,
+           kernel.name);
+    result.tileElements = std::min(divideUp(wanted, row), most / row) * row;
+  }
   const std::size_t tiles = divideUp(result.count, result.tileElements);
   result.blocks = static_cast<unsigned>(std::clamp<std::size_t>(tiles, 1, geometry.lanes));
   return result;

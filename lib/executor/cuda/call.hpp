@@ -39,9 +39,10 @@ struct Cut {
   friend bool operator==(const Cut&, const Cut&) = default;
 };
 /// Messages fit the channels, scratch fits `scratchBytes`, and there are tiles for all lanes if the
-/// message is large enough.
+/// message is large enough. Tiles are whole rows of `row` elements, of which `count` is a multiple.
+/// Throws unsupported where not one row fits.
 Cut cut(const Kernel& kernel, Protocol protocol, const device::Geometry& geometry,
-        std::size_t scratchBytes, const Described& call);
+        std::size_t scratchBytes, const Described& call, std::size_t row = 1);
 
 /// Tells calls apart that must not meet: what is called, how it is cut, by which kernel.
 std::uint64_t fingerprint(const Described& call, const Kernel& kernel, const Cut& cut);

@@ -67,6 +67,9 @@ class Generator {
     const Contract& contract = contractOf(request.algorithm->collective);
     allRoots_ = contract.rooted && request.worldSize <= kMaxRoots;
     reduces_ = contract.reduces;
+    if (request.rmsNorm && (request.algorithm->collective != Collective::allReduce ||
+                            !isNormalised(request.type) || request.reduction != Reduction::sum))
+      fail(ErrorCode::unsupported, "RMSNorm follows an all-reduce that sums f32, f16 or bf16");
     if (isSealed(request.mode) && request.protocol == Protocol::ll)
       fail(ErrorCode::invalidArgument, "sealed kernels have protocol simple, not ll");
     const int first = contract.rooted && !allRoots_ ? request.root : 0;
@@ -94,12 +97,14 @@ class Generator {
     for (const Instance& instance : instances_) measure(*instance.program, kernel);
     const std::string body = programs();
     const std::string counts = countsText();
-    kernel.text = fmt::format(kText, heading(), numbers_.definitions(), counts, laneType(kernel),
-                              moverType(), body, kernel.name,
-                              kernel.sealed    ? "sealed"
-                              : kernel.exposes ? "switch"
-                                               : "move",
-                              kernel.sealed ? "Move::Sealing" : "lockstep::device::NoSealing");
+    kernel.text =
+        fmt::format(kText, heading(), numbers_.definitions(), counts, laneType(kernel), moverType(),
+                    body, kernel.name,
+                    kernel.sealed    ? "sealed"
+                    : kernel.exposes ? "switch"
+                                     : "move",
+                    kernel.sealed ? "Move::Sealing" : "lockstep::device::NoSealing", epilogue(),
+                    request_.rmsNorm ? "#include \"executor/cuda/prelude/rms_norm.cuh\"\n" : "");
     return kernel;
   }
 
@@ -108,7 +113,7 @@ class Generator {
   static constexpr const char* kText = R"(// {0}
 #include "executor/cuda/prelude/kernel.cuh"
 #include "executor/cuda/prelude/{7}.cuh"
-
+{10}
 namespace lockstep::device::{6}_parts {{
 
 {1}
@@ -123,7 +128,7 @@ LOCKSTEP_INLINE void program(ThisLane& lane, u32 divisor, u32 root) {{
 
 LOCKSTEP_KERNEL({6}) {{
   using namespace lockstep::device::{6}_parts;
-  lockstep::device::runKernel<ThisLane, Counts, {8}>(launch, program);
+  lockstep::device::runKernel<ThisLane, Counts, {8}, {9}>(launch, program);
 }}
 )";
 
@@ -187,6 +192,7 @@ LOCKSTEP_KERNEL({6}) {{
     if (reduces_)
       name += fmt::format("_{}_{}{}", lockstep::name(request_.type), tagOf(request_.reduction),
                           request_.oneNan ? "_one_nan" : "");
+    if (request_.rmsNorm) name += "_rms_norm";
     name += fmt::format("_{}_{}{}_{}", lockstep::name(request_.mode),
                         request_.protocol == Protocol::ll ? "ll" : "simple",
                         request_.inPlace ? "_in_place" : "", request_.worldSize);
@@ -196,6 +202,13 @@ LOCKSTEP_KERNEL({6}) {{
   std::string heading() const {
     return fmt::format("{} {}, {} ranks, {}", lockstep::name(request_.algorithm->collective),
                        request_.algorithm->name, request_.worldSize, lockstep::name(request_.mode));
+  }
+  static bool isNormalised(DataType type) {
+    return type == DataType::f32 || type == DataType::f16 || type == DataType::bf16;
+  }
+  std::string epilogue() const {
+    if (!request_.rmsNorm) return "lockstep::device::NoEpilogue";
+    return fmt::format("lockstep::device::RmsNorm<lockstep::device::{}>", elementType());
   }
   std::string elementType() const { return reduces_ ? tagOf(request_.type) : "U8"; }
   const char* protocolName() const { return request_.protocol == Protocol::ll ? "ll" : "simple"; }

@@ -23,6 +23,7 @@ struct KernelRequest {
   bool inPlace = false;
   Protocol protocol = Protocol::simple;  ///< of channels; sealed ones have simple
   int root = 0;                          ///< of rooted collectives in worlds above kMaxRoots
+  bool rmsNorm = false;                  ///< an all-reduce that goes on with rms_norm.cuh
   bool oneNan = false;                   ///< a NaN that a reduction makes is always the same one
 };
 

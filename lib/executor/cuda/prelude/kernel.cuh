@@ -10,12 +10,20 @@ struct NoSealing {};
 LOCKSTEP_INLINE void prepareShared(NoSealing&) {}
 LOCKSTEP_INLINE void wipeShared(NoSealing&) {}
 
+/// Of kernels that end with the collective.
+struct NoEpilogue {
+  struct Shared {};
+  template <class Lane>
+  static LOCKSTEP_INLINE void run(Lane&, Shared&) {}
+};
+
 /// A block runs the program for each of its tiles.
-template <class ThisLane, class Counts, class Sealing, class Program>
+template <class ThisLane, class Counts, class Sealing, class Epilogue, class Program>
 LOCKSTEP_INLINE void runKernel(const Launch& launch, Program program) {
   struct Shared {
     typename ThisLane::Shared lane;
     alignas(128) Sealing sealing;
+    typename Epilogue::Shared epilogue;
   };
   static_assert(sizeof(Shared) <= LOCKSTEP_SHARED_BYTES);
   auto& shared = *reinterpret_cast<Shared*>(sharedMemory());
@@ -23,7 +31,10 @@ LOCKSTEP_INLINE void runKernel(const Launch& launch, Program program) {
   prepareShared(shared.sealing);
   ThisLane lane(call, shared.lane, reinterpret_cast<u8*>(&shared.sealing));
   const u64 tiles = lane.myTiles();
-  for (u64 n = 0; n < tiles && lane.enter(n); ++n) program(lane, call.divisor, call.root);
+  for (u64 n = 0; n < tiles && lane.enter(n); ++n) {
+    program(lane, call.divisor, call.root);
+    Epilogue::run(lane, shared.epilogue);
+  }
   lane.leave(Counts());
   wipeShared(shared.sealing);
 }

@@ -19,6 +19,8 @@ inline constexpr u32 kMaxWorld = 64;
 inline constexpr u32 kMaxLanes = 64;
 /// Ranks that one launch may play (grid.y), where several share a GPU.
 inline constexpr u32 kMaxTogether = 8;
+/// Threads of a block at most.
+inline constexpr u32 kMaxBlockThreads = 512;
 /// Messages that a channel holds.
 inline constexpr u32 kSlots = 4;
 /// Flags and credits lie so far apart: two L2 sectors' worth of a line, so that no two share one.
@@ -162,6 +164,14 @@ struct World {
   u64 scratchBytes = 0;
   /// Sealed modes: keys by lane, then by use; see keyOf in gcm.cuh.
   SealingKey* keys = nullptr;
+};
+
+/// What a fused all-reduce does with the sum (rms_norm.cuh); rows of `hidden` elements.
+struct Norm {
+  u8* residual = nullptr;      ///< as `out`; read and written
+  const u8* weight = nullptr;  ///< a row
+  u32 hidden = 0;
+  float epsilon = 0;
 };
 
 /// One rank's arguments of one call.

@@ -150,6 +150,9 @@ LOCKSTEP_INLINE u64 multiplyWide(u32 a, u32 b) {
   return product;
 }
 
+LOCKSTEP_INLINE float squareRoot(float x) {
+  return __fsqrt_rn(x);
+}
 LOCKSTEP_INLINE u32 rotateRight(u32 x, u32 bits) {
   return __funnelshift_r(x, x, bits);
 }

@@ -144,6 +144,9 @@ inline void relax() {
 inline u64 multiplyWide(u32 a, u32 b) {
   return u64{a} * b;
 }
+inline float squareRoot(float x) {
+  return __builtin_sqrtf(x);
+}
 inline u32 rotateRight(u32 x, u32 bits) {
   return x >> bits | x << (32 - bits);
 }
