@@ -14,11 +14,13 @@
 #define threads threadsOfOne
 #define thread threadOfOne
 #define syncThreads syncThreadsOfOne
+#define sharedMemory sharedMemoryOfOne
 #include "executor/cuda/prelude/platform_host.cuh"
 #undef kBanks
 #undef threads
 #undef thread
 #undef syncThreads
+#undef sharedMemory
 
 namespace lockstep::device {
 
@@ -27,6 +29,7 @@ inline constexpr u32 kBanks = 32;
 /// Which thread of its block this one plays.
 struct BlockThread {
   u32 number = 0, count = 1;
+  u8* shared = nullptr;
   std::barrier<>* barrier = nullptr;
 };
 inline thread_local BlockThread blockThread;
@@ -36,6 +39,9 @@ inline u32 threads() {
 }
 inline u32 thread() {
   return blockThread.number;
+}
+inline u8* sharedMemory() {
+  return blockThread.shared;
 }
 inline void syncThreads() {
   if (blockThread.barrier) blockThread.barrier->arrive_and_wait();
@@ -53,8 +59,8 @@ void runBlock(u32 count, u64 sharedBytes, Body body) {
   std::vector<std::thread> all;
   for (u32 i = 0; i < count; ++i)
     all.emplace_back([&, i] {
-      hostBlock = {0, 0, 1, aligned};
-      blockThread = {i, count, &barrier};
+      hostBlock = {0, 0, 1};
+      blockThread = {i, count, aligned, &barrier};
       body();
     });
   for (std::thread& one : all) one.join();
