@@ -141,7 +141,6 @@ LOCKSTEP_NOINLINE void enterEpoch(SealingKey& key, u64 epoch, GcmShared<cipher>&
   syncThreads();  // all have seen which epoch it was
   if (thread() == 0) {
     key.epoch = epoch;
-    shared.key = nullptr;
     Aes<cipher>::expandKey(shared.aes, key.source, key.roundKeys);
   }
   syncThreads();
