@@ -188,6 +188,7 @@ struct Call {
   u64 patience = 0;                 ///< nanoseconds that a wait may take
   u64 inOffset = 0, outOffset = 0;  ///< in this rank's segment, of plans that expose
   u64 inBytes = 0, outBytes = 0;    ///< of a rank's buffers where it has them
+  Norm norm;                        ///< of kernels that are fused with it
   u8 digest[16] = {};               ///< of the secured plan, for the additional data of records
 };
 
