@@ -52,7 +52,8 @@ HostModule::HostModule(std::span<const cuda::Kernel> kernels) {
     if (written.insert(kernel.name).second) text << kernel.text;
   text.close();
   const std::string command = fmt::format(
-      "{} -std=c++20 -O1 -ffp-contract=off -fPIC -shared -DLOCKSTEP_SHARED_BYTES=49152 "
+      "{} -std=c++20 -O1 -ffp-contract=off -fPIC -shared -DLOCKSTEP_HOST_MODULE "
+      "-DLOCKSTEP_SHARED_BYTES=49152 "
       "-DLOCKSTEP_THREADS=1 {} -I{}/lib -o {} {} > {} 2>&1",
       LOCKSTEP_CXX, LOCKSTEP_KERNEL_FLAGS, LOCKSTEP_SOURCE_DIR, object.string(), source.string(),
       log.string());

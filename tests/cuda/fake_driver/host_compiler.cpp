@@ -98,7 +98,8 @@ std::vector<std::string> commandFor(const std::string& source, const std::string
   // No contraction: a GPU's code is compiled with --fmad=false. Hidden symbols are each module's
   // own; exported ones must not be made unique, or no module could be unloaded.
   std::istringstream flags(
-      "-std=c++20 -O1 -fPIC -shared -fvisibility=hidden -ffp-contract=off -Wl,-Bsymbolic " +
+      "-std=c++20 -DLOCKSTEP_HOST_MODULE -O1 -fPIC -shared -fvisibility=hidden -ffp-contract=off "
+      "-Wl,-Bsymbolic " +
       text("LOCKSTEP_FAKE_CXXFLAGS", LOCKSTEP_FAKE_CXXFLAGS_DEFAULT));
   std::vector<std::string> command{compiler()};
   command.insert(command.end(), std::istream_iterator<std::string>(flags), {});

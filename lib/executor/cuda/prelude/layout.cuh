@@ -196,7 +196,7 @@ struct Launch {
   Call calls[kMaxTogether];
 };
 
-#if !defined(__CUDACC__)
+#ifdef LOCKSTEP_HOST_MODULE
 /// For who runs kernels on the host: how much of the parameter there is to copy.
 extern "C" __attribute__((visibility("default"), used)) inline const unsigned lockstepLaunchBytes =
     sizeof(Launch);

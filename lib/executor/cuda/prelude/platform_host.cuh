@@ -167,8 +167,10 @@ inline void multicastStoreRelease(u64*, u64) {}
 
 }  // namespace lockstep::device
 
+#ifdef LOCKSTEP_HOST_MODULE  // a shared object of kernels, for whoever runs them
 /// Says which block the calling thread plays from here on; for whoever runs the kernel.
 extern "C" __attribute__((visibility("default"), used)) inline void lockstepPlayBlock(
     unsigned x, unsigned y, unsigned blocks) {
   lockstep::device::hostBlock = {x, y, blocks};
 }
+#endif
