@@ -10,6 +10,7 @@
 #pragma once
 
 #include "executor/cuda/prelude/layout.cuh"
+#include "executor/cuda/prelude/wait.cuh"
 
 namespace lockstep::device {
 
@@ -64,10 +65,6 @@ struct LaneShared {
   u32 over;  ///< `stop` as it was between two tiles
 };
 
-/// Looks at a word before a glance at the clock and at the abort word: tens of microseconds, so it
-/// costs nothing measurable and ends a wait soon enough.
-inline constexpr u32 kLooks = 256;
-
 /// `kChunks`: into how many a tile's part of a block is cut.
 template <u32 kWorld, u32 kChunks, u32 kElementBytes, Protocol kProtocol, bool kSealed>
 class Lane {
@@ -91,7 +88,7 @@ class Lane {
     if (thread() == 0) {
       shared_.calls = state.calls;
       shared_.exposures = state.exposures;
-      Control& control = controlOf(world_.rank);
+      Control& control = controlOf(world_, world_.rank);
       shared_.stop = loadRelaxed(&control.abort) != 0;
       if (lane_ == 0) {
         storeRelaxed(&control.what, call.what);
@@ -239,15 +236,9 @@ class Lane {
   template <class Ready>
   LOCKSTEP_INLINE bool spin(Ready ready, u32 peer, u64 step) {
     if (stopped()) return false;
-    u64 began = 0;
-    for (u32 looks = 1; !ready(); ++looks) {
-      relax();
-      if (looks % kLooks != 0) continue;
-      const u64 now = nanoseconds();
-      if (began == 0) began = now;
-      if (stopped() || loadRelaxed(&controlOf(world_.rank).abort) != 0)
-        return fail(Fault::aborted, peer, step, 0);
-      if (now - began > call_.patience) return fail(Fault::timeout, peer, step, 0);
+    for (Patience patience; !ready();) {
+      const Fault fault = patience.lookAgain(world_, call_.patience, [this] { return stopped(); });
+      if (fault != Fault::none) return fail(fault, peer, step, 0);
     }
     return true;
   }
@@ -256,18 +247,13 @@ class Lane {
   LOCKSTEP_INLINE bool fail(Fault fault, u32 peer, u64 step, u64 theirs) {
     storeStop();
     if (fault == Fault::aborted) return false;  // whoever began it has reported
-    Control& control = controlOf(world_.rank);
-    if (claimReport(&control.claimed)) {
-      Report& report = control.report;
-      storeRelaxed(&report.rank, peer);
-      storeRelaxed(&report.lane, lane_);
-      storeRelaxed(&report.call, shared_.calls);
-      storeRelaxed(&report.step, step);
-      storeRelaxed(&report.fingerprint, call_.fingerprint);
-      storeRelaxed(&report.theirs, theirs);
-      storeRelease(&report.fault, static_cast<u64>(fault));
-    }
-    for (u32 r = 0; r < kWorld; ++r) storeRelaxed(&controlOf(r).abort, world_.rank + 1);
+    giveUp(world_, {.fault = static_cast<u64>(fault),
+                    .rank = peer,
+                    .lane = lane_,
+                    .call = shared_.calls,
+                    .step = step,
+                    .fingerprint = call_.fingerprint,
+                    .theirs = theirs});
     return false;
   }
 
@@ -400,9 +386,6 @@ class Lane {
  private:
   LOCKSTEP_INLINE LaneState& mine() const { return world_.lanes[lane_]; }
   LOCKSTEP_INLINE Offsets offsets() const { return {world_.geometry}; }
-  LOCKSTEP_INLINE Control& controlOf(u32 rank) const {
-    return *reinterpret_cast<Control*>(world_.segments[rank]);
-  }
 
   LOCKSTEP_INLINE void storeStop() { *static_cast<volatile u32*>(&shared_.stop) = 1; }
 
@@ -446,10 +429,7 @@ class Lane {
   LOCKSTEP_INLINE u64 lineFlag(u64 step) const {
     return ((step + 1) & ((u64{1} << kStepBits) - 1)) | call_.fingerprint << kStepBits;
   }
-  LOCKSTEP_INLINE void setFlag(SlotFlag* flag, u64 step) {
-    storeRelaxed(&flag->fingerprint, call_.fingerprint);
-    storeRelease(&flag->step, step + 1);
-  }
+  LOCKSTEP_INLINE void setFlag(SlotFlag* flag, u64 step) { raise(flag, step, call_.fingerprint); }
 
   LOCKSTEP_INLINE void learn(u32 peer) {
     const Exposure* line = exposureIn(world_.rank, peer);

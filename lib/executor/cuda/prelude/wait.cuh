@@ -1,0 +1,59 @@
+// How a wait ends when nothing comes, and how all ranks hear of it.
+#pragma once
+
+#include "executor/cuda/prelude/layout.cuh"
+
+namespace lockstep::device {
+
+/// Looks at a word before a glance at the clock and at the abort word: tens of microseconds, so it
+/// costs nothing measurable and ends a wait soon enough.
+inline constexpr u32 kLooks = 256;
+
+LOCKSTEP_INLINE Control& controlOf(const World& world, u32 rank) {
+  return *reinterpret_cast<Control*>(world.segments[rank]);
+}
+
+/// One wait, by one thread.
+class Patience {
+ public:
+  /// After a look in vain. Fault::none: look again. `most`: nanoseconds that a wait may take;
+  /// `stopped`: says whether the block has failed meanwhile.
+  template <class Stopped>
+  LOCKSTEP_INLINE Fault lookAgain(const World& world, u64 most, Stopped stopped) {
+    relax();
+    if (++looks_ % kLooks != 0) return Fault::none;
+    const u64 now = nanoseconds();
+    if (began_ == 0) began_ = now;
+    if (stopped() || loadRelaxed(&controlOf(world, world.rank).abort) != 0) return Fault::aborted;
+    return now - began_ > most ? Fault::timeout : Fault::none;
+  }
+
+ private:
+  u32 looks_ = 0;
+  u64 began_ = 0;
+};
+
+/// Ends the calls of all ranks. The first block of a rank to do so says why.
+LOCKSTEP_INLINE void giveUp(const World& world, const Report& why) {
+  Control& control = controlOf(world, world.rank);
+  if (claimReport(&control.claimed)) {
+    Report& report = control.report;
+    storeRelaxed(&report.rank, why.rank);
+    storeRelaxed(&report.lane, why.lane);
+    storeRelaxed(&report.call, why.call);
+    storeRelaxed(&report.step, why.step);
+    storeRelaxed(&report.fingerprint, why.fingerprint);
+    storeRelaxed(&report.theirs, why.theirs);
+    storeRelease(&report.fault, why.fault);
+  }
+  for (u32 r = 0; r < world.geometry.world; ++r)
+    storeRelaxed(&controlOf(world, r).abort, world.rank + 1);
+}
+
+/// Says that message `step` is in its slot, with release; what `fingerprint` says comes before it.
+LOCKSTEP_INLINE void raise(SlotFlag* flag, u64 step, u64 fingerprint) {
+  storeRelaxed(&flag->fingerprint, fingerprint);
+  storeRelease(&flag->step, step + 1);
+}
+
+}  // namespace lockstep::device
