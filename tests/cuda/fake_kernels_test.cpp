@@ -18,8 +18,6 @@ namespace lockstep::device {
 struct Launch { const float* a; const float* b; float* out; u64* word; u64 count; u64 value; };
 }
 using namespace lockstep::device;
-extern "C" __attribute__((visibility("default"), used)) inline const unsigned lockstepLaunchBytes =
-    sizeof(Launch);
 )";
 
 struct Launch {

@@ -24,8 +24,6 @@ namespace lockstep::device {
 struct Launch { u64* word; u64 first; u64 rounds; };
 }
 using namespace lockstep::device;
-extern "C" __attribute__((visibility("default"), used)) inline const unsigned lockstepLaunchBytes =
-    sizeof(Launch);
 LOCKSTEP_KERNEL(ping_pong) {
   for (u64 i = 0; i < launch.rounds; ++i) {
     while (loadAcquire(launch.word) != launch.first + 2 * i) relax();

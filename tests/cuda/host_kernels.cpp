@@ -72,10 +72,10 @@ HostModule::~HostModule() {
   if (library_ != nullptr) dlclose(library_);
 }
 
-HostModule::Entry HostModule::entry(const std::string& name) const {
+void* HostModule::symbol(const std::string& name) const {
   void* symbol = dlsym(library_, name.c_str());
   if (symbol == nullptr) throw std::runtime_error("no kernel " + name);
-  return reinterpret_cast<Entry>(symbol);
+  return symbol;
 }
 
 void HostWorld::Freer::operator()(std::byte* memory) const {

@@ -18,18 +18,27 @@ namespace lockstep::testing {
 /// A shared object made of kernels' texts. Throws std::runtime_error with the compiler's words.
 class HostModule {
  public:
-  using Entry = void (*)(const device::Launch&);
+  template <class Launch>
+  using EntryOf = void (*)(const Launch&);
+  using Entry = EntryOf<device::Launch>;
 
   explicit HostModule(std::span<const cuda::Kernel> kernels);
   ~HostModule();
   HostModule(const HostModule&) = delete;
   HostModule& operator=(const HostModule&) = delete;
 
-  Entry entry(const std::string& name) const;
+  Entry entry(const std::string& name) const { return entryOf<device::Launch>(name); }
+  /// A kernel that is told something else.
+  template <class Launch>
+  EntryOf<Launch> entryOf(const std::string& name) const {
+    return reinterpret_cast<EntryOf<Launch>>(symbol(name));
+  }
   /// Says which block the calling thread plays.
   void playBlock(unsigned x, unsigned y, unsigned blocks) const { play_(x, y, blocks); }
 
  private:
+  void* symbol(const std::string& name) const;
+
   void* library_ = nullptr;
   void (*play_)(unsigned, unsigned, unsigned) = nullptr;
 };

@@ -69,7 +69,8 @@ std::shared_ptr<Function> makeFunction(std::shared_ptr<Module> module, const cha
   function->name = name;
   function->kernel = symbolOf<decltype(Function::kernel)>(*module, name);
   function->playBlock = symbolOf<decltype(Function::playBlock)>(*module, "lockstepPlayBlock");
-  const auto* bytes = symbolOf<const unsigned*>(*module, "lockstepLaunchBytes");
+  const auto* bytes =
+      symbolOf<const unsigned*>(*module, (std::string(name) + "_launch_bytes").c_str());
   require(function->kernel != nullptr, Result::notFound);
   require(function->playBlock != nullptr && bytes != nullptr, Result::invalidImage);
   function->launchBytes = *bytes;

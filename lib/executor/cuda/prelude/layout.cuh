@@ -196,10 +196,4 @@ struct Launch {
   Call calls[kMaxTogether];
 };
 
-#ifdef LOCKSTEP_HOST_MODULE
-/// For who runs kernels on the host: how much of the parameter there is to copy.
-extern "C" __attribute__((visibility("default"), used)) inline const unsigned lockstepLaunchBytes =
-    sizeof(Launch);
-#endif
-
 }  // namespace lockstep::device

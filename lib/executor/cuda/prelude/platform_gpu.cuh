@@ -11,9 +11,10 @@
 #define LOCKSTEP_BOUNDS __launch_bounds__(LOCKSTEP_THREADS, LOCKSTEP_BLOCKS_TOGETHER)
 
 /// The kernel's head: `LOCKSTEP_KERNEL(name) { .. }`, with `launch` in scope.
-#define LOCKSTEP_KERNEL(name)                      \
-  extern "C" __global__ void LOCKSTEP_BOUNDS name( \
-      const __grid_constant__ lockstep::device::Launch launch)
+#define LOCKSTEP_KERNEL(name) LOCKSTEP_KERNEL_OF(name, lockstep::device::Launch)
+/// One that is told something else: a `Parameter`.
+#define LOCKSTEP_KERNEL_OF(name, Parameter) \
+  extern "C" __global__ void LOCKSTEP_BOUNDS name(const __grid_constant__ Parameter launch)
 #define LOCKSTEP_INLINE __forceinline__
 /// Before a loop over registers: an array that is indexed by a variable would lie in memory.
 #define LOCKSTEP_UNROLL _Pragma("unroll")

@@ -14,9 +14,13 @@
 #define LOCKSTEP_NOINLINE __attribute__((noinline)) inline
 #define LOCKSTEP_UNROLL
 #define LOCKSTEP_NO_UNROLL
-#define LOCKSTEP_KERNEL(name)                                  \
-  extern "C" __attribute__((visibility("default"))) void name( \
-      const lockstep::device::Launch& launch)
+#define LOCKSTEP_KERNEL(name) LOCKSTEP_KERNEL_OF(name, lockstep::device::Launch)
+/// `name`_launch_bytes is for who runs it: how much of the parameter there is to copy.
+#define LOCKSTEP_KERNEL_OF(name, Parameter)                                                    \
+  extern "C"                                                                                   \
+      __attribute__((visibility("default"), used)) inline const unsigned name##_launch_bytes = \
+          sizeof(Parameter);                                                                   \
+  extern "C" __attribute__((visibility("default"))) void name(const Parameter& launch)
 
 namespace lockstep::device {
 
