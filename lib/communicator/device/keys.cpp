@@ -8,6 +8,7 @@
 
 #include "base/fail.hpp"
 #include "cc_mode/digest.hpp"
+#include <lockstep/group.hpp>
 
 namespace lockstep::gpu {
 namespace {
@@ -20,13 +21,30 @@ void drawKeys(std::byte* to, std::size_t keys) {
     fail(ErrorCode::system, "OpenSSL has no random bytes for keys");
 }
 
+/// Everyone's `bytes` for everyone: mine for rank r at r * bytes, theirs for me likewise. Between
+/// two ranks each, under their own keys: a collective's algorithm could lead through others'
+/// memory.
+void exchange(Communicator& control, const std::byte* mine, std::byte* theirs, std::size_t bytes) {
+  Group group;
+  for (int peer = 0; peer < control.worldSize(); ++peer) {
+    const auto at = static_cast<std::size_t>(peer) * bytes;
+    if (peer == control.rank())
+      std::memcpy(theirs + at, mine + at, bytes);
+    else
+      group.send(control, mine + at, bytes, DataType::u8, peer)
+          .receive(control, theirs + at, bytes, DataType::u8, peer);
+  }
+  group.start().wait();
+}
+
 /// AES-GCM does not commit to its key: a member could give each rank another key for the group, and
 /// then show each another text under one record. So all compare what they got.
 void compareGroupKeys(Communicator& control, const std::byte* keys, std::size_t bytes) {
   const cc::Digest mine = cc::digest({reinterpret_cast<const char*>(keys), bytes});
   const auto ranks = static_cast<std::size_t>(control.worldSize());
-  std::vector<std::byte> all(mine.size() * ranks);
-  control.allGather(mine.data(), all.data(), mine.size(), DataType::u8);
+  std::vector<std::byte> sent, all(mine.size() * ranks);
+  for (std::size_t r = 0; r < ranks; ++r) sent.insert(sent.end(), mine.begin(), mine.end());
+  exchange(control, sent.data(), all.data(), mine.size());
   for (std::size_t r = 0; r < ranks; ++r)
     if (std::memcmp(all.data() + r * mine.size(), mine.data(), mine.size()) != 0)
       throw Error(ErrorCode::keyExchange, static_cast<int>(r), "device keys",
@@ -39,15 +57,16 @@ void compareGroupKeys(Communicator& control, const std::byte* keys, std::size_t 
 SecretPages exchangeKeys(Communicator& control) {
   const auto ranks = static_cast<std::size_t>(control.worldSize());
   const std::size_t bytes = ranks * kKeyBytes;
-  SecretPages pages(3 * bytes);
+  SecretPages pages(3 * bytes), own(bytes);
   std::byte* const mine = pages.data();
   std::byte* const theirs = mine + bytes;
   std::byte* const groups = theirs + bytes;
   drawKeys(mine, ranks);
-  control.allToAll(mine, theirs, kKeyBytes, DataType::u8);
-  std::byte* const own = groups + static_cast<std::size_t>(control.rank()) * kKeyBytes;
-  drawKeys(own, 1);
-  control.allGather(own, groups, kKeyBytes, DataType::u8);  // in place
+  exchange(control, mine, theirs, kKeyBytes);
+  drawKeys(own.data(), 1);
+  for (std::size_t r = 1; r < ranks; ++r)
+    std::memcpy(own.data() + r * kKeyBytes, own.data(), kKeyBytes);
+  exchange(control, own.data(), groups, kKeyBytes);
   compareGroupKeys(control, groups, bytes);
   return pages;
 }

@@ -165,14 +165,14 @@ LOCKSTEP_KERNEL({6}) {{
   void measure(const schedule::Program& program, Kernel& kernel) const {
     for (const schedule::Lane& lane : program.lanes)
       for (const Op& op : lane) {
-        std::uint32_t staged = 1;
+        // Sources are staged by their place, then the result.
+        const auto staged = static_cast<std::uint32_t>(op.src.size()) + 1;
         for (const auto* operands : {&op.dst, &op.src})
           for (const Operand& o : *operands) {
             if (o.kind != Operand::Kind::channel) continue;
             kernel.messageChunks = std::max(kernel.messageChunks, chunksIn(o.range));
             kernel.messageBlocks = std::max(kernel.messageBlocks, blocksIn(o.range));
           }
-        for (const Operand& o : op.src) staged += o.kind == Operand::Kind::channel ? 1 : 0;
         if (kernel.sealed) kernel.staged = std::max(kernel.staged, staged);
       }
   }
@@ -309,6 +309,11 @@ LOCKSTEP_KERNEL({6}) {{
         fmt::format("  {{  // rank {}: {}\n", members.front().rank, schedule::toString(op));
     text += ends("dst", members, index, &Op::dst);
     text += ends("src", members, index, &Op::src);
+    if (op.kind == OpKind::forward)
+      for (const Operand& o : op.dst)
+        if (sortOf(o) == Sort::everyone)
+          fail(ErrorCode::unsupported, "{} forwards to everyone at once; a kernel to one reader",
+               request_.algorithm->name);
     const char* divisor = op.finish && reduces_ ? "divisor" : "1";
     if (const std::string bySwitch = switchMove(members, index); !bySwitch.empty())
       return text + fmt::format("    {}(lane, {}, {}, own, mine, dst, src);\n  }}\n", bySwitch,

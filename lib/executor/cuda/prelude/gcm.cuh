@@ -98,7 +98,7 @@ struct SharedText {
   LOCKSTEP_INLINE Bits128 get(u32 i) const {
     return firstBytes(loadOnce(at + 16 * i), bytesOfBlock(i, bytes));
   }
-  LOCKSTEP_INLINE void put(u32 i, const Bits128& v) const { store(at + 16 * i, v); }
+  LOCKSTEP_INLINE void put(u32 i, const Bits128& v) const { storeOnce(at + 16 * i, v); }
 };
 
 // ---- the one pass over a message ----
@@ -185,7 +185,7 @@ LOCKSTEP_INLINE void sealText(const SealingKey& key, const NonceWords& nonce, co
 /// A slot of one reader.
 struct SlotText : SharedText {
   u8* tag;
-  LOCKSTEP_INLINE void putTag(const Bits128& v) const { store(tag, v); }
+  LOCKSTEP_INLINE void putTag(const Bits128& v) const { storeOnce(tag, v); }
 };
 
 template <Cipher cipher, class To>

@@ -29,13 +29,13 @@ LOCKSTEP_INLINE void runKernel(const Launch& launch, Program program) {
   auto& shared = *reinterpret_cast<Shared*>(sharedMemory());
   const Call& call = launch.calls[rankOfLaunch()];
   prepareShared(shared.sealing);
-  ThisLane lane(call, shared.lane, reinterpret_cast<u8*>(&shared.sealing));
+  ThisLane lane(call, shared.lane, reinterpret_cast<u8*>(&shared.sealing), Counts());
   const u64 tiles = lane.myTiles();
   for (u64 n = 0; n < tiles && lane.enter(n); ++n) {
     program(lane, call.divisor, call.root);
     Epilogue::run(lane, shared.epilogue);
   }
-  lane.leave(Counts());
+  lane.leave();
   wipeShared(shared.sealing);
 }
 

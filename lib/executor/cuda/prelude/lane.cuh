@@ -61,8 +61,9 @@ struct LaneShared {
   /// Ends of the operation under way and of the one before, whose signals may still be given: here,
   /// since few threads need them and registers are dear.
   End ends[2][2 * kWorld + 2];
-  u32 stop;  ///< set by whoever fails, at any time
-  u32 over;  ///< `stop` as it was between two tiles
+  u32 entered;  ///< the lane is this kernel's
+  u32 stop;     ///< set by whoever fails, at any time
+  u32 over;     ///< `stop` as it was between two tiles
 };
 
 /// `kChunks`: into how many a tile's part of a block is cut.
@@ -72,30 +73,25 @@ class Lane {
   using Shared = LaneShared<kWorld>;
   static constexpr u32 kWorldSize = kWorld;
 
-  /// `sealing`: shared memory of sealed.cuh.
-  LOCKSTEP_INLINE Lane(const Call& call, Shared& shared, u8* sealing)
+  /// `sealing`: shared memory of sealed.cuh. `counts`: messages and seals of a tile. All steps and
+  /// nonces of the call are taken here, before anything is sent or sealed, so that no other kernel
+  /// can have them, whatever becomes of this one.
+  template <class Counts>
+  LOCKSTEP_INLINE Lane(const Call& call, Shared& shared, u8* sealing, const Counts& counts)
       : call_(call), world_(*call.world), shared_(shared), sealing_(sealing), lane_(blockOfRank()) {
-    const LaneState& state = mine();
+    LaneState& state = mine();
     constexpr u32 p = static_cast<u32>(kProtocol);
+    const u64 n = myTiles();
+    const u32 who = counts.at(rank(), call.root);
     for (u32 i = thread(); i <= kWorld; i += threads())
-      shared_.out[i] = state.out[p][i == kWorld ? kMaxWorld : i];
-    for (u32 i = thread(); i < kWorld; i += threads()) {
-      shared_.in[i] = state.in[p][i];
-      shared_.in[kWorld + i] = state.in[p][kMaxWorld + i];
-    }
+      shared_.out[i] = take(&state.out[p][i == kWorld ? kMaxWorld : i], n * counts.out(who, i));
+    for (u32 i = thread(); i < 2 * kWorld; i += threads())
+      shared_.in[i] =
+          take(&state.in[p][i < kWorld ? i : kMaxWorld + i - kWorld], n * counts.in(who, i));
     if constexpr (kSealed)
-      for (u32 i = thread(); i < 3 * kWorld; i += threads()) shared_.nonces[i] = state.nonces[i];
-    if (thread() == 0) {
-      shared_.calls = state.calls;
-      shared_.exposures = state.exposures;
-      Control& control = controlOf(world_, world_.rank);
-      shared_.stop = loadRelaxed(&control.abort) != 0;
-      if (lane_ == 0) {
-        storeRelaxed(&control.what, call.what);
-        storeRelaxed(&control.count, call.described);
-        storeRelaxed(&control.calls, state.calls + 1);
-      }
-    }
+      for (u32 i = thread(); i < 3 * kWorld; i += threads())
+        shared_.nonces[i] = take(&state.nonces[i], n * counts.nonces(who, i));
+    if (thread() == 0) enterLane(state);
     syncThreads();
   }
 
@@ -357,25 +353,11 @@ class Lane {
 
   // ---- the end of a call ----
 
-  /// Counts what was sent, received and sealed per tile, for the next call.
-  template <class Counts>
-  LOCKSTEP_INLINE void leave(const Counts& counts) {
+  LOCKSTEP_INLINE void leave() {
     syncThreads();
-    const u32 who = counts.at(rank(), call_.root);
-    LaneState& state = mine();
-    constexpr u32 p = static_cast<u32>(kProtocol);
-    const u64 n = myTiles();
-    for (u32 i = thread(); i <= kWorld; i += threads())
-      state.out[p][i == kWorld ? kMaxWorld : i] = shared_.out[i] + n * counts.out(who, i);
-    for (u32 i = thread(); i < 2 * kWorld; i += threads())
-      state.in[p][i < kWorld ? i : kMaxWorld + i - kWorld] = shared_.in[i] + n * counts.in(who, i);
-    if constexpr (kSealed)
-      for (u32 i = thread(); i < 3 * kWorld; i += threads())
-        state.nonces[i] = shared_.nonces[i] + n * counts.nonces(who, i);
-    if (thread() == 0) {
-      state.calls = shared_.calls + 1;
-      state.exposures = shared_.exposures;
-    }
+    if (thread() != 0) return;
+    mine().exposures = shared_.exposures;
+    if (shared_.entered != 0) storeRelease(&mine().busy, 0);
   }
 
   LOCKSTEP_INLINE SlotFlag* flagOf(u32 reader, const End& end) const {
@@ -384,6 +366,21 @@ class Lane {
   LOCKSTEP_INLINE u64 fullChunkElements() const { return chunkElements(call_.tileElements); }
 
  private:
+  /// By one thread.
+  LOCKSTEP_INLINE void enterLane(LaneState& state) {
+    shared_.entered = claimReport(&state.busy);
+    shared_.calls = take(&state.calls, 1);
+    shared_.exposures = state.exposures;
+    Control& control = controlOf(world_, world_.rank);
+    shared_.stop = loadRelaxed(&control.abort) != 0;
+    if (lane_ == 0) {
+      storeRelaxed(&control.what, call_.what);
+      storeRelaxed(&control.count, call_.described);
+      storeRelaxed(&control.calls, shared_.calls + 1);
+    }
+    if (shared_.entered == 0) fail(Fault::overlap, world_.rank, 0, 0);
+  }
+
   LOCKSTEP_INLINE LaneState& mine() const { return world_.lanes[lane_]; }
   LOCKSTEP_INLINE Offsets offsets() const { return {world_.geometry}; }
 

@@ -66,7 +66,15 @@ struct alignas(kLineBytes) Exposure {
 };
 
 /// Why a kernel gave up. Written once, by the first block that did.
-enum class Fault : u64 { none, timeout, mismatch, integrity, outside, aborted };
+enum class Fault : u64 {
+  none,
+  timeout,
+  mismatch,   ///< a peer made another call
+  integrity,  ///< a record did not verify
+  outside,    ///< a peer exposed what is not of its heap
+  aborted,    ///< a peer's kernel, or a host, gave up first
+  overlap     ///< another kernel of this rank was in the same lane
+};
 
 struct Report {
   u64 fault = 0;  ///< a Fault; the last to be written
@@ -140,6 +148,7 @@ struct Offsets {
 /// What a lane has done so far; in private memory of its rank. All counters only grow, so calls
 /// follow each other without a word to the host, in a replayed CUDA graph too.
 struct LaneState {
+  u64 busy = 0;  ///< while a kernel is in it: two at once would be a mistake of the caller's
   u64 calls = 0;
   u64 exposures = 0;
   /// Messages so far: out to a reader (kMaxWorld: to everyone), in from a writer (kMaxWorld +

@@ -65,6 +65,12 @@ LOCKSTEP_INLINE Bits128 loadOnce(const void* at) {
                : "memory");
   return v;
 }
+/// To memory that others write at any time: stored exactly once, never kept there for later use.
+LOCKSTEP_INLINE void storeOnce(void* at, const Bits128& v) {
+  asm volatile("st.relaxed.sys.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(at), "r"(v.word[0]),
+               "r"(v.word[1]), "r"(v.word[2]), "r"(v.word[3])
+               : "memory");
+}
 LOCKSTEP_INLINE void store(void* at, const Bits128& v) {
   *static_cast<uint4*>(at) = make_uint4(v.word[0], v.word[1], v.word[2], v.word[3]);
 }
@@ -133,6 +139,11 @@ LOCKSTEP_INLINE Line loadLine(const void* at) {
 /// True for the one caller that changes the word from 0.
 LOCKSTEP_INLINE bool claimReport(u64* word) {
   return atomicCAS_system(word, 0ull, 1ull) == 0;
+}
+
+/// Takes `n` of a counter of this device, and says where they begin.
+LOCKSTEP_INLINE u64 take(u64* counter, u64 n) {
+  return atomicAdd(counter, n);
 }
 
 /// Of the GPU's clock that all its blocks share.

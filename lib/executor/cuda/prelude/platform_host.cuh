@@ -63,6 +63,10 @@ inline Bits128 loadOnce(const void* at) {
   for (int i = 0; i < 4; ++i) v.word[i] = __atomic_load_n(words + i, __ATOMIC_RELAXED);
   return v;
 }
+inline void storeOnce(void* at, const Bits128& v) {
+  u32* words = static_cast<u32*>(at);
+  for (int i = 0; i < 4; ++i) __atomic_store_n(words + i, v.word[i], __ATOMIC_RELAXED);
+}
 inline void store(void* at, const Bits128& v) {
   *static_cast<Bits128*>(at) = v;
 }
@@ -133,6 +137,10 @@ inline Line loadLine(const void* at) {
 inline bool claimReport(u64* word) {
   u64 none = 0;
   return __atomic_compare_exchange_n(word, &none, 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+inline u64 take(u64* counter, u64 n) {
+  return __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
 }
 
 inline u64 nanoseconds() {

@@ -26,7 +26,7 @@ struct CastText {
       return;
     }
     for (u32 r = 0; r < readers; ++r)
-      if (r != world.rank) store(world.segments[r] + at, v);
+      if (r != world.rank) storeOnce(world.segments[r] + at, v);
   }
 };
 
@@ -207,7 +207,7 @@ struct SealedMover {
       const u64 at = i == blocks ? slotBytes : u64{i} * 16;
       const Bits128 v = loadOnce(from + at);
       for (u32 d = 0; d < dsts; ++d)
-        if (isMessage(ends[d])) store(ends[d].at + at, v);
+        if (isMessage(ends[d])) storeOnce(ends[d].at + at, v);
     }
   }
 };

@@ -99,7 +99,8 @@ struct TransferShared {
   u64 mine[kMaxTransfers];    ///< messages in this lane
   u64 done[kMaxTransfers];    ///< of those
   Turn turn[kMaxTransfers];
-  u32 stop;  ///< read only between a barrier and the next, written only outside
+  u32 entered;  ///< the lane is this kernel's
+  u32 stop;     ///< read only between a barrier and the next, written only outside
 };
 
 template <class Carrier>
@@ -155,15 +156,19 @@ class TransferLane {
     forMine([&](u32 i) {
       const Transfer& t = launch_.list[i];
       const u64 all = t.messages();
-      shared_.first[i] = steps(t);
-      shared_.nonces[i] = nonces(t);
-      shared_.mine[i] = all <= lane_ ? 0 : (all - lane_ - 1) / world_.geometry.lanes + 1;
+      const u64 mine = all <= lane_ ? 0 : (all - lane_ - 1) / world_.geometry.lanes + 1;
+      // Taken before anything is sent or sealed: no other kernel can have them.
+      shared_.first[i] = take(&steps(t), mine);
+      shared_.nonces[i] = Carrier::kSealed ? take(&nonces(t), mine) : 0;
+      shared_.mine[i] = mine;
       shared_.done[i] = 0;
     });
     if (thread() == 0) {
       Control& control = controlOf(world_, world_.rank);
       shared_.stop = loadRelaxed(&control.abort) != 0;
+      shared_.entered = claimReport(&state().busy);
       if (lane_ == 0) storeRelaxed(&control.what, launch_.what);
+      if (shared_.entered == 0 && launch_.count != 0) fail(Fault::overlap, messageOf(0), 0);
     }
     syncThreads();
   }
@@ -235,14 +240,9 @@ class TransferLane {
                     .theirs = theirs});
   }
 
-  /// Counts all, whatever became of it: no nonce comes twice.
   LOCKSTEP_INLINE void leave() {
     syncThreads();
-    forMine([&](u32 i) {
-      const Transfer& t = launch_.list[i];
-      steps(t) = shared_.first[i] + shared_.mine[i];
-      if (Carrier::kSealed) nonces(t) = shared_.nonces[i] + shared_.mine[i];
-    });
+    if (thread() == 0 && shared_.entered != 0) storeRelease(&state().busy, 0);
   }
 
   const TransferLaunch& launch_;
