@@ -166,8 +166,9 @@ void DeviceImpl::makeKeys() {
   launch.calls[0].world = world_.pointer<device::World>();
   launch.calls[0].in = there.pointer<device::u8>();
   void* parameters[]{&launch};
-  kernels_.keys().function.launch({.gridX = geometry_.lanes, .threads = gpu::kThreads},
-                                  stream_.handle(), parameters);
+  const gpu::LoadedKernel& keys = kernels_.keys();
+  keys.function.launch({.gridX = geometry_.lanes, .threads = keys.kernel.threads},
+                       stream_.handle(), parameters);
   stream_.synchronize();
   cuda::zero(context_, there.address(), bytes);
 }
@@ -382,7 +383,7 @@ void DeviceImpl::runTogether(std::span<DeviceImpl* const> ranks, std::span<const
   first->kernel->function.launch(
       {.gridX = first->cut.blocks,
        .gridY = static_cast<unsigned>(ranks.size()),
-       .threads = gpu::kThreads,
+       .threads = first->kernel->kernel.threads,
        .sharedBytes = 0,
        .cooperative = true},
       static_cast<cuda::StreamHandle>(stream != nullptr ? stream : leader.ownStream()), parameters);

@@ -47,7 +47,7 @@ cuda::KernelSource sourceOf(const Kernel& kernel, int worldSize) {
   const int shared = kernel.sealed ? 48 << 10 : worldSize <= 8 ? 6 << 10 : 40 << 10;
   return {.name = kernel.name,
           .text = kernel.text,
-          .defines = {fmt::format("LOCKSTEP_THREADS={}", kThreads),
+          .defines = {fmt::format("LOCKSTEP_THREADS={}", kernel.threads),
                       fmt::format("LOCKSTEP_SHARED_BYTES={}", shared)}};
 }
 

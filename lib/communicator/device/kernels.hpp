@@ -15,9 +15,6 @@
 
 namespace lockstep::gpu {
 
-/// Threads of a block; sealing needs that many for its powers of H, too.
-inline constexpr unsigned kThreads = 256;
-
 struct LoadedKernel {
   cuda::Kernel kernel;
   cuda::Protocol protocol = cuda::Protocol::simple;

@@ -36,7 +36,8 @@ struct Kernel {
   std::string name;  ///< "allreduce_two_shot_f32_sum_p2p_8": of the kernel in the text
   std::string text;
   int worldSize = 1;
-  std::uint32_t chunks = 1;         ///< a tile's part of a block is cut into so many
+  unsigned threads = 256;    ///< of a block: as many as its widest operation has registers for
+  std::uint32_t chunks = 1;  ///< a tile's part of a block is cut into so many
   std::uint32_t scratchChunks = 0;  ///< of a full chunk each, per lane
   bool exposes = false;
   bool sealed = false;

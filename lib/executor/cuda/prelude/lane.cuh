@@ -211,8 +211,7 @@ class Lane {
   /// Until the message is there. False: the call has failed.
   LOCKSTEP_INLINE bool awaitArrival(const End& end) {
     const SlotFlag* flag = flagOf(world_.rank, end);
-    if (!spin([&] { return loadAcquire(&flag->step) == end.step + 1; }, end.peer, end.step))
-      return false;
+    if (!spin([&] { return sees(&flag->step, end.step + 1); }, end.peer, end.step)) return false;
     if constexpr (!kSealed) {
       const u64 theirs = loadRelaxed(&flag->fingerprint);
       if (theirs != call_.fingerprint) return fail(Fault::mismatch, end.peer, end.step, theirs);
@@ -229,6 +228,10 @@ class Lane {
     return true;
   }
 
+  /// Acquires only what is there: an acquire empties the L1, so a poll is none.
+  static LOCKSTEP_INLINE bool sees(const u64* word, u64 wanted) {
+    return loadRelaxed(word) == wanted && loadAcquire(word) == wanted;
+  }
   template <class Ready>
   LOCKSTEP_INLINE bool spin(Ready ready, u32 peer, u64 step) {
     if (stopped()) return false;
@@ -273,18 +276,25 @@ class Lane {
   LOCKSTEP_INLINE void consume(const End& end) {
     const bool everyone = end.channel >= kWorld;
     Credit* credit = creditIn(end.peer, everyone ? kWorld + world_.rank : world_.rank);
-    storeRelease(&credit->consumed, end.step + 1);
+    // Of lines every value has been looked at before the block's barrier, so its load is done:
+    // there is nothing to order, and a release would wait for the stores of other lines.
+    if constexpr (kProtocol == Protocol::ll)
+      storeRelaxed(&credit->consumed, end.step + 1);
+    else
+      storeRelease(&credit->consumed, end.step + 1);
   }
 
   // ---- lines (protocol "ll"), by the thread that takes or puts them ----
 
-  LOCKSTEP_INLINE u64 takeLine(const End& end, u32 number) {
-    const u8* at = end.at + u64{number} * sizeof(Line);
+  LOCKSTEP_INLINE Line peekLine(const End& end, u32 number) const {
+    return loadLine(end.at + u64{number} * sizeof(Line));
+  }
+  /// What the line holds; `line`: as it was when it was first looked at.
+  LOCKSTEP_INLINE u64 takeLine(const End& end, u32 number, Line line) {
     const u64 wanted = lineFlag(end.step);
-    Line line = loadLine(at);
     if (line.flag == wanted) return line.data;
     const auto there = [&] {
-      line = loadLine(at);
+      line = peekLine(end, number);
       return line.flag == wanted || (line.flag ^ wanted) << (64 - kStepBits) == 0;
     };
     if (spin(there, end.peer, end.step) && line.flag != wanted)
@@ -343,12 +353,12 @@ class Lane {
     for (u32 peer = thread(); peer < kWorld && !stopped(); peer += threads()) {
       if (peer == world_.rank) continue;
       const Exposure* line = exposureIn(world_.rank, peer);
-      spin([&] { return loadAcquire(&line->released) == shared_.exposures + 1; }, peer,
-           shared_.exposures);
+      spin([&] { return sees(&line->released, shared_.exposures + 1); }, peer, shared_.exposures);
     }
     syncThreads();
     if (thread() == 0) ++shared_.exposures;
     syncThreads();
+    if (world_.multicast != nullptr) fenceAlias();  // peers may have written by the other address
   }
 
   // ---- the end of a call ----
@@ -417,7 +427,9 @@ class Lane {
   }
   LOCKSTEP_INLINE bool awaitCredit(u32 reader, u32 channel, u64 needed) {
     const Credit* credit = creditIn(world_.rank, channel);
-    return spin([&] { return loadAcquire(&credit->consumed) >= needed; }, reader, needed - 1);
+    const u64* word = &credit->consumed;
+    return spin([&] { return loadRelaxed(word) >= needed && loadAcquire(word) >= needed; }, reader,
+                needed - 1);
   }
   /// A line has no room for a fingerprint beside its flag, so the flag has 20 bits of it. A line
   /// could be taken for one of an earlier round after 2^44 messages: at one a microsecond, half a
@@ -430,8 +442,7 @@ class Lane {
 
   LOCKSTEP_INLINE void learn(u32 peer) {
     const Exposure* line = exposureIn(world_.rank, peer);
-    if (!spin([&] { return loadAcquire(&line->entered) == shared_.exposures + 1; }, peer,
-              shared_.exposures))
+    if (!spin([&] { return sees(&line->entered, shared_.exposures + 1); }, peer, shared_.exposures))
       return;
     const u64 theirs = loadRelaxed(&line->fingerprint);
     if (theirs != call_.fingerprint) {

@@ -21,11 +21,20 @@ struct Arithmetic {
   /// The first `bytes` from `at`, at any alignment that elements have.
   template <u32 kMost>
   static LOCKSTEP_INLINE Packed<kMost> gather(const u8* at, u32 bytes) {
+    const u64 low = reinterpret_cast<u64>(at);
+    if (bytes == kMost && low % 8 == 0) return loadPartial<U64, kMost>(at, kMost / 8);
+    if (kBytes < 4 && bytes == kMost && low % 4 == 0) return loadPartial<U32, kMost>(at, kMost / 4);
     return loadPartial<Type, kMost>(at, bytes / kBytes);
   }
   template <u32 kMost>
   static LOCKSTEP_INLINE void scatter(u8* at, const Packed<kMost>& v, u32 bytes) {
-    storePartial<Type, kMost>(at, v, bytes / kBytes);
+    const u64 low = reinterpret_cast<u64>(at);
+    if (bytes == kMost && low % 8 == 0)
+      storePartial<U64, kMost>(at, v, kMost / 8);
+    else if (kBytes < 4 && bytes == kMost && low % 4 == 0)
+      storePartial<U32, kMost>(at, v, kMost / 4);
+    else
+      storePartial<Type, kMost>(at, v, bytes / kBytes);
   }
 };
 
@@ -249,13 +258,18 @@ struct LineMover {
   static LOCKSTEP_INLINE void moveLine(Lane& lane, u32 line, u32 block, u64 at, Piece piece,
                                        u32 divisor, const End* ends) {
     const u32 bytes = piece.bytes - at < 8 ? static_cast<u32>(piece.bytes - at) : 8;
+    Line lines[kSrcs];  // all of them are on their way before the first is waited for
+    LOCKSTEP_UNROLL
+    for (u32 k = 0; k < kSrcs; ++k)
+      if (ends[kDsts + k].kind != End::Kind::memory)
+        lines[k] = lane.peekLine(ends[kDsts + k], line);
     u64 v[kSrcs];
     LOCKSTEP_UNROLL
     for (u32 k = 0; k < kSrcs; ++k) {
       const End& src = ends[kDsts + k];
       v[k] = src.kind == End::Kind::memory
                  ? Arithmetic::template gather<8>(src.at + src.offsetOf(block, piece) + at, bytes)
-                 : lane.takeLine(src, line);
+                 : lane.takeLine(src, line, lines[k]);
     }
     if (lane.stopped()) return;
     const u64 result = Arithmetic::fold(v, divisor);
