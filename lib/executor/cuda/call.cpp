@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -25,13 +26,13 @@ std::size_t roundUp(std::size_t n, std::size_t to) {
   return divideUp(n, to) * to;
 }
 
-/// Bytes of a chunk so that messages and scratch fit.
+/// Bytes of a chunk so that messages and scratch fit; no chunk has more.
 std::size_t mostChunkBytes(const Kernel& kernel, Protocol protocol,
                            const device::Geometry& geometry, std::size_t scratchBytes) {
-  const std::size_t capacity = protocol == Protocol::ll ? geometry.llBytes : geometry.slotBytes;
-  std::size_t most = capacity;
+  std::size_t most = std::numeric_limits<std::uint32_t>::max();
+  if (!kernel.exposes) most = protocol == Protocol::ll ? geometry.llBytes : geometry.slotBytes;
   if (kernel.messageChunks != 0)
-    most = capacity / (std::size_t{kernel.messageChunks} * kernel.messageBlocks);
+    most /= std::size_t{kernel.messageChunks} * kernel.messageBlocks;
   const std::size_t staged = std::size_t{kernel.staged} * geometry.slotBytes;
   if (staged > scratchBytes) return 0;
   if (kernel.scratchChunks != 0)
@@ -60,12 +61,16 @@ std::uint64_t pack(const Described& call) {
 
 std::optional<Described> unpack(std::uint64_t what, std::uint64_t count) {
   const auto byte = [&](int shift) { return static_cast<std::size_t>(what >> shift & 0xff); };
-  const std::uint64_t root = what >> 32;
+  const std::uint64_t root = (what & ~kReadInPlace) >> 32;
   if (byte(0) != 1 || byte(8) >= kCollectives || byte(16) >= kDataTypes ||
       byte(24) >= kReductions || root >= static_cast<std::uint64_t>(schedule::kMaxWorld))
     return std::nullopt;
   return Described{static_cast<Collective>(byte(8)), static_cast<DataType>(byte(16)),
                    static_cast<Reduction>(byte(24)), static_cast<int>(root), count};
+}
+
+std::string buffersOf(std::uint64_t what) {
+  return (what & kReadInPlace) != 0 ? " in buffers of alloc, read in place" : "";
 }
 
 std::size_t scratchBytesFor(const device::Geometry& geometry, bool sealed) {
@@ -86,14 +91,11 @@ Cut cut(const Kernel& kernel, Protocol protocol, const device::Geometry& geometr
   const std::size_t line = kernel.chunks * std::max<std::size_t>(1, kChunkLine / element);
   const std::size_t even = divideUp(result.count, geometry.lanes);
   const std::size_t wanted = roundUp(std::max(even, kLeastTileBytes / element), line);
-  std::size_t most = std::numeric_limits<std::size_t>::max();
-  if (!kernel.exposes) {
-    const std::size_t chunk = mostChunkBytes(kernel, protocol, geometry, scratchBytes);
-    if (chunk == 0)
-      fail(ErrorCode::unsupported, "{} does not fit channels of {} bytes in a world of {}",
-           kernel.name, geometry.slotBytes, geometry.world);
-    most = chunk / element * kernel.chunks;
-  }
+  const std::size_t chunk = mostChunkBytes(kernel, protocol, geometry, scratchBytes);
+  if (chunk == 0)
+    fail(ErrorCode::unsupported, "{} does not fit channels of {} bytes in a world of {}",
+         kernel.name, geometry.slotBytes, geometry.world);
+  const std::size_t most = chunk / element * kernel.chunks;
   result.tileElements = std::min(wanted, most);
   if (row > 1) {
     if (most < row)
@@ -108,7 +110,10 @@ Cut cut(const Kernel& kernel, Protocol protocol, const device::Geometry& geometr
 
 std::uint64_t fingerprint(const Described& call, const Kernel& kernel, const Cut& cut) {
   // In place is each rank's own affair: the kernels differ in name, but not in messages.
-  const std::string shape = kernel.name.substr(0, kernel.name.find("_in_place"));
+  constexpr std::string_view kMark = "_in_place";
+  std::string shape = kernel.name;
+  if (const std::size_t at = shape.find(kMark); at != std::string::npos)
+    shape.erase(at, kMark.size());
   const auto digest =
       cc::digest16(fmt::format("lockstep call 1|{}|{}|{}|{}|{}|{}", shape, pack(call), call.count,
                                cut.count, cut.tileElements, cut.blocks));

@@ -27,6 +27,9 @@ std::string toString(const Described& call);
 /// All but the count, in a word; and back: nothing if no call is packed like that.
 std::uint64_t pack(const Described& call);
 std::optional<Described> unpack(std::uint64_t what, std::uint64_t count);
+/// A mark in such a word, of a call whose buffers are read in place; and in words, if it is there.
+inline constexpr std::uint64_t kReadInPlace = std::uint64_t{1} << 40;
+std::string buffersOf(std::uint64_t what);
 
 /// Bytes of a lane's private scratch: what every schedule in a world gets by with.
 std::size_t scratchBytesFor(const device::Geometry& geometry, bool sealed);

@@ -207,6 +207,8 @@ LOCKSTEP_KERNEL({6}) {{
     name += fmt::format("_{}_{}{}_{}", lockstep::name(request_.mode),
                         request_.protocol == Protocol::ll ? "ll" : "simple",
                         request_.inPlace ? "_in_place" : "", request_.worldSize);
+    if (contractOf(request_.algorithm->collective).rooted && !allRoots_)
+      name += fmt::format("_root_{}", request_.root);
     std::ranges::replace(name, '-', '_');
     return name;
   }
