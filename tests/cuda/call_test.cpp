@@ -55,7 +55,8 @@ std::size_t chunkBytes(const Kernel& kernel, std::size_t elements) {
   return roundUp((elements + kernel.chunks - 1) / kernel.chunks, line) * kernel.elementBytes;
 }
 
-void expectFits(const Kernel& kernel, Protocol protocol, const World& world, const Described& call) {
+void expectFits(const Kernel& kernel, Protocol protocol, const World& world,
+                const Described& call) {
   const device::Geometry& g = world.geometry;
   const Cut c = cut(kernel, protocol, g, world.scratchBytes, call);
   const Contract& contract = contractOf(call.collective);
@@ -77,8 +78,8 @@ void expectFits(const Kernel& kernel, Protocol protocol, const World& world, con
   ASSERT_GE(chunk * kernel.chunks, c.tileElements * kernel.elementBytes);
   const std::size_t capacity = protocol == Protocol::ll ? g.llBytes : g.slotBytes;
   if (kernel.messageChunks != 0) {
-    const std::size_t piece = std::min(chunk * kernel.messageChunks,
-                                       roundUp(c.tileElements * kernel.elementBytes, 64));
+    const std::size_t piece =
+        std::min(chunk * kernel.messageChunks, roundUp(c.tileElements * kernel.elementBytes, 64));
     ASSERT_LE(roundUp(piece, 16) * kernel.messageBlocks, capacity) << "a message fits its slot";
   }
   ASSERT_LE(chunk * kernel.scratchChunks + std::size_t{kernel.staged} * g.slotBytes,
@@ -97,8 +98,7 @@ TEST_P(Cutting, FitsWhateverTheCount) {
         const unsigned lanes = 1 + random() % device::kMaxLanes;
         const unsigned slotBytes = 4096 + 128 * (random() % ((252U << 10) / 128 + 1));
         const std::uint64_t count = random() >> random() % 32;
-        const World world =
-            worldOf(static_cast<unsigned>(ranks), lanes, slotBytes, isSealed(mode));
+        const World world = worldOf(static_cast<unsigned>(ranks), lanes, slotBytes, isSealed(mode));
         expectFits(kernel, request.protocol, world,
                    {.collective = request.algorithm->collective,
                     .type = DataType::bf16,
@@ -119,9 +119,8 @@ TEST_P(Cutting, InPlaceOrNotTheMessagesAreTheSame) {
       const Kernel apart = generateKernel(request);
       request.inPlace = true;
       const Kernel inPlace = generateKernel(request);
-      const Described call{.collective = request.algorithm->collective,
-                           .type = DataType::bf16,
-                           .count = 100000};
+      const Described call{
+          .collective = request.algorithm->collective, .type = DataType::bf16, .count = 100000};
       const Cut one = cut(apart, request.protocol, world.geometry, world.scratchBytes, call);
       const Cut other = cut(inPlace, request.protocol, world.geometry, world.scratchBytes, call);
       EXPECT_EQ(one, other) << apart.name;
@@ -146,9 +145,9 @@ TEST(Fingerprint, TellsCallsApart) {
                                       .worldSize = 4};
           const Kernel kernel = generateKernel(request);
           const Described call{.type = type, .reduction = reduction, .count = count};
-          seen.insert(fingerprint(
-              call, kernel,
-              cut(kernel, request.protocol, world.geometry, world.scratchBytes, call)));
+          seen.insert(
+              fingerprint(call, kernel,
+                          cut(kernel, request.protocol, world.geometry, world.scratchBytes, call)));
           ++calls;
         }
   EXPECT_EQ(std::ssize(seen), calls);

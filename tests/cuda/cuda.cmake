@@ -30,3 +30,10 @@ target_compile_definitions(test_cuda_blocks PRIVATE
 add_executable(nvrtc_matrix EXCLUDE_FROM_ALL cuda/nvrtc_matrix/main.cpp)
 target_link_libraries(nvrtc_matrix PRIVATE lockstep_test_support lockstep_executor GTest::gtest)
 set_target_properties(nvrtc_matrix PROPERTIES CXX_CLANG_TIDY "")
+
+# DeviceCommunicator on the emulated driver.
+lockstep_tests(device integration lockstep_internal)
+add_dependencies(test_device lockstep_fake_cuda lockstep_fake_nvrtc)
+target_compile_definitions(test_device PRIVATE
+  LOCKSTEP_FAKE_CUDA="$<TARGET_FILE:lockstep_fake_cuda>"
+  LOCKSTEP_FAKE_NVRTC="$<TARGET_FILE:lockstep_fake_nvrtc>")

@@ -1,8 +1,25 @@
 // The public face: forwards to DeviceImpl.
+#include "base/fail.hpp"
 #include "communicator/device/impl.hpp"
 #include <lockstep/device.hpp>
 
 namespace lockstep {
+namespace {
+
+/// Without what the collective does not take.
+cuda::Described described(Collective collective, std::size_t count, DataType type,
+                          Reduction reduction, int root) {
+  if (static_cast<std::size_t>(collective) >= kCollectives)
+    fail(ErrorCode::invalidArgument, "no such collective ({})", static_cast<int>(collective));
+  const Contract& contract = contractOf(collective);
+  return {.collective = collective,
+          .type = contract.hasData ? type : DataType::u8,
+          .reduction = contract.reduces ? reduction : Reduction::sum,
+          .root = contract.rooted ? root : 0,
+          .count = contract.hasData ? count : 0};
+}
+
+}  // namespace
 
 DeviceCommunicator::DeviceCommunicator(std::shared_ptr<DeviceImpl> impl) : impl_(std::move(impl)) {}
 DeviceCommunicator::DeviceCommunicator(DeviceCommunicator&&) noexcept = default;
@@ -37,19 +54,24 @@ DeviceStream DeviceCommunicator::stream() const noexcept {
 
 void DeviceCommunicator::run(Collective collective, const void* in, void* out, std::size_t count,
                              DataType type, Reduction reduction, int root, DeviceStream stream) {
-  const Contract& contract = contractOf(collective);
-  if (!contract.hasData) {
-    count = 0;
-    type = DataType::u8;
+  impl_->run({described(collective, count, type, reduction, root), in, out}, stream);
+}
+
+void DeviceCommunicator::runTogether(std::span<DeviceCommunicator> ranks, Collective collective,
+                                     std::span<const void* const> ins, std::span<void* const> outs,
+                                     std::size_t count, DataType type, Reduction reduction,
+                                     int root, DeviceStream stream) {
+  if (ins.size() != ranks.size() || outs.size() != ranks.size())
+    fail(ErrorCode::invalidArgument, "{} ranks in one launch, but {} and {} buffers", ranks.size(),
+         ins.size(), outs.size());
+  const cuda::Described call = described(collective, count, type, reduction, root);
+  std::vector<DeviceImpl*> impls;
+  std::vector<DeviceImpl::Request> requests;
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    impls.push_back(ranks[i].impl_.get());
+    requests.push_back({call, ins[i], outs[i]});
   }
-  impl_->run({{.collective = collective,
-               .type = type,
-               .reduction = contract.reduces ? reduction : Reduction::sum,
-               .root = contract.rooted ? root : 0,
-               .count = count},
-              in,
-              out},
-             stream);
+  DeviceImpl::runTogether(impls, requests, stream);
 }
 
 void DeviceCommunicator::allReduce(const void* in, void* out, std::size_t count, DataType type,
@@ -91,12 +113,7 @@ void DeviceCommunicator::abort() noexcept {
 
 Plan DeviceCommunicator::plan(Collective collective, std::size_t count, DataType type,
                               bool registered) const {
-  return impl_->plan({.collective = collective,
-                      .type = type,
-                      .reduction = Reduction::sum,
-                      .root = 0,
-                      .count = count},
-                     registered);
+  return impl_->plan(described(collective, count, type, Reduction::sum, 0), registered);
 }
 
 }  // namespace lockstep

@@ -32,18 +32,109 @@ std::byte* toPointer(cuda::DevicePtr address) {
   return reinterpret_cast<std::byte*>(address);  // NOLINT: a device's address
 }
 
+/// A compiler that works is waited for, however many kernels there are; a rank that is gone is
+/// heard of all the same.
+constexpr auto kCompiling = std::chrono::minutes(10);
+
 /// This rank's wishes, and what all know of each other.
 struct Wishes {
   std::uint64_t heapBytes = 0, slotBytes = 0;
   std::int32_t blocks = 0, multiprocessors = 0;
   cuda::Uuid uuid{};
+  std::array<std::byte, 16> kernels{};  ///< digest of what is to be compiled
 };
 static_assert(std::has_unique_object_representations_v<Wishes>);
+
+template <class T>
+std::string listOf(const std::vector<T>& values) {
+  std::string text;
+  for (const T value : values) text += fmt::format("{},", static_cast<int>(value));
+  return text;
+}
+
+std::array<std::byte, 16> digestOfKernels(const DeviceOptions& options) {
+  return cc::digest16(fmt::format("lockstep device kernels 1|{}|{}|{}", listOf(options.collectives),
+                                  listOf(options.types), listOf(options.reductions)));
+}
+
+void checkOptions(const DeviceOptions& options) {
+  if (options.blocks < 0 || options.blocks > static_cast<int>(device::kMaxLanes))
+    lockstep::fail(ErrorCode::invalidArgument, "DeviceOptions::blocks is {}; it takes 0 to {}",
+                   options.blocks, device::kMaxLanes);
+  const std::size_t slot = options.slotBytes;
+  if (slot != 0 && (slot < kLeastSlotBytes || slot > kMostSlotBytes || slot % 128 != 0))
+    lockstep::fail(ErrorCode::invalidArgument,
+                   "DeviceOptions::slotBytes is {}; it takes 0, or a multiple of 128 from {} to {}",
+                   slot, kLeastSlotBytes, kMostSlotBytes);
+  constexpr std::size_t kMostHeap = std::size_t{1} << 47;  // more than any GPU's memory
+  if (options.heapBytes > kMostHeap)
+    lockstep::fail(ErrorCode::invalidArgument,
+                   "DeviceOptions::heapBytes is {}, more than any GPU has", options.heapBytes);
+  const auto known = [](const auto& values, std::size_t kinds) {
+    return std::ranges::all_of(values, [&](auto v) { return static_cast<std::size_t>(v) < kinds; });
+  };
+  if (!known(options.collectives, kCollectives) || !known(options.types, kDataTypes) ||
+      !known(options.reductions, kReductions))
+    lockstep::fail(ErrorCode::invalidArgument,
+                   "DeviceOptions names a collective, type or reduction that there is not");
+}
+
+/// The first rank that does not want what rank 0 wants.
+std::optional<cuda::Refusal> refuseDifferent(std::span<const Wishes> wishes) {
+  const Wishes& first = wishes[0];
+  for (std::size_t r = 1; r < wishes.size(); ++r) {
+    const Wishes& w = wishes[r];
+    std::string text;
+    if (w.heapBytes != first.heapBytes || w.slotBytes != first.slotBytes ||
+        w.blocks != first.blocks)
+      text = fmt::format("heapBytes {} and {}, slotBytes {} and {}, blocks {} and {}", w.heapBytes,
+                         first.heapBytes, w.slotBytes, first.slotBytes, w.blocks, first.blocks);
+    else if (w.kernels != first.kernels)
+      text = "collectives, types or reductions";
+    if (!text.empty())
+      return cuda::Refusal{static_cast<int>(r), ErrorCode::mismatch, false,
+                           fmt::format("rank {} has other DeviceOptions than rank 0: {}", r, text)};
+  }
+  return std::nullopt;
+}
 
 }  // namespace
 
 DeviceImpl::DeviceImpl(std::shared_ptr<CommunicatorImpl> control, const DeviceOptions& options)
     : control_(std::move(control)), kernels_({}, {}) {
+  agree(options);
+  const device::Offsets offsets{geometry_};
+  segments_.emplace(control_->peers(), context_, offsets.bytes(), deadline());
+  if (isMulticast(control_->options().mode)) {
+    multicast_.emplace(control_->peers(), *segments_, deadline());
+    multicastPath_ = multicast_->describe();
+  } else {
+    multicastPath_ = "none: the mode is unicast";
+  }
+  heap_.emplace(geometry_.heapBytes);
+  step(deadline(), [&] { makeWorld(); });
+  compileKernels(options);
+  if (isSealed(control_->options().mode)) makeKeys();
+}
+
+/// What one rank cannot do none does. After the last step all ranks have all they need, so that
+/// nobody signals a peer that is not ready.
+void DeviceImpl::step(Deadline until, const std::function<void()>& part) {
+  conclude(cuda::together(control_->peers(), until, part));
+}
+
+/// The same everywhere: all throw it, and have dropped the others' memory before anyone gives his
+/// back.
+void DeviceImpl::conclude(const std::optional<cuda::Refusal>& refusal) {
+  if (!refusal) return;
+  multicast_.reset();
+  if (segments_) segments_->dropOthers();
+  cuda::raiseTogether(control_->peers(), deadline(), *refusal);
+}
+
+void DeviceImpl::openDevice(const DeviceOptions& options) {
+  control_->checkUsable();
+  checkOptions(options);
   const Devices found = devices();
   if (found.list.empty()) lockstep::fail(ErrorCode::unsupported, "{}", found.none);
   const int ordinal =
@@ -55,48 +146,26 @@ DeviceImpl::DeviceImpl(std::shared_ptr<CommunicatorImpl> control, const DeviceOp
   context_ = cuda::PrimaryContext::retain(ordinal);
   kernels_ = gpu::Kernels(context_, {info_.computeMajor, info_.computeMinor});
   stream_ = cuda::Stream::create(context_);
-  agree(options);
-  const device::Offsets offsets{geometry_};
-  segments_.emplace(control_->peers(), context_, offsets.bytes(), deadline());
-  if (isMulticast(control_->options().mode)) {
-    multicast_.emplace(control_->peers(), *segments_, deadline());
-    multicastPath_ = multicast_->describe();
-  } else {
-    multicastPath_ = "none: the mode is unicast";
-  }
-  heap_.emplace(geometry_.heapBytes);
-  makeWorld();
-  if (isSealed(control_->options().mode)) makeKeys();
-  prepareKernels(options);
-  Communicator communicator = CommunicatorImpl::wrap(control_);
-  communicator.barrier();  // nobody signals a peer that has no memory yet
 }
-
-DeviceImpl::~DeviceImpl() = default;
 
 /// How lanes and slots are made: alike everywhere, from what every rank wishes and has.
 void DeviceImpl::agree(const DeviceOptions& options) {
-  Wishes mine;
-  mine.heapBytes = options.heapBytes;
-  mine.slotBytes = options.slotBytes;
-  mine.blocks = options.blocks;
-  mine.multiprocessors = info_.multiprocessors;
-  mine.uuid = cuda::describeMember(context_, worldSize(), 1).uuid;
-  const auto all = control_->peers().allGather(bytesOf(mine), deadline());
-  std::vector<Wishes> wishes(all.size());
-  for (std::size_t r = 0; r < all.size(); ++r) {
-    if (all[r].size() != sizeof(Wishes))
-      throw Error(ErrorCode::mismatch, static_cast<int>(r), "device communicator",
-                  fmt::format("rank {} runs another version of Lockstep", r));
-    std::memcpy(&wishes[r], all[r].data(), sizeof(Wishes));
-    const Wishes& w = wishes[r];
-    if (w.heapBytes != mine.heapBytes || w.slotBytes != mine.slotBytes || w.blocks != mine.blocks)
-      throw Error(ErrorCode::mismatch, static_cast<int>(r), "device communicator",
-                  fmt::format("rank {} has other DeviceOptions than rank {}: heapBytes {} and {}, "
-                              "slotBytes {} and {}, blocks {} and {}",
-                              r, rank(), w.heapBytes, mine.heapBytes, w.slotBytes, mine.slotBytes,
-                              w.blocks, mine.blocks));
-  }
+  std::vector<Wishes> wishes;
+  conclude(cuda::togetherTell<Wishes>(
+      control_->peers(), deadline(),
+      [&] {
+        openDevice(options);
+        Wishes mine;
+        mine.heapBytes = options.heapBytes;
+        mine.slotBytes = options.slotBytes;
+        mine.blocks = options.blocks;
+        mine.multiprocessors = info_.multiprocessors;
+        mine.uuid = cuda::describeMember(context_, worldSize(), 1).uuid;
+        mine.kernels = digestOfKernels(options);
+        return mine;
+      },
+      wishes));
+  conclude(refuseDifferent(wishes));
   // All blocks of all ranks of a GPU must be resident at once, or one waits for another forever.
   int lanes = kUsualLanes;
   bool shared = false;
@@ -107,15 +176,8 @@ void DeviceImpl::agree(const DeviceOptions& options) {
     shared = shared || sharing > 1;
     lanes = std::min(lanes, std::max(1, w.multiprocessors / static_cast<int>(sharing)));
   }
-  if (options.blocks < 0 || options.blocks > static_cast<int>(device::kMaxLanes))
-    lockstep::fail(ErrorCode::invalidArgument, "blocks is {}; it takes 0 to {}", options.blocks,
-                   device::kMaxLanes);
   if (options.blocks > 0) lanes = options.blocks;
   const std::size_t slot = options.slotBytes == 0 ? kUsualSlotBytes : options.slotBytes;
-  if (slot < kLeastSlotBytes || slot > kMostSlotBytes || slot % 128 != 0)
-    lockstep::fail(ErrorCode::invalidArgument,
-                   "slotBytes is {}; it takes a multiple of 128 from {} to {}", slot,
-                   kLeastSlotBytes, kMostSlotBytes);
   const auto world = static_cast<std::size_t>(worldSize());
   geometry_.world = static_cast<unsigned>(world);
   geometry_.llBytes = kLlBytes;
@@ -160,17 +222,31 @@ void DeviceImpl::makeKeys() {
   Communicator communicator = CommunicatorImpl::wrap(control_);
   const SecretPages sources = gpu::exchangeKeys(communicator);
   const std::size_t bytes = std::size_t{3} * geometry_.world * device::kKeyBytes;
-  const cuda::DeviceMemory there = cuda::DeviceMemory::allocate(context_, bytes);
-  cuda::copyToDevice(context_, there.address(), {sources.data(), bytes});
-  device::Launch launch;
-  launch.calls[0].world = world_.pointer<device::World>();
-  launch.calls[0].in = there.pointer<device::u8>();
-  void* parameters[]{&launch};
-  const gpu::LoadedKernel& keys = kernels_.keys();
-  keys.function.launch({.gridX = geometry_.lanes, .threads = keys.kernel.threads},
-                       stream_.handle(), parameters);
-  stream_.synchronize();
-  cuda::zero(context_, there.address(), bytes);
+  step(deadline(), [&] {
+    const cuda::DeviceMemory there = cuda::DeviceMemory::allocate(context_, bytes);
+    cuda::copyToDevice(context_, there.address(), {sources.data(), bytes});
+    device::Launch launch;
+    launch.calls[0].world = world_.pointer<device::World>();
+    launch.calls[0].in = there.pointer<device::u8>();
+    void* parameters[]{&launch};
+    const gpu::LoadedKernel& keys = kernels_.keys();
+    keys.function.launch({.gridX = geometry_.lanes, .threads = keys.kernel.threads},
+                         stream_.handle(), parameters);
+    stream_.synchronize();
+    cuda::zero(context_, there.address(), bytes);
+  });
+}
+
+/// One rank compiles, the others find on disk what it made; without a disk each helps itself.
+void DeviceImpl::compileKernels(const DeviceOptions& options) {
+  const auto until = [&] { return Deadline::in(control_->options().timeout + kCompiling); };
+  const bool alone = !kernels_.kept();
+  step(until(), [&] {
+    if (alone || rank() == 0) prepareKernels(options);
+  });
+  step(until(), [&] {
+    if (!alone && rank() != 0) prepareKernels(options);
+  });
 }
 
 /// What will be called, as far as it can be told: each way that sizes select, for the types that
@@ -203,6 +279,7 @@ void DeviceImpl::prepareKernels(const DeviceOptions& options) {
             }
   }
   kernels_.prepare(requests);
+  if (isSealed(control_->options().mode)) kernels_.keys();
 }
 
 // ---- calls ----
@@ -328,7 +405,7 @@ device::Call DeviceImpl::callOf(const Request& request, const Prepared& p) const
   call.out = static_cast<device::u8*>(request.out);
   call.count = p.cut.count;
   call.tileElements = p.cut.tileElements;
-  call.what = cuda::pack(request.call);
+  call.what = cuda::pack(request.call) | (p.kernel->kernel.exposes ? cuda::kReadInPlace : 0);
   call.described = request.call.count;
   call.fingerprint = p.fingerprint;
   call.root = static_cast<unsigned>(request.call.root);
@@ -379,14 +456,18 @@ void DeviceImpl::runTogether(std::span<DeviceImpl* const> ranks, std::span<const
     launch.calls[i] = rank.callOf(requests[i], prepared);
   }
   void* parameters[]{&launch};
-  DeviceImpl& leader = *ranks[0];
-  first->kernel->function.launch(
-      {.gridX = first->cut.blocks,
-       .gridY = static_cast<unsigned>(ranks.size()),
-       .threads = first->kernel->kernel.threads,
-       .sharedBytes = 0,
-       .cooperative = true},
-      static_cast<cuda::StreamHandle>(stream != nullptr ? stream : leader.ownStream()), parameters);
+  const DeviceStream where = stream != nullptr ? stream : ranks[0]->ownStream();
+  try {
+    first->kernel->function.launch({.gridX = first->cut.blocks,
+                                    .gridY = static_cast<unsigned>(ranks.size()),
+                                    .threads = first->kernel->kernel.threads,
+                                    .sharedBytes = 0,
+                                    .cooperative = true},
+                                   static_cast<cuda::StreamHandle>(where), parameters);
+  } catch (...) {  // the others would wait for this call
+    for (DeviceImpl* rank : ranks) rank->abort();
+    throw;
+  }
 }
 
 Plan DeviceImpl::plan(const cuda::Described& call, bool registered) {

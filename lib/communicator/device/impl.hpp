@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,6 +22,7 @@
 #include "transport/cuda/heap_allocator.hpp"
 #include "transport/cuda/multicast.hpp"
 #include "transport/cuda/segments.hpp"
+#include "transport/cuda/together.hpp"
 #include <lockstep/device.hpp>
 
 namespace lockstep {
@@ -69,9 +71,19 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   using Shape = std::tuple<Collective, DataType, Reduction, int, std::uint64_t, bool, bool>;
 
   void agree(const DeviceOptions& options);
+  void openDevice(const DeviceOptions& options);
   void makeWorld();
   void makeKeys();
+  void compileKernels(const DeviceOptions& options);
   void prepareKernels(const DeviceOptions& options);
+  void step(Deadline until, const std::function<void()>& part);
+  void conclude(const std::optional<cuda::Refusal>& refusal);
+
+  // ---- the end (leave.cpp) ----
+  void leave();
+  void tellOthers();
+  void meetOthers();
+  bool othersLeft() const;
 
   void checkArguments(const Request& request) const;
   bool inHeap(const void* at, std::size_t bytes) const;
@@ -90,9 +102,11 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   device::Control readControl(int rank) const;
   void writeAbort() noexcept;
   void checkUsable() const;
-  [[noreturn]] void fail(const device::Report& report);
-  std::string lateText(const device::Report& report) const;
+  /// What the kernel of rank `by` reported.
+  [[noreturn]] void fail(int by, const device::Report& report);
   std::string callOfRank(int rank) const;
+  bool madeOtherCalls(int a, int b) const;
+  std::uint64_t goneTooEarly() const;
   Deadline deadline() const { return Deadline::in(control_->options().timeout); }
 
   std::shared_ptr<CommunicatorImpl> control_;

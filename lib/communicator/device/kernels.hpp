@@ -32,6 +32,8 @@ class Kernels {
   const LoadedKernel& get(const cuda::KernelRequest& request);
   /// The one that makes keys ready.
   const LoadedKernel& keys();
+  /// What is compiled stays on disk, for other ranks too.
+  bool kept() const { return cache_.whyNot().empty(); }
   /// Seconds spent in prepare, kernels from disk and from the compiler.
   std::string describe() const;
 

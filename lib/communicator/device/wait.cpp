@@ -64,29 +64,39 @@ std::string DeviceImpl::callOfRank(int rank) const {
   const device::Control control = readControl(rank);
   const auto call = cuda::unpack(control.what, control.count);
   if (control.calls == 0) return fmt::format("rank {} has made no call yet", rank);
-  return fmt::format("rank {} is at call {}, {}", rank, control.calls,
-                     call ? toString(*call) : "which makes no sense");
+  return fmt::format(
+      "rank {} is at call {}, {}", rank, control.calls,
+      call ? toString(*call) + cuda::buffersOf(control.what) : "which makes no sense");
 }
 
-void DeviceImpl::fail(const device::Report& report) {
-  const auto peer = static_cast<int>(report.rank);
-  const auto text = [&](std::string_view what) {
-    return fmt::format("{}: {}; {}", what, callOfRank(rank()), callOfRank(peer));
-  };
+/// Who waits for other words than the peer writes sees nothing but time pass.
+bool DeviceImpl::madeOtherCalls(int a, int b) const {
+  const device::Control one = readControl(a), other = readControl(b);
+  return one.calls == other.calls && (one.what != other.what || one.count != other.count);
+}
+
+void DeviceImpl::fail(int by, const device::Report& report) {
   failed_ = true;
-  switch (static_cast<device::Fault>(report.fault)) {
+  // What lies in shared memory is nobody's word: it is not to lead anywhere else.
+  const int peer = report.rank < geometry_.world ? static_cast<int>(report.rank) : by;
+  const auto text = [&](std::string_view what) {
+    return fmt::format("{}: {}; {}", what, callOfRank(by), callOfRank(peer));
+  };
+  auto fault = static_cast<device::Fault>(report.fault);
+  if (fault == device::Fault::timeout && madeOtherCalls(by, peer)) fault = device::Fault::mismatch;
+  switch (fault) {
     case device::Fault::timeout:
       throw Error(
           ErrorCode::timeout, peer, "device call",
-          text(fmt::format("rank {} waited {} ms for message {} of rank {} in lane {}", rank(),
+          text(fmt::format("rank {} waited {} ms for message {} of rank {} in lane {}", by,
                            control_->options().timeout.count(), report.step, peer, report.lane)));
     case device::Fault::mismatch:
       throw Error(ErrorCode::mismatch, peer, "device call", text("ranks made different calls"));
     case device::Fault::integrity:
       throw Error(ErrorCode::integrity, peer, "device call",
-                  fmt::format("a record of rank {} did not verify: it was changed on the way; "
-                              "nothing of it was used",
-                              peer));
+                  fmt::format("a record of rank {} did not verify on rank {}: it was changed on "
+                              "the way; nothing of it was used",
+                              peer, by));
     case device::Fault::outside:
       throw Error(ErrorCode::internal, peer, "device call",
                   fmt::format("rank {} exposed a buffer outside its heap", peer));
@@ -98,15 +108,28 @@ void DeviceImpl::fail(const device::Report& report) {
 
 void DeviceImpl::check() {
   const device::Control control = readControl(rank());
-  if (control.report.fault != 0) fail(control.report);
+  if (control.report.fault != 0) fail(rank(), control.report);
   if (control.abort == 0) {
     checkUsable();
     return;
   }
   failed_ = true;
+  if (control.abort > geometry_.world)
+    throw Error(ErrorCode::aborted, -1, "device call", "this call was ended by nobody known");
   const auto by = static_cast<int>(control.abort) - 1;
-  throw Error(ErrorCode::aborted, by, "device call",
-              fmt::format("rank {} aborted or failed; what it says is on that rank", by));
+  if (const device::Control theirs = readControl(by); theirs.report.fault != 0)
+    fail(by, theirs.report);
+  throw Error(ErrorCode::aborted, by, "device call", fmt::format("rank {} aborted or failed", by));
+}
+
+/// Ranks that are gone without having done all they were to do.
+std::uint64_t DeviceImpl::goneTooEarly() const {
+  std::uint64_t gone = control_->peers().gone();
+  if (gone == 0) return 0;
+  const device::Control control = readControl(rank());
+  for (unsigned r = 0; r < geometry_.world; ++r)
+    if (control.left[r] != 0) gone &= ~(std::uint64_t{1} << r);
+  return gone;
 }
 
 void DeviceImpl::wait(DeviceStream stream) {
@@ -114,12 +137,20 @@ void DeviceImpl::wait(DeviceStream stream) {
   // Kernels give up by themselves; this bound is for those that were never started.
   const Deadline deadline = Deadline::in(control_->options().timeout * 2 + kGrace);
   auto nextLook = Clock::now() + kLookForDead;
-  for (int looks = 0; !cuda::idle(context_, handle); ++looks) {
+  const auto idle = [&] {
+    try {
+      return cuda::idle(context_, handle);
+    } catch (...) {  // what died of itself will never signal
+      abort();
+      throw;
+    }
+  };
+  for (int looks = 0; !idle(); ++looks) {
     if (looks > 100) std::this_thread::sleep_for(kShortSleep);
     const auto now = Clock::now();
     if (now < nextLook) continue;
     nextLook = now + kLookForDead;
-    const std::uint64_t gone = control_->peers().gone();
+    const std::uint64_t gone = goneTooEarly();
     if (gone == 0 && !deadline.passed(now)) continue;
     this->abort();
     idleWithin(context_, handle, kGrace);

@@ -31,8 +31,7 @@ std::size_t mostChunkBytes(const Kernel& kernel, Protocol protocol,
                            const device::Geometry& geometry, std::size_t scratchBytes) {
   std::size_t most = std::numeric_limits<std::uint32_t>::max();
   if (!kernel.exposes) most = protocol == Protocol::ll ? geometry.llBytes : geometry.slotBytes;
-  if (kernel.messageChunks != 0)
-    most /= std::size_t{kernel.messageChunks} * kernel.messageBlocks;
+  if (kernel.messageChunks != 0) most /= std::size_t{kernel.messageChunks} * kernel.messageBlocks;
   const std::size_t staged = std::size_t{kernel.staged} * geometry.slotBytes;
   if (staged > scratchBytes) return 0;
   if (kernel.scratchChunks != 0)

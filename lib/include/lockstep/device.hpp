@@ -79,7 +79,8 @@ class LOCKSTEP_API DeviceBuffer {
 /// One rank's membership in a group of GPUs. Every rank makes the same calls in the same order, on
 /// streams of its own device; calls return once the kernel is in the stream (which may be under
 /// capture into a CUDA graph). Buffers are device memory: ordinary (it goes through slots) or of
-/// alloc() (read in place). Ranks must give buffers of the same kind for a call.
+/// alloc() (read in place). Ranks must give buffers of the same kind for a call. In place is each
+/// rank's own affair, but for allToAll in buffers of alloc(): there all ranks work so, or none.
 ///
 /// A kernel that waits for a peer longer than Options::timeout, meets a call that is not its own,
 /// or opens a record that does not verify, ends by itself and ends its peers'; check() and wait()
@@ -88,12 +89,17 @@ class LOCKSTEP_API DeviceCommunicator {
  public:
   /// Collective over `control`, which must stay unused by others meanwhile; it keeps a share of it.
   /// Kernels are compiled here (in parallel, kept on disk): see DeviceOptions::collectives.
-  /// Throws unsupported (no GPU because .., no peer access between .. and ..), mismatch (options
-  /// differ), system (the driver says ..), and what collectives on `control` throw.
+  /// What one rank cannot do is an error of all, which names it. Throws invalidArgument (options),
+  /// unsupported (no GPU because .., no peer access between .. and ..), mismatch (options differ),
+  /// system (the driver says ..), and what collectives on `control` throw.
   static DeviceCommunicator create(Communicator& control, const DeviceOptions& options = {});
 
   DeviceCommunicator(DeviceCommunicator&&) noexcept;
   DeviceCommunicator& operator=(DeviceCommunicator&&) noexcept;
+  /// Once it and its buffers are gone, its memory is. Calls on other streams than stream() must be
+  /// done by then, graphs that hold calls must not be launched again. Waits for calls on stream(),
+  /// and where ranks are processes for the others to come here too: at most Options::timeout, and
+  /// not for ranks that have failed or died.
   ~DeviceCommunicator();
 
   int rank() const noexcept;
@@ -125,6 +131,16 @@ class LOCKSTEP_API DeviceCommunicator {
   /// Any of them by its name. What a collective does not take is ignored.
   void run(Collective collective, const void* in, void* out, std::size_t count, DataType type,
            Reduction reduction, int root, DeviceStream stream);
+  /// One call of several ranks that this process plays on one GPU, in one launch: `ranks` (1 to 8),
+  /// with ins[i] and outs[i] for ranks[i], on a stream of that GPU (nullptr: that of ranks[0]). It
+  /// is one call of each of them; ranks that are not among them make theirs as ever. What one
+  /// launch holds runs at once, where launches of several streams of a busy GPU might wait for each
+  /// other. Throws invalidArgument, also for ranks of several GPUs, or with buffers of different
+  /// kinds.
+  static void runTogether(std::span<DeviceCommunicator> ranks, Collective collective,
+                          std::span<const void* const> ins, std::span<void* const> outs,
+                          std::size_t count, DataType type, Reduction reduction, int root,
+                          DeviceStream stream);
 
   /// Device memory that peers read in place, not initialised. Collective: every rank asks for the
   /// same size. Throws mismatch, and invalidArgument when the heap has no room for it

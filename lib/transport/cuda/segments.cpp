@@ -62,11 +62,15 @@ void Segments::map(Peers& peers, Deadline deadline) {
     if (!refusal) return;
     before += fmt::format("{}{}: {}", before.empty() ? "" : "; ", way.name, refusal->text);
     // Others' memory goes before they can give it back: they do that after one more exchange.
-    for (std::size_t r = 0; r < views_.size(); ++r)
-      if (r != static_cast<std::size_t>(rank_)) views_[r] = {};
+    dropOthers();
   }
   refusal->text = before;
   raiseTogether(peers, deadline, *refusal);
+}
+
+void Segments::dropOthers() noexcept {
+  for (std::size_t r = 0; r < views_.size(); ++r)
+    if (r != static_cast<std::size_t>(rank_)) views_[r] = {};
 }
 
 }  // namespace lockstep::cuda

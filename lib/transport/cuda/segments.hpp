@@ -34,6 +34,10 @@ class Segments {
   /// How they got here: "VMM, POSIX fds", "CUDA IPC, because ..".
   const std::string& describe() const noexcept { return description_; }
 
+  /// Unmaps the other ranks' segments. With CUDA IPC all ranks have to before the owner of one
+  /// gives it back.
+  void dropOthers() noexcept;
+
   const PrimaryContext& context() const noexcept { return context_; }
   /// All ranks, as they told each other.
   std::span<const Member> members() const noexcept { return members_; }

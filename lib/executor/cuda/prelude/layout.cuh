@@ -94,6 +94,8 @@ struct alignas(kLineBytes) Control {
   /// This rank's latest call, for the message about ranks that are late or call something else.
   alignas(kLineBytes) u64 calls = 0;  ///< so far, of lane 0
   u64 what = 0, count = 0;
+  /// By rank, written by its host: it has nothing running any more, and will start nothing.
+  alignas(kLineBytes) u8 left[kMaxWorld] = {};
 };
 
 /// Channels of a pair: index = the other rank. Channels to everyone: index = world + writer.
