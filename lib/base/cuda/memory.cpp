@@ -83,6 +83,22 @@ void copyToHost(const PrimaryContext& context, std::span<std::byte> to, DevicePt
   });
 }
 
+void copyToDevice(const PrimaryContext& context, const Stream& stream, DevicePtr to,
+                  std::span<const std::byte> from) {
+  const Current current(context);
+  check(driver().memcpyHtoDAsync(to, from.data(), from.size(), stream.handle()),
+        "copy {} bytes to GPU {}", from.size(), context.device());
+  stream.synchronize();
+}
+
+void copyToHost(const PrimaryContext& context, const Stream& stream, std::span<std::byte> to,
+                DevicePtr from) {
+  const Current current(context);
+  check(driver().memcpyDtoHAsync(to.data(), from, to.size(), stream.handle()),
+        "copy {} bytes from GPU {}", to.size(), context.device());
+  stream.synchronize();
+}
+
 void zero(const PrimaryContext& context, DevicePtr at, std::size_t bytes) {
   aside(context, [&](StreamHandle stream) {
     check(driver().memsetD8Async(at, 0, bytes, stream), "zero {} bytes on GPU {}", bytes,

@@ -9,6 +9,8 @@
 
 namespace lockstep::cuda {
 
+class Stream;
+
 /// Memory of a device, not initialised.
 class DeviceMemory {
  public:
@@ -66,6 +68,11 @@ class IpcMemory {
 /// the default stream.
 void copyToDevice(const PrimaryContext& context, DevicePtr to, std::span<const std::byte> from);
 void copyToHost(const PrimaryContext& context, std::span<std::byte> to, DevicePtr from);
+/// The same in a stream that is there: to make one, a driver may wait for kernels that spin.
+void copyToDevice(const PrimaryContext& context, const Stream& stream, DevicePtr to,
+                  std::span<const std::byte> from);
+void copyToHost(const PrimaryContext& context, const Stream& stream, std::span<std::byte> to,
+                DevicePtr from);
 /// Zeroes and waits until it is done.
 void zero(const PrimaryContext& context, DevicePtr at, std::size_t bytes);
 

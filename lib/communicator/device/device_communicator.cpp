@@ -54,7 +54,7 @@ DeviceStream DeviceCommunicator::stream() const noexcept {
 
 void DeviceCommunicator::run(Collective collective, const void* in, void* out, std::size_t count,
                              DataType type, Reduction reduction, int root, DeviceStream stream) {
-  impl_->run({described(collective, count, type, reduction, root), in, out}, stream);
+  impl_->run({described(collective, count, type, reduction, root), in, out, {}}, stream);
 }
 
 void DeviceCommunicator::runTogether(std::span<DeviceCommunicator> ranks, Collective collective,
@@ -69,7 +69,7 @@ void DeviceCommunicator::runTogether(std::span<DeviceCommunicator> ranks, Collec
   std::vector<DeviceImpl::Request> requests;
   for (std::size_t i = 0; i < ranks.size(); ++i) {
     impls.push_back(ranks[i].impl_.get());
-    requests.push_back({call, ins[i], outs[i]});
+    requests.push_back({call, ins[i], outs[i], {}});
   }
   DeviceImpl::runTogether(impls, requests, stream);
 }
@@ -96,6 +96,28 @@ void DeviceCommunicator::broadcast(const void* in, void* out, std::size_t count,
 }
 void DeviceCommunicator::barrier(DeviceStream stream) {
   run(Collective::barrier, nullptr, nullptr, 0, DataType::u8, Reduction::sum, 0, stream);
+}
+
+void DeviceCommunicator::allReduceRmsNorm(const void* in, void* out, std::size_t rows,
+                                          DataType type, const RmsNorm& norm, DeviceStream stream) {
+  constexpr std::size_t kMostHidden = std::size_t{1} << 24;
+  if (norm.hidden == 0 || norm.hidden > kMostHidden || rows > (std::size_t{1} << 40) / norm.hidden)
+    fail(ErrorCode::invalidArgument, "RMSNorm of {} rows of {} elements; a row has 1 to {}", rows,
+         norm.hidden, kMostHidden);
+  DeviceImpl::Request request{
+      described(Collective::allReduce, rows * norm.hidden, type, Reduction::sum, 0), in, out, {}};
+  request.norm.residual = static_cast<device::u8*>(norm.residual);
+  request.norm.weight = static_cast<const device::u8*>(norm.weight);
+  request.norm.hidden = static_cast<unsigned>(norm.hidden);
+  request.norm.epsilon = norm.epsilon;
+  impl_->run(request, stream);
+}
+
+std::string DeviceCommunicator::cipher() const {
+  return impl_->cipher();
+}
+std::string DeviceCommunicator::keySource() const {
+  return impl_->keySource();
 }
 
 DeviceBuffer DeviceCommunicator::alloc(std::size_t bytes) {

@@ -1,6 +1,7 @@
 #include "communicator/device/impl.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -101,7 +102,7 @@ std::optional<cuda::Refusal> refuseDifferent(std::span<const Wishes> wishes) {
 }  // namespace
 
 DeviceImpl::DeviceImpl(std::shared_ptr<CommunicatorImpl> control, const DeviceOptions& options)
-    : control_(std::move(control)), kernels_({}, {}) {
+    : control_(std::move(control)), kernels_({}, {}, cuda::Cache::none("there is no device yet")) {
   agree(options);
   const device::Offsets offsets{geometry_};
   segments_.emplace(control_->peers(), context_, offsets.bytes(), deadline());
@@ -144,8 +145,18 @@ void DeviceImpl::openDevice(const DeviceOptions& options) {
                    found.list.size());
   info_ = found.list[static_cast<std::size_t>(ordinal)];
   context_ = cuda::PrimaryContext::retain(ordinal);
-  kernels_ = gpu::Kernels(context_, {info_.computeMajor, info_.computeMinor});
+  kernels_ = gpu::Kernels(context_, {info_.computeMajor, info_.computeMinor}, cacheFor());
   stream_ = cuda::Stream::create(context_);
+  service_ = cuda::Stream::create(context_);
+}
+
+/// What lies on a disk runs with the keys: in a confidential machine the disk is the adversary's.
+cuda::Cache DeviceImpl::cacheFor() const {
+  if (isSealed(control_->options().mode) && std::getenv("LOCKSTEP_CACHE_DIR") == nullptr)
+    return cuda::Cache::none(
+        "sealed modes take kernels from a disk only where LOCKSTEP_CACHE_DIR "
+        "names a folder that is to be trusted");
+  return cuda::Cache::fromEnvironment();
 }
 
 /// How lanes and slots are made: alike everywhere, from what every rank wishes and has.
@@ -174,6 +185,8 @@ void DeviceImpl::agree(const DeviceOptions& options) {
       return std::memcmp(&other.uuid, &w.uuid, sizeof w.uuid) == 0;
     });
     shared = shared || sharing > 1;
+    if (&w == &wishes[static_cast<std::size_t>(rank())])
+      sharesInProcess_ = sharing > 1 && control_->peers().sameProcess();
     lanes = std::min(lanes, std::max(1, w.multiprocessors / static_cast<int>(sharing)));
   }
   if (options.blocks > 0) lanes = options.blocks;
@@ -181,7 +194,8 @@ void DeviceImpl::agree(const DeviceOptions& options) {
   const auto world = static_cast<std::size_t>(worldSize());
   geometry_.world = static_cast<unsigned>(world);
   geometry_.llBytes = kLlBytes;
-  geometry_.heapBytes = options.heapBytes;
+  // What is sealed between ranks does not lie in memory that they share.
+  geometry_.heapBytes = isSealed(control_->options().mode) ? 0 : options.heapBytes;
   geometry_.slotBytes = static_cast<unsigned>(slot);
   if (options.slotBytes == 0 && options.blocks == 0)
     while (geometry_.slotBytes > kLeastSlotBytes &&
@@ -191,6 +205,9 @@ void DeviceImpl::agree(const DeviceOptions& options) {
   geometry_.lanes = static_cast<unsigned>(lanes);
   scratchBytes_ = cuda::scratchBytesFor(geometry_, isSealed(control_->options().mode));
   provenance_ = info_.emulated ? "emulated device" : shared ? "gpu-loopback" : "gpu";
+  // Whether the GPU itself is in a confidential mode is not known here: the cost is real, the
+  // boundary is emulated.
+  if (isSealed(control_->options().mode) && !info_.emulated) provenance_ += ", emulated";
 }
 
 /// Everything in private device memory, and what points to it.
@@ -211,8 +228,8 @@ void DeviceImpl::makeWorld() {
   world->scratchBytes = scratchBytes_;
   if (isSealed(control_->options().mode)) {
     const std::size_t keys = std::size_t{3} * geometry_.world * lanes;
-    keys_ = cuda::DeviceMemory::allocate(context_, sizeof(device::SealingKey) * keys);
-    world->keys = keys_.pointer<device::SealingKey>();
+    keys_.emplace(context_, sizeof(device::SealingKey) * keys);
+    world->keys = keys_->pointer<device::SealingKey>();
   }
   cuda::copyToDevice(context_, world_.address(), bytesOf(*world));
 }
@@ -223,7 +240,7 @@ void DeviceImpl::makeKeys() {
   const SecretPages sources = gpu::exchangeKeys(communicator);
   const std::size_t bytes = std::size_t{3} * geometry_.world * device::kKeyBytes;
   step(deadline(), [&] {
-    const cuda::DeviceMemory there = cuda::DeviceMemory::allocate(context_, bytes);
+    const gpu::SecretMemory there(context_, bytes);
     cuda::copyToDevice(context_, there.address(), {sources.data(), bytes});
     device::Launch launch;
     launch.calls[0].world = world_.pointer<device::World>();
@@ -233,7 +250,6 @@ void DeviceImpl::makeKeys() {
     keys.function.launch({.gridX = geometry_.lanes, .threads = keys.kernel.threads},
                          stream_.handle(), parameters);
     stream_.synchronize();
-    cuda::zero(context_, there.address(), bytes);
   });
 }
 
@@ -275,7 +291,7 @@ void DeviceImpl::prepareKernels(const DeviceOptions& options) {
                 if (forced.protocol == "zero_copy" && !registered) forced.protocol.clear();
                 return forced;
               }());
-              requests.push_back(requestFor(call, choice, inPlace));
+              requests.push_back(requestFor(call, choice, inPlace, false));
             }
   }
   kernels_.prepare(requests);
@@ -301,6 +317,26 @@ bool DeviceImpl::inHeap(const void* at, std::size_t bytes) const {
   const auto* begin = static_cast<const std::byte*>(at);
   return begin >= heap && begin <= heap + geometry_.heapBytes &&
          bytes <= static_cast<std::size_t>(heap + geometry_.heapBytes - begin);
+}
+
+bool DeviceImpl::inSegments(const void* at, std::size_t bytes) const {
+  const auto begin = reinterpret_cast<cuda::DevicePtr>(at);
+  for (int r = 0; r < worldSize(); ++r)
+    if (begin < segments_->base(r) + segments_->bytes() && segments_->base(r) < begin + bytes)
+      return true;
+  return false;
+}
+
+/// CUDA's default stream would put ranks that share it one behind the other, and the first waits
+/// for the second.
+cuda::StreamHandle DeviceImpl::streamOf(DeviceStream stream) const {
+  return static_cast<cuda::StreamHandle>(stream == nullptr && sharesInProcess_ ? ownStream()
+                                                                               : stream);
+}
+
+std::string DeviceImpl::cipher() const {
+  return isSealed(control_->options().mode) ? "AES-256-GCM in kernels (tables in shared memory)"
+                                            : "none";
 }
 
 /// A shape's affair is what all ranks agree on; these are this rank's own pointers.
@@ -329,6 +365,12 @@ void DeviceImpl::checkArguments(const Request& request) const {
   if ((in != 0 && address(request.in) % sizeOf(call.type) != 0) ||
       (out != 0 && address(request.out) % sizeOf(call.type) != 0))
     bad("a buffer does not begin at an element");
+  if (isSealed(control_->options().mode) &&
+      ((in != 0 && inSegments(request.in, in)) || (out != 0 && inSegments(request.out, out))))
+    bad("a buffer lies in memory that ranks share; sealed, it must be private");
+  if (request.norm.hidden != 0 &&
+      (request.norm.residual == nullptr || request.norm.weight == nullptr))
+    bad("RMSNorm needs a residual and a weight");
   if (in == 0 || out == 0) return;
   const auto* own = static_cast<const std::byte*>(in > out ? request.in : request.out) +
                     (in != out ? static_cast<std::size_t>(rank()) * blockBytes(call) : 0);
@@ -350,7 +392,7 @@ gpu::Situation DeviceImpl::situationOf(const cuda::Described& call, bool registe
 }
 
 cuda::KernelRequest DeviceImpl::requestFor(const cuda::Described& call, const gpu::Choice& choice,
-                                           bool inPlace) const {
+                                           bool inPlace, bool rmsNorm) const {
   const Options& options = control_->options();
   return {.algorithm = choice.algorithm,
           .type = call.type,
@@ -360,15 +402,17 @@ cuda::KernelRequest DeviceImpl::requestFor(const cuda::Described& call, const gp
           .inPlace = inPlace,
           .protocol = choice.protocol,
           .root = call.root,
+          .rmsNorm = rmsNorm,
           .oneNan = options.reproducible};
 }
 
-DeviceImpl::Prepared DeviceImpl::prepare(const cuda::Described& call, bool registered,
-                                         bool inPlace) {
+DeviceImpl::Prepared DeviceImpl::prepare(const cuda::Described& call, bool registered, bool inPlace,
+                                         unsigned hidden) {
   const gpu::Choice choice = gpu::choose(situationOf(call, registered), control_->options());
   Prepared p;
-  p.kernel = &kernels_.get(requestFor(call, choice, inPlace));
-  p.cut = cuda::cut(p.kernel->kernel, choice.protocol, geometry_, scratchBytes_, call);
+  p.kernel = &kernels_.get(requestFor(call, choice, inPlace, hidden != 0));
+  p.cut = cuda::cut(p.kernel->kernel, p.kernel->protocol, geometry_, scratchBytes_, call,
+                    std::max(1U, hidden));
   p.fingerprint = cuda::fingerprint(call, p.kernel->kernel, p.cut);
   p.algorithm = choice.algorithm->name;
   p.protocol = p.kernel->kernel.exposes                ? "zero_copy"
@@ -381,7 +425,8 @@ DeviceImpl::Prepared DeviceImpl::prepare(const cuda::Described& call, bool regis
   return p;
 }
 
-const DeviceImpl::Prepared& DeviceImpl::prepared(const Request& request) {
+const DeviceImpl::Prepared& DeviceImpl::prepared(const Request& request,
+                                                 cuda::StreamHandle stream) {
   const cuda::Described& call = request.call;
   const std::size_t in = bytesIn(call), out = bytesOut(call);
   const bool registered = call.count != 0 && (in == 0 || inHeap(request.in, in)) &&
@@ -390,12 +435,21 @@ const DeviceImpl::Prepared& DeviceImpl::prepared(const Request& request) {
   const auto end = reinterpret_cast<std::uintptr_t>(request.out);
   const bool inPlace = in != 0 && out != 0 && begin < end + out && end < begin + in;
   const Shape shape{call.collective, call.type,  call.reduction, call.root,
-                    call.count,      registered, inPlace};
+                    call.count,      registered, inPlace,        request.norm.hidden};
   const auto at = prepared_.find(shape);
   if (at != prepared_.end()) return at->second;
+  const gpu::Choice choice = gpu::choose(situationOf(call, registered), control_->options());
+  const cuda::KernelRequest wanted = requestFor(call, choice, inPlace, request.norm.hidden != 0);
+  if (!kernels_.has(wanted) && cuda::isCapturing(context_, stream))
+    lockstep::fail(
+        ErrorCode::invalidArgument,
+        "{}: its kernel is not compiled yet, and cannot be while the stream is captured; "
+        "make the call once before, or name its type in DeviceOptions",
+        toString(call));
   constexpr std::size_t kMostShapes = 4096;  // a caller of ever new counts must not fill memory
   if (prepared_.size() >= kMostShapes) prepared_.clear();
-  return prepared_.emplace(shape, prepare(call, registered, inPlace)).first->second;
+  return prepared_.emplace(shape, prepare(call, registered, inPlace, request.norm.hidden))
+      .first->second;
 }
 
 device::Call DeviceImpl::callOf(const Request& request, const Prepared& p) const {
@@ -408,6 +462,7 @@ device::Call DeviceImpl::callOf(const Request& request, const Prepared& p) const
   call.what = cuda::pack(request.call) | (p.kernel->kernel.exposes ? cuda::kReadInPlace : 0);
   call.described = request.call.count;
   call.fingerprint = p.fingerprint;
+  call.norm = request.norm;
   call.root = static_cast<unsigned>(request.call.root);
   call.divisor = request.call.reduction == Reduction::avg ? geometry_.world : 1;
   call.patience =
@@ -440,13 +495,16 @@ void DeviceImpl::runTogether(std::span<DeviceImpl* const> ranks, std::span<const
   if (ranks.empty() || ranks.size() != requests.size() || ranks.size() > device::kMaxTogether)
     lockstep::fail(ErrorCode::invalidArgument, "{} ranks in one launch; 1 to {} can be",
                    ranks.size(), device::kMaxTogether);
+  const cuda::StreamHandle where = ranks[0]->streamOf(stream);
   device::Launch launch;
   const Prepared* first = nullptr;
   for (std::size_t i = 0; i < ranks.size(); ++i) {
     DeviceImpl& rank = *ranks[i];
+    if (std::ranges::count(ranks, &rank) != 1)
+      lockstep::fail(ErrorCode::invalidArgument, "rank {} is twice in one launch", rank.rank());
     rank.checkUsable();
     rank.checkArguments(requests[i]);
-    const Prepared& prepared = rank.prepared(requests[i]);
+    const Prepared& prepared = rank.prepared(requests[i], where);
     if (first == nullptr) first = &prepared;
     if (prepared.fingerprint != first->fingerprint ||
         prepared.kernel->kernel.name != first->kernel->kernel.name ||
@@ -456,14 +514,14 @@ void DeviceImpl::runTogether(std::span<DeviceImpl* const> ranks, std::span<const
     launch.calls[i] = rank.callOf(requests[i], prepared);
   }
   void* parameters[]{&launch};
-  const DeviceStream where = stream != nullptr ? stream : ranks[0]->ownStream();
+  // Not cooperative: lanes are worlds by themselves, so it is enough that every block has its turn.
   try {
     first->kernel->function.launch({.gridX = first->cut.blocks,
                                     .gridY = static_cast<unsigned>(ranks.size()),
                                     .threads = first->kernel->kernel.threads,
                                     .sharedBytes = 0,
-                                    .cooperative = true},
-                                   static_cast<cuda::StreamHandle>(where), parameters);
+                                    .cooperative = false},
+                                   where, parameters);
   } catch (...) {  // the others would wait for this call
     for (DeviceImpl* rank : ranks) rank->abort();
     throw;
@@ -471,7 +529,7 @@ void DeviceImpl::runTogether(std::span<DeviceImpl* const> ranks, std::span<const
 }
 
 Plan DeviceImpl::plan(const cuda::Described& call, bool registered) {
-  const Prepared p = prepare(call, registered, false);
+  const Prepared p = prepare(call, registered, false, 0);
   Plan plan;
   plan.algorithm = p.algorithm;
   plan.protocol = p.protocol;
@@ -484,6 +542,7 @@ Plan DeviceImpl::plan(const cuda::Described& call, bool registered) {
 
 DeviceBuffer DeviceImpl::alloc(std::size_t bytes) {
   checkUsable();
+  const bool sealed = isSealed(control_->options().mode);
   const std::uint64_t mine = bytes;
   const auto all = control_->peers().allGather(bytesOf(mine), deadline());
   for (std::size_t r = 0; r < all.size(); ++r) {
@@ -492,6 +551,14 @@ DeviceBuffer DeviceImpl::alloc(std::size_t bytes) {
     if (theirs != mine)
       throw Error(ErrorCode::mismatch, static_cast<int>(r), "alloc",
                   fmt::format("rank {} allocates {} bytes, rank {} {}", r, theirs, rank(), mine));
+  }
+  if (sealed && bytes != 0) {  // nobody else's to see
+    auto memory = std::make_shared<gpu::SecretMemory>(context_, bytes);
+    DeviceBuffer buffer;
+    buffer.size_ = bytes;
+    buffer.data_ = memory->pointer<void>();
+    buffer.owner_ = std::move(memory);
+    return buffer;
   }
   const auto offset = bytes == 0 ? std::nullopt : heap_->allocate(bytes);
   if (!offset)

@@ -18,6 +18,7 @@
 #include "communicator/communicator_impl.hpp"
 #include "communicator/device/choice.hpp"
 #include "communicator/device/kernels.hpp"
+#include "communicator/device/secret_memory.hpp"
 #include "executor/cuda/call.hpp"
 #include "transport/cuda/heap_allocator.hpp"
 #include "transport/cuda/multicast.hpp"
@@ -38,6 +39,7 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
     cuda::Described call;
     const void* in = nullptr;
     void* out = nullptr;
+    device::Norm norm{};  ///< of an all-reduce that goes on with RMSNorm: rows of `hidden`
   };
 
   void run(const Request& request, DeviceStream stream);
@@ -58,6 +60,8 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   std::string describeKernels() const { return kernels_.describe(); }
   const cuda::PrimaryContext& context() const { return context_; }
   DeviceStream ownStream() const { return stream_.handle(); }
+  std::string cipher() const;
+  std::string keySource() const { return control_->keySource(); }
 
  private:
   /// What is the same for all calls of a shape.
@@ -68,10 +72,12 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
     std::array<std::byte, 16> digest{};
     std::string algorithm, protocol, reason;
   };
-  using Shape = std::tuple<Collective, DataType, Reduction, int, std::uint64_t, bool, bool>;
+  using Shape =
+      std::tuple<Collective, DataType, Reduction, int, std::uint64_t, bool, bool, unsigned>;
 
   void agree(const DeviceOptions& options);
   void openDevice(const DeviceOptions& options);
+  cuda::Cache cacheFor() const;
   void makeWorld();
   void makeKeys();
   void compileKernels(const DeviceOptions& options);
@@ -85,13 +91,15 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   void meetOthers();
   bool othersLeft() const;
 
+  cuda::StreamHandle streamOf(DeviceStream stream) const;
+  bool inSegments(const void* at, std::size_t bytes) const;
   void checkArguments(const Request& request) const;
   bool inHeap(const void* at, std::size_t bytes) const;
-  const Prepared& prepared(const Request& request);
-  Prepared prepare(const cuda::Described& call, bool registered, bool inPlace);
+  const Prepared& prepared(const Request& request, cuda::StreamHandle stream);
+  Prepared prepare(const cuda::Described& call, bool registered, bool inPlace, unsigned hidden);
   gpu::Situation situationOf(const cuda::Described& call, bool registered) const;
   cuda::KernelRequest requestFor(const cuda::Described& call, const gpu::Choice& choice,
-                                 bool inPlace) const;
+                                 bool inPlace, bool rmsNorm) const;
   device::Call callOf(const Request& request, const Prepared& prepared) const;
   std::size_t blockBytes(const cuda::Described& call) const {
     return call.count * sizeOf(call.type);
@@ -118,8 +126,11 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   std::optional<cuda::Multicast> multicast_;
   std::optional<cuda::HeapAllocator> heap_;
   std::string multicastPath_, provenance_;
-  cuda::DeviceMemory world_, lanes_, scratch_, keys_;
-  cuda::Stream stream_;  ///< for calls without one
+  cuda::DeviceMemory world_, lanes_, scratch_;
+  std::optional<gpu::SecretMemory> keys_;
+  cuda::Stream stream_;           ///< the communicator's own
+  cuda::Stream service_;          ///< for what must get through while kernels spin
+  bool sharesInProcess_ = false;  ///< another rank of this process is on the same GPU
   gpu::Kernels kernels_;
   std::map<Shape, Prepared> prepared_;
   std::atomic<bool> failed_{false};

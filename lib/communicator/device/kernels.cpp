@@ -54,8 +54,8 @@ cuda::KernelSource sourceOf(const Kernel& kernel, int worldSize) {
 }  // namespace
 
 Kernels::Key Kernels::keyOf(const KernelRequest& r) {
-  return {r.algorithm, r.type,     r.reduction, r.mode,  r.worldSize,
-          r.inPlace,   r.protocol, r.root,      r.oneNan};
+  return {r.algorithm, r.type,     r.reduction, r.mode,    r.worldSize,
+          r.inPlace,   r.protocol, r.root,      r.rmsNorm, r.oneNan};
 }
 
 void Kernels::prepare(std::span<const KernelRequest> requests) {
@@ -96,6 +96,10 @@ void Kernels::load(std::vector<Kernel> kernels) {
     byName_.at(cubin.name)->function =
         cuda::Function::find(cuda::Module::load(context_, image), cubin.name);
   }
+}
+
+bool Kernels::has(const KernelRequest& request) const {
+  return byRequest_.contains(keyOf(settled(request)));
 }
 
 const LoadedKernel& Kernels::get(const KernelRequest& request) {

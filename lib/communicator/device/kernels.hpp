@@ -23,11 +23,12 @@ struct LoadedKernel {
 
 class Kernels {
  public:
-  Kernels(cuda::PrimaryContext context, cuda::Chip chip)
-      : context_(std::move(context)), chip_(chip), cache_(cuda::Cache::fromEnvironment()) {}
+  Kernels(cuda::PrimaryContext context, cuda::Chip chip, cuda::Cache cache)
+      : context_(std::move(context)), chip_(chip), cache_(std::move(cache)) {}
 
   /// Generates, compiles (in parallel, or finds on disk) and loads those that are not there yet.
   void prepare(std::span<const cuda::KernelRequest> requests);
+  bool has(const cuda::KernelRequest& request) const;
   /// One that may have to be prepared first.
   const LoadedKernel& get(const cuda::KernelRequest& request);
   /// The one that makes keys ready.
@@ -39,7 +40,7 @@ class Kernels {
 
  private:
   using Key = std::tuple<const schedule::Algorithm*, DataType, Reduction, Mode, int, bool,
-                         cuda::Protocol, int, bool>;
+                         cuda::Protocol, int, bool, bool>;
   static Key keyOf(const cuda::KernelRequest& request);
   void load(std::vector<cuda::Kernel> kernels);
 

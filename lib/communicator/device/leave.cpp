@@ -44,7 +44,7 @@ void DeviceImpl::tellOthers() {
   const std::byte done{1};
   for (int r = 0; r < worldSize(); ++r)
     cuda::copyToDevice(
-        context_,
+        context_, service_,
         segments_->base(r) + offsetof(device::Control, left) + static_cast<std::size_t>(rank()),
         {&done, 1});
 }

@@ -34,11 +34,13 @@ int lowestBit(std::uint64_t mask) {
 
 device::Control DeviceImpl::readControl(int rank) const {
   device::Control control;
-  cuda::copyToHost(context_, std::as_writable_bytes(std::span(&control, 1)), segments_->base(rank));
+  cuda::copyToHost(context_, service_, std::as_writable_bytes(std::span(&control, 1)),
+                   segments_->base(rank));
   return control;
 }
 
 void DeviceImpl::checkUsable() const {
+  control_->checkUsable();  // not in a forked child, nor after the host's communicator has failed
   if (failed_.load(std::memory_order_relaxed))
     lockstep::fail(ErrorCode::aborted, "this device communicator has failed; make a new one");
 }
@@ -48,7 +50,7 @@ void DeviceImpl::writeAbort() noexcept {
   for (int r = 0; r < worldSize(); ++r) {
     try {
       const device::u64 word = static_cast<device::u64>(rank()) + 1;
-      cuda::copyToDevice(context_, segments_->base(r) + offsetof(device::Control, abort),
+      cuda::copyToDevice(context_, service_, segments_->base(r) + offsetof(device::Control, abort),
                          std::as_bytes(std::span(&word, 1)));
     } catch (...) {  // it is gone, or the device is: then its kernels are too
     }
@@ -133,7 +135,7 @@ std::uint64_t DeviceImpl::goneTooEarly() const {
 }
 
 void DeviceImpl::wait(DeviceStream stream) {
-  auto* const handle = static_cast<cuda::StreamHandle>(stream != nullptr ? stream : ownStream());
+  const cuda::StreamHandle handle = streamOf(stream);
   // Kernels give up by themselves; this bound is for those that were never started.
   const Deadline deadline = Deadline::in(control_->options().timeout * 2 + kGrace);
   auto nextLook = Clock::now() + kLookForDead;

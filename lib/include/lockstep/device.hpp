@@ -34,8 +34,9 @@ struct Devices {
 /// Never throws for a missing driver, library or device: that is `none`.
 LOCKSTEP_API Devices devices();
 
-/// A CUDA stream (CUstream or cudaStream_t) of the communicator's device. nullptr: the
-/// communicator's own (not CUDA's default stream, which would wait for other ranks on the device).
+/// A CUDA stream (CUstream or cudaStream_t) of the communicator's device. nullptr: CUDA's default
+/// stream; where ranks of one process share a GPU, the communicator's own (in the default stream
+/// one rank's kernel would wait for the other's to end).
 using DeviceStream = void*;
 
 /// How a DeviceCommunicator is made. Mode, timeout, reproducible, algorithm and protocol are those
@@ -76,11 +77,26 @@ class LOCKSTEP_API DeviceBuffer {
   std::size_t size_ = 0;
 };
 
+/// What a fused all-reduce goes on with: x = sum + residual; residual = x; out = x * weight /
+/// sqrt(mean of x^2 over the row + epsilon). In f32, of the rounded sum; of the rounded x where it
+/// is scaled.
+struct RmsNorm {
+  void* residual = nullptr;      ///< rows, as `out`; read and written
+  const void* weight = nullptr;  ///< one row
+  std::size_t hidden = 0;        ///< elements of a row
+  float epsilon = 1e-6F;
+};
+
 /// One rank's membership in a group of GPUs. Every rank makes the same calls in the same order, on
 /// streams of its own device; calls return once the kernel is in the stream (which may be under
 /// capture into a CUDA graph). Buffers are device memory: ordinary (it goes through slots) or of
 /// alloc() (read in place). Ranks must give buffers of the same kind for a call. In place is each
 /// rank's own affair, but for allToAll in buffers of alloc(): there all ranks work so, or none.
+///
+/// Calls of one communicator are in one stream, or in streams that the caller orders (events, edges
+/// of a graph): two of its kernels at once are an error that wait() reports, never a nonce used
+/// twice. A result is valid once wait() or check() has returned after it: who only synchronises the
+/// stream may be looking at a call that gave up.
 ///
 /// A kernel that waits for a peer longer than Options::timeout, meets a call that is not its own,
 /// or opens a record that does not verify, ends by itself and ends its peers'; check() and wait()
@@ -109,9 +125,13 @@ class LOCKSTEP_API DeviceCommunicator {
   /// "multimem on a multicast object" or "emulated by a loop over peers, because ..".
   const std::string& multicastPath() const noexcept;
   /// Where numbers taken with it come from: "gpu", "gpu-loopback" (ranks share a GPU), or "emulated
-  /// device" (no GPU at all).
+  /// device" (no GPU at all); ", emulated" where the trust boundary of a sealed mode is.
   const std::string& provenance() const noexcept;
 
+  /// "AES-256-GCM in kernels (..)", or "none" in the clear.
+  std::string cipher() const;
+  /// As Communicator::keySource: what authenticates the ranks.
+  std::string keySource() const;
   /// How the kernels came about: how many, from disk or compiled, in what time.
   std::string kernels() const;
   /// The communicator's own stream.
@@ -142,9 +162,14 @@ class LOCKSTEP_API DeviceCommunicator {
                           std::size_t count, DataType type, Reduction reduction, int root,
                           DeviceStream stream);
 
-  /// Device memory that peers read in place, not initialised. Collective: every rank asks for the
-  /// same size. Throws mismatch, and invalidArgument when the heap has no room for it
-  /// (DeviceOptions::heapBytes).
+  /// An all-reduce (sum) of `rows` x `norm.hidden` elements and what follows it in a transformer,
+  /// in one kernel. f32, f16 or bf16. `in == out` is in place.
+  void allReduceRmsNorm(const void* in, void* out, std::size_t rows, DataType type,
+                        const RmsNorm& norm, DeviceStream stream);
+
+  /// Device memory that peers read in place, not initialised; in sealed modes private memory.
+  /// Collective: every rank asks for the same size. Throws mismatch, and invalidArgument when the
+  /// heap has no room for it (DeviceOptions::heapBytes).
   DeviceBuffer alloc(std::size_t bytes);
 
   /// Waits until what is in `stream` is done, or has failed: bounded by Options::timeout, ended by
