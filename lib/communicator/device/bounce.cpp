@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/fail.hpp"
+#include "base/secret.hpp"
 
 namespace lockstep::gpu {
 namespace {
@@ -21,6 +22,12 @@ Bounce::Bounce(Communicator control, cuda::PrimaryContext context,
       wait_(std::move(wait)),
       inward_(cuda::Stream::create(context_)),
       outward_(cuda::Stream::create(context_)) {}
+
+Bounce::~Bounce() {
+  for (Stage& stage : stages_)
+    for (const cuda::HostMemory* memory : {&stage.in, &stage.out})
+      if (memory->bytes() != 0) wipe(memory->data(), memory->bytes());
+}
 
 void Bounce::makeRoom(std::size_t inBytes, std::size_t outBytes) {
   for (Stage& stage : stages_) {

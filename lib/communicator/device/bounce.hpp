@@ -20,6 +20,10 @@ class Bounce {
   /// `wait`: until a stream is empty, bounded, or throws.
   Bounce(Communicator control, cuda::PrimaryContext context,
          std::function<void(cuda::StreamHandle)> wait);
+  Bounce(const Bounce&) = delete;
+  Bounce& operator=(const Bounce&) = delete;
+  /// Wipes what passed through.
+  ~Bounce();
 
   /// The buffers of a call on the device, in blocks.
   struct Buffers {

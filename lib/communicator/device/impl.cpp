@@ -105,7 +105,12 @@ DeviceImpl::DeviceImpl(std::shared_ptr<CommunicatorImpl> control, const DeviceOp
     : control_(std::move(control)), kernels_({}, {}, cuda::Cache::none("there is no device yet")) {
   agree(options);
   const device::Offsets offsets{geometry_};
-  segments_.emplace(control_->peers(), context_, offsets.bytes(), deadline());
+  try {
+    segments_.emplace(control_->peers(), context_, offsets.bytes(), deadline());
+  } catch (const cuda::PeersUnreachable& error) {  // the same on all ranks
+    bounce(error.what());
+    return;
+  }
   if (isMulticast(control_->options().mode)) {
     multicast_.emplace(control_->peers(), *segments_, deadline());
     multicastPath_ = multicast_->describe();
@@ -116,6 +121,13 @@ DeviceImpl::DeviceImpl(std::shared_ptr<CommunicatorImpl> control, const DeviceOp
   step(deadline(), [&] { makeWorld(); });
   compileKernels(options);
   if (isSealed(control_->options().mode)) makeKeys();
+}
+
+void DeviceImpl::bounce(const std::string& why) {
+  bounce_.emplace(CommunicatorImpl::wrap(control_), context_,
+                  [this](cuda::StreamHandle stream) { waitIdle(stream); });
+  multicastPath_ = "none: through the hosts, because " + why;
+  provenance_ += ", through the hosts";
 }
 
 /// What one rank cannot do none does. After the last step all ranks have all they need, so that
@@ -320,6 +332,7 @@ bool DeviceImpl::inHeap(const void* at, std::size_t bytes) const {
 }
 
 bool DeviceImpl::inSegments(const void* at, std::size_t bytes) const {
+  if (!segments_) return false;
   const auto begin = reinterpret_cast<cuda::DevicePtr>(at);
   for (int r = 0; r < worldSize(); ++r)
     if (begin < segments_->base(r) + segments_->bytes() && segments_->base(r) < begin + bytes)
@@ -485,7 +498,36 @@ device::Call DeviceImpl::callOf(const Request& request, const Prepared& p) const
   return call;
 }
 
+void DeviceImpl::runThroughHost(const Request& request, cuda::StreamHandle stream) {
+  checkUsable();
+  checkArguments(request);
+  if (request.norm.hidden != 0)
+    lockstep::fail(
+        ErrorCode::unsupported,
+        "GPUs that cannot reach each other have no fused all-reduce; call allReduce, and "
+        "normalise after it");
+  const Contract& contract = contractOf(request.call.collective);
+  const auto blocks = [&](std::size_t bytes, bool perRank) -> std::size_t {
+    return bytes == 0 ? 0 : perRank ? geometry_.world : 1;
+  };
+  try {
+    bounce_->run(request.call,
+                 {.in = reinterpret_cast<cuda::DevicePtr>(request.in),    // NOLINT
+                  .out = reinterpret_cast<cuda::DevicePtr>(request.out),  // NOLINT
+                  .inBlocks = blocks(bytesIn(request.call), contract.inPerRank),
+                  .outBlocks = blocks(bytesOut(request.call), contract.outPerRank)},
+                 stream);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::unsupported) failed_ = true;
+    throw;
+  }
+}
+
 void DeviceImpl::run(const Request& request, DeviceStream stream) {
+  if (bounce_) {
+    runThroughHost(request, streamOf(stream));
+    return;
+  }
   DeviceImpl* const self = this;
   runTogether({&self, 1}, {&request, 1}, stream);
 }
@@ -500,6 +542,8 @@ void DeviceImpl::runTogether(std::span<DeviceImpl* const> ranks, std::span<const
   const Prepared* first = nullptr;
   for (std::size_t i = 0; i < ranks.size(); ++i) {
     DeviceImpl& rank = *ranks[i];
+    if (rank.bounce_)
+      lockstep::fail(ErrorCode::unsupported, "ranks that exchange through hosts have no kernel");
     if (std::ranges::count(ranks, &rank) != 1)
       lockstep::fail(ErrorCode::invalidArgument, "rank {} is twice in one launch", rank.rank());
     rank.checkUsable();
@@ -529,6 +573,13 @@ void DeviceImpl::runTogether(std::span<DeviceImpl* const> ranks, std::span<const
 }
 
 Plan DeviceImpl::plan(const cuda::Described& call, bool registered) {
+  if (bounce_)
+    return {.algorithm = "host",
+            .protocol = "bounce",
+            .transport = provenance_,
+            .tileBytes = 0,
+            .depth = 2,
+            .reason = multicastPath_};
   const Prepared p = prepare(call, registered, false, 0);
   Plan plan;
   plan.algorithm = p.algorithm;
@@ -552,7 +603,7 @@ DeviceBuffer DeviceImpl::alloc(std::size_t bytes) {
       throw Error(ErrorCode::mismatch, static_cast<int>(r), "alloc",
                   fmt::format("rank {} allocates {} bytes, rank {} {}", r, theirs, rank(), mine));
   }
-  if (sealed && bytes != 0) {  // nobody else's to see
+  if ((sealed || bounce_) && bytes != 0) {  // nobody else's to see
     auto memory = std::make_shared<gpu::SecretMemory>(context_, bytes);
     DeviceBuffer buffer;
     buffer.size_ = bytes;

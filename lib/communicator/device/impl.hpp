@@ -16,6 +16,7 @@
 #include "base/cuda/memory.hpp"
 #include "base/cuda/stream.hpp"
 #include "communicator/communicator_impl.hpp"
+#include "communicator/device/bounce.hpp"
 #include "communicator/device/choice.hpp"
 #include "communicator/device/kernels.hpp"
 #include "communicator/device/secret_memory.hpp"
@@ -107,6 +108,9 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   std::size_t bytesIn(const cuda::Described& call) const;
   std::size_t bytesOut(const cuda::Described& call) const;
 
+  void waitIdle(cuda::StreamHandle handle);
+  void bounce(const std::string& why);
+  void runThroughHost(const Request& request, cuda::StreamHandle stream);
   device::Control readControl(int rank) const;
   void writeAbort() noexcept;
   void checkUsable() const;
@@ -122,7 +126,8 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   DeviceInfo info_;
   device::Geometry geometry_;
   std::size_t scratchBytes_ = 0;
-  std::optional<cuda::Segments> segments_;
+  std::optional<cuda::Segments> segments_;  ///< none where GPUs cannot reach each other
+  std::optional<gpu::Bounce> bounce_;       ///< then there is this
   std::optional<cuda::Multicast> multicast_;
   std::optional<cuda::HeapAllocator> heap_;
   std::string multicastPath_, provenance_;

@@ -59,7 +59,10 @@ void DeviceImpl::writeAbort() noexcept {
 
 void DeviceImpl::abort() noexcept {
   failed_ = true;
-  writeAbort();
+  if (bounce_)
+    control_->abort();
+  else
+    writeAbort();
 }
 
 std::string DeviceImpl::callOfRank(int rank) const {
@@ -109,6 +112,10 @@ void DeviceImpl::fail(int by, const device::Report& report) {
 }
 
 void DeviceImpl::check() {
+  if (bounce_) {
+    checkUsable();
+    return;
+  }
   const device::Control control = readControl(rank());
   if (control.report.fault != 0) fail(rank(), control.report);
   if (control.abort == 0) {
@@ -127,7 +134,7 @@ void DeviceImpl::check() {
 /// Ranks that are gone without having done all they were to do.
 std::uint64_t DeviceImpl::goneTooEarly() const {
   std::uint64_t gone = control_->peers().gone();
-  if (gone == 0) return 0;
+  if (gone == 0 || !segments_) return gone;
   const device::Control control = readControl(rank());
   for (unsigned r = 0; r < geometry_.world; ++r)
     if (control.left[r] != 0) gone &= ~(std::uint64_t{1} << r);
@@ -135,7 +142,11 @@ std::uint64_t DeviceImpl::goneTooEarly() const {
 }
 
 void DeviceImpl::wait(DeviceStream stream) {
-  const cuda::StreamHandle handle = streamOf(stream);
+  waitIdle(streamOf(stream));
+  check();
+}
+
+void DeviceImpl::waitIdle(cuda::StreamHandle handle) {
   // Kernels give up by themselves; this bound is for those that were never started.
   const Deadline deadline = Deadline::in(control_->options().timeout * 2 + kGrace);
   auto nextLook = Clock::now() + kLookForDead;
@@ -163,7 +174,6 @@ void DeviceImpl::wait(DeviceStream stream) {
                 "the stream did not finish: something in it that is not Lockstep's, or a kernel "
                 "that the GPU had no room to start");
   }
-  check();
 }
 
 }  // namespace lockstep
