@@ -54,25 +54,33 @@ std::string Numbers::formula(std::span<const Instance> instances,
     return begin == 0 ? "step" : fmt::format("{} + step", begin);
   if (std::string text = aroundFrom("r", &Instance::rank, instances, values); !text.empty())
     return text;
-  return aroundFrom("root", &Instance::root, instances, values);
+  if (rooted_) return aroundFrom("root", &Instance::root, instances, values);
+  return aroundFrom("0", nullptr, instances, values);
 }
 
-/// So far around the ring from `start`, or one further, or one less far, with each step.
-std::string Numbers::aroundFrom(const char* name, int Instance::*start,
+/// So far around the ring from `start` (nullptr: from rank 0), or one further, or one less far,
+/// with each step.
+std::string Numbers::aroundFrom(std::string_view name, int Instance::*start,
                                 std::span<const Instance> instances,
                                 std::span<const std::uint32_t> values) const {
   const auto world = static_cast<std::uint32_t>(world_);
+  std::uint32_t mostSteps = 0;
+  for (const Instance& i : instances)
+    mostSteps = std::max(mostSteps, static_cast<std::uint32_t>(i.step));
   for (const std::uint32_t each : {0U, 1U, world - 1}) {
     const auto from = [&](const Instance& i) {
-      return static_cast<std::uint32_t>(i.*start) + each * static_cast<std::uint32_t>(i.step);
+      return static_cast<std::uint32_t>(start == nullptr ? 0 : i.*start) +
+             each * static_cast<std::uint32_t>(i.step);
     };
     if (values.front() >= world) return {};
     const std::uint32_t offset = (values.front() + world - from(instances.front()) % world) % world;
     if (!fits(instances, values, [&](const Instance& i) { return (from(i) + offset) % world; }))
       continue;
     const char* steps = each == 0 ? "" : each == 1 ? " + step" : " - step";
-    const std::uint32_t shown = each > 1 ? offset + world : offset;  // never below zero
-    if (shown == 0 && each == 0) return name;
+    // What is subtracted must not lead below zero, where % has other ideas.
+    const std::uint32_t around = (mostSteps + world - 1) / world * world;
+    const std::uint32_t shown = each > 1 ? offset + around : offset;
+    if (shown == 0 && each == 0) return std::string(name);
     return fmt::format("({} + {}{}) % {}", name, shown, steps, world);
   }
   return {};
@@ -132,10 +140,13 @@ std::string Numbers::predicate(std::span<const Instance> instances,
     const bool sameRank = !apart.empty() && std::ranges::all_of(apart, [&](const Instance& i) {
       return i.rank == apart.front().rank;
     });
+    const auto isApart = [&](const Instance& i) {
+      return std::ranges::any_of(apart, [&](const Instance& a) {
+        return a.rank == i.rank && a.root == i.root && a.step == i.step;
+      });
+    };
     const bool others = std::ranges::none_of(instances, [&](const Instance& i) {
-      return sameRank && i.rank == apart.front().rank &&
-             std::ranges::none_of(
-                 apart, [&](const Instance& a) { return a.rank == i.rank && a.root == i.root; });
+      return sameRank && i.rank == apart.front().rank && !isApart(i);
     });
     if (sameRank && others) return fmt::format("r {} {}", wanted ? "==" : "!=", apart.front().rank);
   }

@@ -8,6 +8,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "collectives/schedule.hpp"
@@ -30,7 +31,8 @@ std::vector<Class> classesOf(std::span<const Instance> instances);
 /// root) and `step` (of a loop), in a world of a size known to the text.
 class Numbers {
  public:
-  explicit Numbers(int worldSize) : world_(worldSize) {}
+  /// `rooted`: a root is given at run time; without one `root` is in no expression.
+  Numbers(int worldSize, bool rooted) : world_(worldSize), rooted_(rooted) {}
 
   /// An expression that has values[i] for instances[i]. Values of other ranks do not matter.
   std::string expression(std::span<const Instance> instances,
@@ -47,11 +49,12 @@ class Numbers {
   std::string formula(std::span<const Instance> instances,
                       std::span<const std::uint32_t> values) const;
   std::string lookUp(std::span<const Instance> instances, std::span<const std::uint32_t> values);
-  std::string aroundFrom(const char* name, int Instance::*start,
+  std::string aroundFrom(std::string_view name, int Instance::*start,
                          std::span<const Instance> instances,
                          std::span<const std::uint32_t> values) const;
 
   int world_;
+  bool rooted_;
   std::string definitions_;
   std::map<std::vector<std::uint32_t>, std::string> tables_;
 };

@@ -63,7 +63,8 @@ struct Counts {
 class Generator {
  public:
   explicit Generator(const KernelRequest& request)
-      : request_(request), numbers_(request.worldSize) {
+      : request_(request),
+        numbers_(request.worldSize, contractOf(request.algorithm->collective).rooted) {
     const Contract& contract = contractOf(request.algorithm->collective);
     allRoots_ = contract.rooted && request.worldSize <= kMaxRoots;
     reduces_ = contract.reduces;
