@@ -47,23 +47,53 @@ inline void syncThreads() {
   if (blockThread.barrier) blockThread.barrier->arrive_and_wait();
 }
 
-/// Runs `body` on `count` threads that are one block. `sharedBytes`: of its shared memory, filled
-/// with nonsense as a GPU's is.
+/// What the threads of a block have in common.
+class Block {
+ public:
+  /// `sharedBytes`: of shared memory, filled with nonsense as a GPU's is.
+  Block(u32 count, u64 sharedBytes)
+      : count_(count), barrier_(count), memory_(sharedBytes / sizeof(Bits128) + 9) {
+    std::memset(memory_.data(), 0xa5, memory_.size() * sizeof(Bits128));
+  }
+  /// Makes the calling thread this one of the block.
+  void play(u32 number) {
+    const u64 address = reinterpret_cast<u64>(memory_.data());
+    u8* const aligned = reinterpret_cast<u8*>(address + (128 - address % 128) % 128);
+    blockThread = {number, count_, aligned, &barrier_};
+  }
+
+ private:
+  u32 count_;
+  std::barrier<> barrier_;
+  std::vector<Bits128> memory_;
+};
+
+/// Runs `body` on `count` threads that are one block.
 template <class Body>
 void runBlock(u32 count, u64 sharedBytes, Body body) {
-  std::vector<Bits128> shared(sharedBytes / sizeof(Bits128) + 9);
-  std::memset(shared.data(), 0xa5, shared.size() * sizeof(Bits128));
-  const u64 address = reinterpret_cast<u64>(shared.data());
-  u8* const aligned = reinterpret_cast<u8*>(address + (128 - address % 128) % 128);
-  std::barrier<> barrier(count);
+  Block block(count, sharedBytes);
   std::vector<std::thread> all;
   for (u32 i = 0; i < count; ++i)
     all.emplace_back([&, i] {
       hostBlock = {0, 0, 1};
-      blockThread = {i, count, aligned, &barrier};
+      block.play(i);
       body();
     });
   for (std::thread& one : all) one.join();
 }
 
 }  // namespace lockstep::device
+
+#ifdef LOCKSTEP_HOST_MODULE  // for who loads it: blocks are made, played and deleted by the module
+                             // itself
+#define LOCKSTEP_MODULE_EXPORT extern "C" __attribute__((visibility("default"), used)) inline
+LOCKSTEP_MODULE_EXPORT void* lockstepNewBlock(unsigned count) {
+  return new lockstep::device::Block(count, LOCKSTEP_SHARED_BYTES);
+}
+LOCKSTEP_MODULE_EXPORT void lockstepPlayThread(void* block, unsigned number) {
+  static_cast<lockstep::device::Block*>(block)->play(number);
+}
+LOCKSTEP_MODULE_EXPORT void lockstepDeleteBlock(void* block) {
+  delete static_cast<lockstep::device::Block*>(block);
+}
+#endif

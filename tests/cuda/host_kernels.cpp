@@ -42,7 +42,8 @@ class ScratchFolder {
 
 }  // namespace
 
-HostModule::HostModule(std::span<const cuda::Kernel> kernels) {
+HostModule::HostModule(std::span<const cuda::Kernel> kernels, const HostBuild& build)
+    : threads_(build.threads) {
   const ScratchFolder folder;
   const fs::path source = folder.path() / "kernels.cpp", object = folder.path() / "kernels.so",
                  log = folder.path() / "log";
@@ -51,12 +52,15 @@ HostModule::HostModule(std::span<const cuda::Kernel> kernels) {
   for (const cuda::Kernel& kernel : kernels)
     if (written.insert(kernel.name).second) text << kernel.text;
   text.close();
+  std::string platform;
+  if (threads_ > 1)
+    platform = fmt::format("-DLOCKSTEP_PLATFORM='\"cuda/block_platform.cuh\"' -I{}/tests",
+                           LOCKSTEP_SOURCE_DIR);
   const std::string command = fmt::format(
-      "{} -std=c++20 -O1 -ffp-contract=off -fPIC -shared -DLOCKSTEP_HOST_MODULE "
-      "-DLOCKSTEP_SHARED_BYTES=49152 "
-      "-DLOCKSTEP_THREADS=1 {} -I{}/lib -o {} {} > {} 2>&1",
-      LOCKSTEP_CXX, LOCKSTEP_KERNEL_FLAGS, LOCKSTEP_SOURCE_DIR, object.string(), source.string(),
-      log.string());
+      "{} -std=c++20 {} -ffp-contract=off -fPIC -shared -DLOCKSTEP_HOST_MODULE "
+      "-DLOCKSTEP_SHARED_BYTES=49152 -DLOCKSTEP_THREADS={} {} {} -I{} -o {} {} > {} 2>&1",
+      LOCKSTEP_CXX, build.flags, threads_, platform, LOCKSTEP_KERNEL_FLAGS, build.root,
+      object.string(), source.string(), log.string());
   if (std::system(command.c_str()) != 0) {  // NOLINT: the tests' own compiler and files
     std::stringstream words;
     words << std::ifstream(log).rdbuf();
@@ -64,8 +68,11 @@ HostModule::HostModule(std::span<const cuda::Kernel> kernels) {
   }
   library_ = dlopen(object.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library_ == nullptr) throw std::runtime_error(dlerror());
-  play_ = reinterpret_cast<decltype(play_)>(dlsym(library_, "lockstepPlayBlock"));
-  if (play_ == nullptr) throw std::runtime_error("the module cannot play blocks");
+  play_ = reinterpret_cast<decltype(play_)>(symbol("lockstepPlayBlock"));
+  if (threads_ == 1) return;
+  newBlock_ = reinterpret_cast<decltype(newBlock_)>(symbol("lockstepNewBlock"));
+  playThread_ = reinterpret_cast<decltype(playThread_)>(symbol("lockstepPlayThread"));
+  deleteBlock_ = reinterpret_cast<decltype(deleteBlock_)>(symbol("lockstepDeleteBlock"));
 }
 
 HostModule::~HostModule() {
@@ -74,8 +81,26 @@ HostModule::~HostModule() {
 
 void* HostModule::symbol(const std::string& name) const {
   void* symbol = dlsym(library_, name.c_str());
-  if (symbol == nullptr) throw std::runtime_error("no kernel " + name);
+  if (symbol == nullptr) throw std::runtime_error("the module has no " + name);
   return symbol;
+}
+
+void HostModule::runBlock(unsigned x, unsigned blocks, const std::function<void()>& body) const {
+  if (threads_ == 1) {
+    play_(x, 0, blocks);
+    body();
+    return;
+  }
+  void* const block = newBlock_(threads_);
+  std::vector<std::thread> threads;
+  for (unsigned i = 0; i < threads_; ++i)
+    threads.emplace_back([&, i] {
+      play_(x, 0, blocks);
+      playThread_(block, i);
+      body();
+    });
+  for (std::thread& thread : threads) thread.join();
+  deleteBlock_(block);
 }
 
 void HostWorld::Freer::operator()(std::byte* memory) const {
@@ -90,7 +115,10 @@ HostWorld::Memory HostWorld::zeroed(std::size_t bytes) {
 }
 
 HostWorld::HostWorld(device::Geometry geometry, std::size_t scratchBytes)
-    : geometry_(geometry), scratchBytes_(scratchBytes), worlds_(geometry.world) {
+    : geometry_(geometry),
+      scratchBytes_(scratchBytes),
+      worlds_(geometry.world),
+      verdicts_(geometry.world) {
   std::vector<device::u8*> segments;
   for (unsigned rank = 0; rank < geometry.world; ++rank) {
     memory_.push_back(zeroed(device::Offsets{geometry}.bytes()));
@@ -104,6 +132,7 @@ HostWorld::HostWorld(device::Geometry geometry, std::size_t scratchBytes)
     memory_.push_back(zeroed(sizeof(device::LaneState) * geometry.lanes));
     world.lanes = reinterpret_cast<device::LaneState*>(memory_.back().get());
     memory_.push_back(zeroed(scratchBytes * geometry.lanes));
+    world.verdict = &verdicts_[rank];
     world.scratch = reinterpret_cast<device::u8*>(memory_.back().get());
     world.scratchBytes = scratchBytes;
   }
@@ -133,6 +162,15 @@ void HostWorld::prepareKeys(const HostModule& module) {
 
 std::byte* HostWorld::heap(int rank) const {
   return memory_[static_cast<std::size_t>(rank)].get() + device::Offsets{geometry_}.heap();
+}
+
+void HostWorld::forget(int rank) {
+  control(rank) = {};
+  verdicts_[static_cast<std::size_t>(rank)] = {};
+}
+
+std::span<std::byte> HostWorld::segment(int rank) const {
+  return {memory_[static_cast<std::size_t>(rank)].get(), device::Offsets{geometry_}.bytes()};
 }
 
 device::Control& HostWorld::control(int rank) const {
@@ -170,8 +208,7 @@ void HostWorld::run(const HostModule& module, const std::vector<HostModule::Entr
   for (std::size_t rank = 0; rank < entries.size(); ++rank)
     for (unsigned block = 0; entries[rank] != nullptr && block < blocks[rank]; ++block)
       threads.emplace_back([&, rank, block] {
-        module.playBlock(block, 0, blocks[rank]);
-        entries[rank](launches[rank]);
+        module.runBlock(block, blocks[rank], [&] { entries[rank](launches[rank]); });
       });
   for (std::thread& thread : threads) thread.join();
 }

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,6 +16,13 @@
 
 namespace lockstep::testing {
 
+/// How a module is made.
+struct HostBuild {
+  unsigned threads = 1;                           ///< of a block
+  std::string flags = "-O1";                      ///< of the compiler
+  std::string root = LOCKSTEP_SOURCE_DIR "/lib";  ///< where executor/cuda/prelude lies
+};
+
 /// A shared object made of kernels' texts. Throws std::runtime_error with the compiler's words.
 class HostModule {
  public:
@@ -22,7 +30,7 @@ class HostModule {
   using EntryOf = void (*)(const Launch&);
   using Entry = EntryOf<device::Launch>;
 
-  explicit HostModule(std::span<const cuda::Kernel> kernels);
+  explicit HostModule(std::span<const cuda::Kernel> kernels, const HostBuild& build = {});
   ~HostModule();
   HostModule(const HostModule&) = delete;
   HostModule& operator=(const HostModule&) = delete;
@@ -33,14 +41,19 @@ class HostModule {
   EntryOf<Launch> entryOf(const std::string& name) const {
     return reinterpret_cast<EntryOf<Launch>>(symbol(name));
   }
-  /// Says which block the calling thread plays.
-  void playBlock(unsigned x, unsigned y, unsigned blocks) const { play_(x, y, blocks); }
-
- private:
+  /// Runs `body`, which calls a kernel, on all threads of block `x` of `blocks`.
+  void runBlock(unsigned x, unsigned blocks, const std::function<void()>& body) const;
+  /// The address of what a module exports.
   void* symbol(const std::string& name) const;
 
+ private:
+  unsigned threads_;
   void* library_ = nullptr;
   void (*play_)(unsigned, unsigned, unsigned) = nullptr;
+  // Of modules whose blocks have several threads.
+  void* (*newBlock_)(unsigned) = nullptr;
+  void (*playThread_)(void*, unsigned) = nullptr;
+  void (*deleteBlock_)(void*) = nullptr;
 };
 
 /// One rank's buffers in a call.
@@ -61,7 +74,14 @@ class HostWorld {
   device::World& world(int rank) { return worlds_[static_cast<std::size_t>(rank)]; }
   const device::Geometry& geometry() const { return geometry_; }
   device::Control& control(int rank) const;
-  device::Report report(int rank) const { return control(rank).report; }
+  const device::Verdict& verdict(int rank) const {
+    return verdicts_[static_cast<std::size_t>(rank)];
+  }
+  const device::Report& report(int rank) const { return verdict(rank).report; }
+  /// That a call failed, as no rank of a real world ever does.
+  void forget(int rank);
+  /// Control, channels and heap: what all ranks, and whoever attacks them, can reach.
+  std::span<std::byte> segment(int rank) const;
   device::LaneState& lane(int rank, unsigned lane) const;
 
   /// What a call is told, but for its buffers.
@@ -92,6 +112,7 @@ class HostWorld {
   std::size_t scratchBytes_;
   std::vector<Memory> memory_;
   std::vector<device::World> worlds_;
+  std::vector<device::Verdict> verdicts_;
 };
 
 /// Elements of a tile so that the largest message of `kernel` fits a slot of `capacity` bytes.

@@ -191,8 +191,7 @@ class TransferWorld {
     for (std::size_t rank = 0; rank < launches.size(); ++rank)
       for (unsigned block = 0; block < blocks[rank]; ++block)
         threads.emplace_back([&, rank, block] {
-          module_.code.playBlock(block, 0, blocks[rank]);
-          entry(launches[rank]);
+          module_.code.runBlock(block, blocks[rank], [&] { entry(launches[rank]); });
         });
     for (std::thread& thread : threads) thread.join();
   }
@@ -316,7 +315,7 @@ void expectCaught(const TransferWorld& world, const std::string& what) {
 }
 
 void forget(TransferWorld& world) {
-  for (int rank = 0; rank < 2; ++rank) world.world().control(rank) = {};
+  for (int rank = 0; rank < 2; ++rank) world.world().forget(rank);
 }
 
 TEST(SealedTransfers, WhatWasChangedIsWiped) {

@@ -226,9 +226,11 @@ void DeviceImpl::agree(const DeviceOptions& options) {
 void DeviceImpl::makeWorld() {
   const std::size_t lanes = geometry_.lanes;
   lanes_ = cuda::DeviceMemory::allocate(context_, sizeof(device::LaneState) * lanes);
+  verdict_ = cuda::DeviceMemory::allocate(context_, sizeof(device::Verdict));
   scratch_ = cuda::DeviceMemory::allocate(context_, scratchBytes_ * lanes);
   world_ = cuda::DeviceMemory::allocate(context_, sizeof(device::World));
   cuda::zero(context_, lanes_.address(), lanes_.bytes());
+  cuda::zero(context_, verdict_.address(), verdict_.bytes());
   auto world = std::make_unique<device::World>();
   world->geometry = geometry_;
   world->rank = static_cast<unsigned>(rank());
@@ -236,6 +238,7 @@ void DeviceImpl::makeWorld() {
     world->segments[r] = reinterpret_cast<device::u8*>(segments_->base(r));              // NOLINT
   if (multicast_) world->multicast = reinterpret_cast<device::u8*>(multicast_->base());  // NOLINT
   world->lanes = lanes_.pointer<device::LaneState>();
+  world->verdict = verdict_.pointer<device::Verdict>();
   world->scratch = scratch_.pointer<device::u8>();
   world->scratchBytes = scratchBytes_;
   if (isSealed(control_->options().mode)) {

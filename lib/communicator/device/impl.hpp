@@ -112,6 +112,7 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   void bounce(const std::string& why);
   void runThroughHost(const Request& request, cuda::StreamHandle stream);
   device::Control readControl(int rank) const;
+  device::Verdict readVerdict() const;
   void writeAbort() noexcept;
   void checkUsable() const;
   /// What the kernel of rank `by` reported.
@@ -131,7 +132,7 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   std::optional<cuda::Multicast> multicast_;
   std::optional<cuda::HeapAllocator> heap_;
   std::string multicastPath_, provenance_;
-  cuda::DeviceMemory world_, lanes_, scratch_;
+  cuda::DeviceMemory world_, lanes_, verdict_, scratch_;
   std::optional<gpu::SecretMemory> keys_;
   cuda::Stream stream_;           ///< the communicator's own
   cuda::Stream service_;          ///< for what must get through while kernels spin

@@ -39,6 +39,13 @@ device::Control DeviceImpl::readControl(int rank) const {
   return control;
 }
 
+device::Verdict DeviceImpl::readVerdict() const {
+  device::Verdict verdict;
+  cuda::copyToHost(context_, service_, std::as_writable_bytes(std::span(&verdict, 1)),
+                   verdict_.address());
+  return verdict;
+}
+
 void DeviceImpl::checkUsable() const {
   control_->checkUsable();  // not in a forked child, nor after the host's communicator has failed
   if (failed_.load(std::memory_order_relaxed))
@@ -116,16 +123,18 @@ void DeviceImpl::check() {
     checkUsable();
     return;
   }
-  const device::Control control = readControl(rank());
-  if (control.report.fault != 0) fail(rank(), control.report);
-  if (control.abort == 0) {
+  const device::Verdict verdict = readVerdict();
+  if (verdict.report.fault != 0) fail(rank(), verdict.report);
+  // The word is anyone's to write; that a call stopped is this rank's own knowledge.
+  const device::u64 word = readControl(rank()).abort;
+  if (word == 0 && verdict.stopped == 0) {
     checkUsable();
     return;
   }
   failed_ = true;
-  if (control.abort > geometry_.world)
+  if (word == 0 || word > geometry_.world)
     throw Error(ErrorCode::aborted, -1, "device call", "this call was ended by nobody known");
-  const auto by = static_cast<int>(control.abort) - 1;
+  const auto by = static_cast<int>(word) - 1;
   if (const device::Control theirs = readControl(by); theirs.report.fault != 0)
     fail(by, theirs.report);
   throw Error(ErrorCode::aborted, by, "device call", fmt::format("rank {} aborted or failed", by));

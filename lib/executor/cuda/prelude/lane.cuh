@@ -98,9 +98,7 @@ class Lane {
   LOCKSTEP_INLINE u32 rank() const { return world_.rank; }
   /// The call has failed: nothing more is moved or signalled. (Barriers of the block are met all
   /// the same, since its threads may learn it at different times.)
-  LOCKSTEP_INLINE bool stopped() const {
-    return *static_cast<volatile const u32*>(&shared_.stop) != 0;
-  }
+  LOCKSTEP_INLINE bool stopped() const { return loadShared(&shared_.stop) != 0; }
   const Call& call() const { return call_; }
   const World& world() const { return world_; }
   LOCKSTEP_INLINE u32 number() const { return lane_; }
@@ -244,7 +242,7 @@ class Lane {
 
   /// Ends this call, here and on all ranks. By any thread; always false.
   LOCKSTEP_INLINE bool fail(Fault fault, u32 peer, u64 step, u64 theirs) {
-    storeStop();
+    storeShared(&shared_.stop, 1);
     if (fault == Fault::aborted) return false;  // whoever began it has reported
     giveUp(world_, {.fault = static_cast<u64>(fault),
                     .rank = peer,
@@ -254,6 +252,15 @@ class Lane {
                     .fingerprint = call_.fingerprint,
                     .theirs = theirs});
     return false;
+  }
+
+  /// What came did not verify. Whether the peer made another call or someone changed it on the way,
+  /// only the peer's word in the clear can tell, so that is a guess, and changes nothing but the
+  /// report.
+  LOCKSTEP_INLINE void failToOpen(const End& end) {
+    const u64 theirs = loadRelaxed(&flagOf(world_.rank, end)->fingerprint);
+    const bool same = theirs == call_.fingerprint;
+    fail(same ? Fault::integrity : Fault::mismatch, end.peer, end.step, same ? 0 : theirs);
   }
 
   // ---- signalling, by one thread, after syncThreads() ----
@@ -366,6 +373,7 @@ class Lane {
   LOCKSTEP_INLINE void leave() {
     syncThreads();
     if (thread() != 0) return;
+    if (stopped()) storeRelaxed(&world_.verdict->stopped, 1);
     mine().exposures = shared_.exposures;
     if (shared_.entered != 0) storeRelease(&mine().busy, 0);
   }
@@ -382,7 +390,7 @@ class Lane {
     shared_.calls = take(&state.calls, 1);
     shared_.exposures = state.exposures;
     Control& control = controlOf(world_, world_.rank);
-    shared_.stop = loadRelaxed(&control.abort) != 0;
+    shared_.stop = mayBegin(world_) ? 0 : 1;
     if (lane_ == 0) {
       storeRelaxed(&control.what, call_.what);
       storeRelaxed(&control.count, call_.described);
@@ -393,8 +401,6 @@ class Lane {
 
   LOCKSTEP_INLINE LaneState& mine() const { return world_.lanes[lane_]; }
   LOCKSTEP_INLINE Offsets offsets() const { return {world_.geometry}; }
-
-  LOCKSTEP_INLINE void storeStop() { *static_cast<volatile u32*>(&shared_.stop) = 1; }
 
   LOCKSTEP_INLINE static End memory(u8* at, u64 stride) {
     End end;

@@ -86,11 +86,18 @@ struct Report {
   u64 theirs = 0;       ///< of the peer's, if that is what differs
 };
 
+/// How a rank's calls went, in its private memory: what lies in a segment, whoever attacks sealed
+/// calls could wipe, and a call that gave up must never look like one that is done.
+struct alignas(kLineBytes) Verdict {
+  u64 stopped = 0;  ///< not 0: a call ended before its time, for whatever reason
+  u64 claimed = 0;  ///< by the block that writes the report
+  Report report;    ///< of whoever failed here; none where a call stopped since a peer failed
+};
+
 /// At the beginning of every segment.
 struct alignas(kLineBytes) Control {
   u64 abort = 0;  ///< not 0: every wait ends. Anyone may set it: the owner's host, a peer's kernel.
-  u64 claimed = 0;  ///< by the block that writes the report
-  alignas(kLineBytes) Report report;
+  alignas(kLineBytes) Report report;  ///< as the verdict, for the words of other ranks' errors
   /// This rank's latest call, for the message about ranks that are late or call something else.
   alignas(kLineBytes) u64 calls = 0;  ///< so far, of lane 0
   u64 what = 0, count = 0;
@@ -170,6 +177,7 @@ struct World {
   u8* segments[kMaxWorld] = {};  ///< where this rank sees them, its own too
   u8* multicast = nullptr;       ///< of all segments at once; nullptr: emulated
   LaneState* lanes = nullptr;    ///< `geometry.lanes` of them
+  Verdict* verdict = nullptr;
   /// Private scratch of a lane, `scratchBytes` each: Scratch chunks and opened messages.
   u8* scratch = nullptr;
   u64 scratchBytes = 0;

@@ -75,6 +75,14 @@ LOCKSTEP_INLINE void store(void* at, const Bits128& v) {
   *static_cast<uint4*>(at) = make_uint4(v.word[0], v.word[1], v.word[2], v.word[3]);
 }
 
+/// A word of the block's shared memory that others change at any time.
+LOCKSTEP_INLINE u32 loadShared(const u32* at) {
+  return *static_cast<const volatile u32*>(at);
+}
+LOCKSTEP_INLINE void storeShared(u32* at, u32 value) {
+  *static_cast<volatile u32*>(at) = value;
+}
+
 /// One element, aligned to its size.
 template <class Bits>
 LOCKSTEP_INLINE Bits loadElement(const void* at) {

@@ -71,6 +71,13 @@ inline void store(void* at, const Bits128& v) {
   *static_cast<Bits128*>(at) = v;
 }
 
+inline u32 loadShared(const u32* at) {
+  return __atomic_load_n(at, __ATOMIC_RELAXED);
+}
+inline void storeShared(u32* at, u32 value) {
+  __atomic_store_n(at, value, __ATOMIC_RELAXED);
+}
+
 template <class Bits>
 inline Bits loadElement(const void* at) {
   using Aliased [[gnu::may_alias]] = Bits;

@@ -142,7 +142,7 @@ struct SealedMover {
       if (openEnd<kCipher>(momentOf(lane, end), end, lane.staging(i - dsts), messageBytes(piece),
                            sealingOf(lane)))
         continue;
-      if (thread() == 0) lane.fail(Fault::integrity, end.peer, end.step, 0);
+      if (thread() == 0) lane.failToOpen(end);
       return false;
     }
     return true;

@@ -165,7 +165,7 @@ class TransferLane {
     });
     if (thread() == 0) {
       Control& control = controlOf(world_, world_.rank);
-      shared_.stop = loadRelaxed(&control.abort) != 0;
+      shared_.stop = mayBegin(world_) ? 0 : 1;
       shared_.entered = claimReport(&state().busy);
       if (lane_ == 0) storeRelaxed(&control.what, launch_.what);
       if (shared_.entered == 0 && launch_.count != 0) fail(Fault::overlap, messageOf(0), 0);
@@ -229,7 +229,7 @@ class TransferLane {
     fail(same ? Fault::integrity : Fault::mismatch, message, theirs);
   }
   LOCKSTEP_INLINE void fail(Fault fault, const TransferMessage& message, u64 theirs) {
-    *static_cast<volatile u32*>(&shared_.stop) = 1;
+    storeShared(&shared_.stop, 1);
     if (fault == Fault::aborted) return;  // whoever began it has reported
     giveUp(world_, {.fault = static_cast<u64>(fault),
                     .rank = message.transfer.peer,
@@ -242,7 +242,9 @@ class TransferLane {
 
   LOCKSTEP_INLINE void leave() {
     syncThreads();
-    if (thread() == 0 && shared_.entered != 0) storeRelease(&state().busy, 0);
+    if (thread() != 0) return;
+    if (shared_.stop != 0) storeRelaxed(&world_.verdict->stopped, 1);
+    if (shared_.entered != 0) storeRelease(&state().busy, 0);
   }
 
   const TransferLaunch& launch_;

@@ -33,18 +33,28 @@ class Patience {
   u64 began_ = 0;
 };
 
+/// The fault last: who sees it sees the rest.
+LOCKSTEP_INLINE void write(Report& to, const Report& why) {
+  storeRelaxed(&to.rank, why.rank);
+  storeRelaxed(&to.lane, why.lane);
+  storeRelaxed(&to.call, why.call);
+  storeRelaxed(&to.step, why.step);
+  storeRelaxed(&to.fingerprint, why.fingerprint);
+  storeRelaxed(&to.theirs, why.theirs);
+  storeRelease(&to.fault, why.fault);
+}
+
+/// Whether a kernel may begin: who has failed stays failed, in a replayed graph too.
+LOCKSTEP_INLINE bool mayBegin(const World& world) {
+  return loadRelaxed(&controlOf(world, world.rank).abort) == 0 &&
+         loadRelaxed(&world.verdict->stopped) == 0 && loadRelaxed(&world.verdict->claimed) == 0;
+}
+
 /// Ends the calls of all ranks. The first block of a rank to do so says why.
 LOCKSTEP_INLINE void giveUp(const World& world, const Report& why) {
-  Control& control = controlOf(world, world.rank);
-  if (claimReport(&control.claimed)) {
-    Report& report = control.report;
-    storeRelaxed(&report.rank, why.rank);
-    storeRelaxed(&report.lane, why.lane);
-    storeRelaxed(&report.call, why.call);
-    storeRelaxed(&report.step, why.step);
-    storeRelaxed(&report.fingerprint, why.fingerprint);
-    storeRelaxed(&report.theirs, why.theirs);
-    storeRelease(&report.fault, why.fault);
+  if (claimReport(&world.verdict->claimed)) {
+    write(world.verdict->report, why);
+    write(controlOf(world, world.rank).report, why);
   }
   for (u32 r = 0; r < world.geometry.world; ++r)
     storeRelaxed(&controlOf(world, r).abort, world.rank + 1);
