@@ -303,6 +303,17 @@ TEST_P(Transfers, ASenderWithoutReceiverWaitsForRoomOnly) {
   EXPECT_EQ(world.world().report(0).rank, 1U);
 }
 
+TEST_P(Transfers, ShareALaneWithNobody) {
+  const TransferModule module(isSealed());
+  TransferWorld world(module, 2);
+  world.world().lane(0, 0).busy = 1;  // as if another kernel of the rank were in it
+  world.start({{0, 1, 100}});
+  world.play(Ends::senders);
+  EXPECT_EQ(world.fault(0), Fault::overlap);
+  EXPECT_EQ(world.flag(0, 1, 0).step, 0U);
+  EXPECT_EQ(world.world().lane(0, 0).busy, 1U);
+}
+
 // ---- an attacker between the ranks ----
 
 /// All that he left is zeros, so none of it was used.

@@ -48,9 +48,7 @@ struct SealedCarrier {
   static constexpr bool kSealed = true;
 
   LOCKSTEP_INLINE SealedCarrier(const TransferLaunch& launch, Shared& sealing)
-      : launch_(launch), sealing_(sealing) {
-    prepareShared(sealing);
-  }
+      : launch_(launch), sealing_(sealing) {}
   LOCKSTEP_INLINE bool carry(const TransferMessage& message) {
     if (message.transfer.sends == 0) return openTransfer(launch_, message, sealing_);
     sealTransfer(launch_, message, sealing_);

@@ -7,6 +7,7 @@
 // message of a transfer can move, the block moves those that can, one after the other, and signals.
 #pragma once
 
+#include "executor/cuda/prelude/kernel.cuh"
 #include "executor/cuda/prelude/move.cuh"
 #include "executor/cuda/prelude/transfer_call.cuh"
 #include "executor/cuda/prelude/wait.cuh"
@@ -63,7 +64,7 @@ struct TransferMessage {
 
 /// Moves messages as they are.
 struct ClearCarrier {
-  struct Shared {};
+  using Shared = NoSealing;
   static constexpr bool kSealed = false;
 
   LOCKSTEP_INLINE ClearCarrier(const TransferLaunch&, Shared&) {}
@@ -262,7 +263,9 @@ LOCKSTEP_INLINE void runTransfers(const TransferLaunch& launch) {
   };
   static_assert(sizeof(Shared) <= LOCKSTEP_SHARED_BYTES);
   auto& shared = *reinterpret_cast<Shared*>(sharedMemory());
+  prepareShared(shared.carrying);
   TransferLane<Carrier>(launch, shared.transfers, shared.carrying).run();
+  wipeShared(shared.carrying);
 }
 
 }  // namespace lockstep::device
