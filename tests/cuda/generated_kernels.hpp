@@ -10,6 +10,7 @@
 #include "cuda/kernels.hpp"
 #include "executor/cuda/generate.hpp"
 #include "executor/cuda/kernel.hpp"
+#include "executor/cuda/transfer.hpp"
 
 namespace lockstep::cuda {
 
@@ -49,8 +50,8 @@ inline KernelRequest requestOf(const schedule::Algorithm& algorithm, const Way& 
 /// Collects texts, each name once: what reduces nothing is the same for all types.
 class KernelSources {
  public:
-  void add(const KernelRequest& request) {
-    Kernel kernel = generateKernel(request);
+  void add(const KernelRequest& request) { add(generateKernel(request)); }
+  void add(Kernel kernel) {
     all_.try_emplace(kernel.name,
                      KernelSource{kernel.name, std::move(kernel.text), kernelDefines()});
   }
@@ -65,7 +66,7 @@ class KernelSources {
 };
 
 /// Each algorithm once, and so each way, type and reduction, which take turns; in a world of three,
-/// the smallest in which a rank has a first, a middle and a last.
+/// the smallest in which a rank has a first, a middle and a last. And sends and receives.
 inline std::vector<KernelSource> coveringKernels() {
   KernelSources sources;
   std::size_t way = 0, reducing = 0;
@@ -78,6 +79,7 @@ inline std::vector<KernelSource> coveringKernels() {
     reducing += contractOf(algorithm->collective).reduces ? 1 : 0;
     sources.add(request);
   }
+  for (const bool sealed : {false, true}) sources.add(transferKernel(sealed));
   return sources.take();
 }
 
