@@ -120,6 +120,26 @@ std::string DeviceCommunicator::keySource() const {
   return impl_->keySource();
 }
 
+void DeviceCommunicator::send(const void* data, std::size_t count, DataType type, int to,
+                              DeviceStream stream) {
+  impl_->send({data, count, type, to}, stream);
+}
+void DeviceCommunicator::receive(void* data, std::size_t count, DataType type, int from,
+                                 DeviceStream stream) {
+  impl_->receive({data, count, type, from}, stream);
+}
+void DeviceCommunicator::exchange(std::span<const DeviceSend> sends,
+                                  std::span<const DeviceReceive> receives, DeviceStream stream) {
+  impl_->exchange(sends, receives, stream);
+}
+void DeviceCommunicator::allToAllV(const void* in, std::span<const std::size_t> inCounts,
+                                   std::span<const std::size_t> inOffsets, void* out,
+                                   std::span<const std::size_t> outCounts,
+                                   std::span<const std::size_t> outOffsets, DataType type,
+                                   DeviceStream stream) {
+  impl_->allToAllV(in, {inCounts, inOffsets}, out, {outCounts, outOffsets}, type, stream);
+}
+
 DeviceBuffer DeviceCommunicator::alloc(std::size_t bytes) {
   return impl_->alloc(bytes);
 }

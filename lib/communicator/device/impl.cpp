@@ -247,6 +247,9 @@ void DeviceImpl::makeWorld() {
     world->keys = keys_->pointer<device::SealingKey>();
   }
   cuda::copyToDevice(context_, world_.address(), bytesOf(*world));
+  transferDigest_ =
+      cc::digest16(fmt::format("lockstep device transfer 1|{}|{}|{}",
+                               name(control_->options().mode), worldSize(), geometry_.slotBytes));
 }
 
 /// The kernel derives every lane's keys; what it derives them from is wiped everywhere.
@@ -261,7 +264,7 @@ void DeviceImpl::makeKeys() {
     launch.calls[0].world = world_.pointer<device::World>();
     launch.calls[0].in = there.pointer<device::u8>();
     void* parameters[]{&launch};
-    const gpu::LoadedKernel& keys = kernels_.keys();
+    const gpu::LoadedKernel& keys = kernels_.get(cuda::keysKernel());
     keys.function.launch({.gridX = geometry_.lanes, .threads = keys.kernel.threads},
                          stream_.handle(), parameters);
     stream_.synchronize();
@@ -309,8 +312,11 @@ void DeviceImpl::prepareKernels(const DeviceOptions& options) {
               requests.push_back(requestFor(call, choice, inPlace, false));
             }
   }
-  kernels_.prepare(requests);
-  if (isSealed(control_->options().mode)) kernels_.keys();
+  std::vector<cuda::Kernel> others;
+  const bool sealed = isSealed(control_->options().mode);
+  if (sealed) others.push_back(cuda::keysKernel());
+  if (options.collectives.empty()) others.push_back(cuda::transferKernel(sealed));
+  kernels_.prepare(requests, std::move(others));
 }
 
 // ---- calls ----

@@ -21,6 +21,7 @@
 #include "communicator/device/kernels.hpp"
 #include "communicator/device/secret_memory.hpp"
 #include "executor/cuda/call.hpp"
+#include "executor/cuda/transfer.hpp"
 #include "transport/cuda/heap_allocator.hpp"
 #include "transport/cuda/multicast.hpp"
 #include "transport/cuda/segments.hpp"
@@ -47,6 +48,13 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   /// All ranks of `ranks` in one launch; they are on one GPU, in one process.
   static void runTogether(std::span<DeviceImpl* const> ranks, std::span<const Request> requests,
                           DeviceStream stream);
+  // Sends and receives (transfers.cpp).
+  void send(const DeviceSend& send, DeviceStream stream);
+  void receive(const DeviceReceive& receive, DeviceStream stream);
+  void exchange(std::span<const DeviceSend> sends, std::span<const DeviceReceive> receives,
+                DeviceStream stream);
+  void allToAllV(const void* in, const CommunicatorImpl::Parts& inParts, void* out,
+                 const CommunicatorImpl::Parts& outParts, DataType type, DeviceStream stream);
   DeviceBuffer alloc(std::size_t bytes);
   void wait(DeviceStream stream);
   void check();
@@ -105,6 +113,9 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   std::size_t blockBytes(const cuda::Described& call) const {
     return call.count * sizeOf(call.type);
   }
+  void start(std::span<const Pending> transfers, DeviceStream stream);
+  device::TransferLaunch launchOf(std::span<const Pending> transfers, unsigned round) const;
+  device::Transfer transferOf(const Pending& transfer) const;
   std::size_t bytesIn(const cuda::Described& call) const;
   std::size_t bytesOut(const cuda::Described& call) const;
 
@@ -138,6 +149,8 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   cuda::Stream service_;          ///< for what must get through while kernels spin
   bool sharesInProcess_ = false;  ///< another rank of this process is on the same GPU
   gpu::Kernels kernels_;
+  const gpu::LoadedKernel* transferKernel_ = nullptr;
+  std::array<std::byte, 16> transferDigest_{};
   std::map<Shape, Prepared> prepared_;
   std::atomic<bool> failed_{false};
 };

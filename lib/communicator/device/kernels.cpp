@@ -58,7 +58,17 @@ Kernels::Key Kernels::keyOf(const KernelRequest& r) {
           r.inPlace,   r.protocol, r.root,      r.rmsNorm, r.oneNan};
 }
 
-void Kernels::prepare(std::span<const KernelRequest> requests) {
+/// Makes a place for what will be loaded.
+bool Kernels::isNew(const Kernel& kernel, cuda::Protocol protocol) {
+  const auto [at, isNew] = byName_.emplace(kernel.name, nullptr);
+  if (!isNew) return false;
+  at->second = std::make_unique<LoadedKernel>();
+  at->second->protocol = protocol;
+  at->second->kernel = kernel;
+  return true;
+}
+
+void Kernels::prepare(std::span<const KernelRequest> requests, std::vector<Kernel> others) {
   std::vector<Kernel> kernels;
   std::vector<std::pair<Key, std::string>> names;
   for (const KernelRequest& asked : requests) {
@@ -67,13 +77,10 @@ void Kernels::prepare(std::span<const KernelRequest> requests) {
     if (byRequest_.contains(key)) continue;
     Kernel kernel = generate(request);
     names.emplace_back(key, kernel.name);
-    const auto [at, isNew] = byName_.emplace(kernel.name, nullptr);
-    if (!isNew) continue;
-    at->second = std::make_unique<LoadedKernel>();
-    at->second->protocol = request.protocol;
-    at->second->kernel = kernel;
-    kernels.push_back(std::move(kernel));
+    if (isNew(kernel, request.protocol)) kernels.push_back(std::move(kernel));
   }
+  for (Kernel& kernel : others)
+    if (isNew(kernel, cuda::Protocol::simple)) kernels.push_back(std::move(kernel));
   try {
     if (!kernels.empty()) load(std::move(kernels));
   } catch (...) {
@@ -112,15 +119,10 @@ const LoadedKernel& Kernels::get(const KernelRequest& request) {
   return *at->second;
 }
 
-const LoadedKernel& Kernels::keys() {
-  Kernel kernel = cuda::keysKernel();
-  std::unique_ptr<LoadedKernel>& loaded = byName_[kernel.name];
-  if (loaded == nullptr) {
-    loaded = std::make_unique<LoadedKernel>();
-    loaded->kernel = kernel;
-    load({std::move(kernel)});
-  }
-  return *loaded;
+const LoadedKernel& Kernels::get(Kernel kernel) {
+  const std::string name = kernel.name;
+  prepare({}, {std::move(kernel)});
+  return *byName_.at(name);
 }
 
 std::string Kernels::describe() const {

@@ -26,13 +26,15 @@ class Kernels {
   Kernels(cuda::PrimaryContext context, cuda::Chip chip, cuda::Cache cache)
       : context_(std::move(context)), chip_(chip), cache_(std::move(cache)) {}
 
-  /// Generates, compiles (in parallel, or finds on disk) and loads those that are not there yet.
-  void prepare(std::span<const cuda::KernelRequest> requests);
+  /// Generates, compiles (in parallel, or finds on disk) and loads those that are not there yet;
+  /// and `others`, which come from no schedule.
+  void prepare(std::span<const cuda::KernelRequest> requests,
+               std::vector<cuda::Kernel> others = {});
   bool has(const cuda::KernelRequest& request) const;
   /// One that may have to be prepared first.
   const LoadedKernel& get(const cuda::KernelRequest& request);
-  /// The one that makes keys ready.
-  const LoadedKernel& keys();
+  /// One that comes from no schedule, and may have to be prepared first.
+  const LoadedKernel& get(cuda::Kernel kernel);
   /// What is compiled stays on disk, for other ranks too.
   bool kept() const { return cache_.whyNot().empty(); }
   /// Seconds spent in prepare, kernels from disk and from the compiler.
@@ -42,6 +44,7 @@ class Kernels {
   using Key = std::tuple<const schedule::Algorithm*, DataType, Reduction, Mode, int, bool,
                          cuda::Protocol, int, bool, bool>;
   static Key keyOf(const cuda::KernelRequest& request);
+  bool isNew(const cuda::Kernel& kernel, cuda::Protocol protocol);
   void load(std::vector<cuda::Kernel> kernels);
 
   cuda::PrimaryContext context_;

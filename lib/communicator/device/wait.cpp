@@ -30,6 +30,15 @@ int lowestBit(std::uint64_t mask) {
   return __builtin_ctzll(mask);
 }
 
+std::string describeMismatch(const device::Report& report, int rank, int peer) {
+  const auto sent = cuda::describeTransfer(report.theirs);
+  const auto expected = cuda::describeTransfer(report.fingerprint);
+  if (!sent && !expected) return "ranks made different calls";
+  const auto or_ = [](const auto& what, const char* other) { return what ? *what : other; };
+  return fmt::format("rank {} sent {}, rank {} expected {}", peer, or_(sent, "for a collective"),
+                     rank, or_(expected, "what a collective sends"));
+}
+
 }  // namespace
 
 device::Control DeviceImpl::readControl(int rank) const {
@@ -74,6 +83,9 @@ void DeviceImpl::abort() noexcept {
 
 std::string DeviceImpl::callOfRank(int rank) const {
   const device::Control control = readControl(rank);
+  if (const auto transfers = cuda::describeTransfers(control.what))
+    return fmt::format("rank {} is in an exchange of {}, after {} calls", rank, *transfers,
+                       control.calls);
   const auto call = cuda::unpack(control.what, control.count);
   if (control.calls == 0) return fmt::format("rank {} has made no call yet", rank);
   return fmt::format(
@@ -84,6 +96,8 @@ std::string DeviceImpl::callOfRank(int rank) const {
 /// Who waits for other words than the peer writes sees nothing but time pass.
 bool DeviceImpl::madeOtherCalls(int a, int b) const {
   const device::Control one = readControl(a), other = readControl(b);
+  // Sends and receives are no calls that all make.
+  if (cuda::describeTransfers(one.what) || cuda::describeTransfers(other.what)) return false;
   return one.calls == other.calls && (one.what != other.what || one.count != other.count);
 }
 
@@ -103,12 +117,18 @@ void DeviceImpl::fail(int by, const device::Report& report) {
           text(fmt::format("rank {} waited {} ms for message {} of rank {} in lane {}", by,
                            control_->options().timeout.count(), report.step, peer, report.lane)));
     case device::Fault::mismatch:
-      throw Error(ErrorCode::mismatch, peer, "device call", text("ranks made different calls"));
+      throw Error(ErrorCode::mismatch, peer, "device call",
+                  text(describeMismatch(report, by, peer)));
     case device::Fault::integrity:
       throw Error(ErrorCode::integrity, peer, "device call",
                   fmt::format("a record of rank {} did not verify on rank {}: it was changed on "
                               "the way; nothing of it was used",
                               peer, by));
+    case device::Fault::overlap:
+      throw Error(ErrorCode::mismatch, by, "device call",
+                  fmt::format("rank {} had two calls of one communicator under way at once, on two "
+                              "streams or in two graphs; they must follow each other",
+                              by));
     case device::Fault::outside:
       throw Error(ErrorCode::internal, peer, "device call",
                   fmt::format("rank {} exposed a buffer outside its heap", peer));
@@ -163,7 +183,7 @@ void DeviceImpl::waitIdle(cuda::StreamHandle handle) {
     try {
       return cuda::idle(context_, handle);
     } catch (...) {  // what died of itself will never signal
-      abort();
+      this->abort();
       throw;
     }
   };

@@ -52,10 +52,25 @@ struct DeviceOptions {
   /// Bytes of payload of a slot of a channel, 4 KiB to 256 KiB; 0: chosen.
   std::size_t slotBytes = 0;
   /// Kernels of these are compiled when the communicator is made, for every size and both kinds of
-  /// buffers; of what else is called, by its first call. Empty: all collectives.
+  /// buffers; of what else is called, by its first call. Empty: all collectives, and transfers.
   std::vector<Collective> collectives;
   std::vector<DataType> types{DataType::bf16, DataType::f16, DataType::f32};
   std::vector<Reduction> reductions{Reduction::sum};  ///< avg is a sum here
+};
+
+/// `count` elements of `type` for rank `to`. Device memory; `data` may be null if count is 0.
+struct DeviceSend {
+  const void* data = nullptr;
+  std::size_t count = 0;
+  DataType type = DataType::f32;
+  int to = 0;
+};
+/// Room for what rank `from` sends: `count` elements of `type`.
+struct DeviceReceive {
+  void* data = nullptr;
+  std::size_t count = 0;
+  DataType type = DataType::f32;
+  int from = 0;
 };
 
 class DeviceImpl;
@@ -148,6 +163,34 @@ class LOCKSTEP_API DeviceCommunicator {
   void broadcast(const void* in, void* out, std::size_t count, DataType type, int root,
                  DeviceStream stream);
   void barrier(DeviceStream stream);
+
+  // Point to point. A send meets the receive of the same count and type that its receiver makes for
+  // it, those of one direction between two ranks in order; `count` may be 0. Between two
+  // collectives, which both ranks must have made, or not, alike. A count or type that differs is a
+  // mismatch, which the receiver's wait() throws. May be captured into a graph. Buffers may begin
+  // anywhere. Errors of arguments are thrown at once, before anything is sent: invalidArgument for
+  // a null pointer (unless count is 0), a rank that is not in the world, or this rank.
+
+  /// The kernel ends when `data` may be written again; what few messages hold (4 slots of each
+  /// block) may not have been received by then.
+  void send(const void* data, std::size_t count, DataType type, int to, DeviceStream stream);
+  /// The kernel ends when `data` holds what `from` sent.
+  void receive(void* data, std::size_t count, DataType type, int from, DeviceStream stream);
+  /// All of them side by side, in one kernel: none waits for another, but for those of one
+  /// direction between two ranks, which go in order, in a kernel each. This rank may be among them
+  /// if it is both sender and receiver: a copy, and mismatch, at once, where counts or types
+  /// differ. Buffers that are received into must overlap no other.
+  void exchange(std::span<const DeviceSend> sends, std::span<const DeviceReceive> receives,
+                DeviceStream stream);
+  /// Sends inCounts[r] elements at in + inOffsets[r] to every rank r, and receives outCounts[r]
+  /// from it to out + outOffsets[r]; offsets are in elements. Each span has worldSize() entries.
+  /// What r sends must be what this rank expects. `in` and `out` may not overlap. An exchange, and
+  /// not one of the collectives.
+  void allToAllV(const void* in, std::span<const std::size_t> inCounts,
+                 std::span<const std::size_t> inOffsets, void* out,
+                 std::span<const std::size_t> outCounts, std::span<const std::size_t> outOffsets,
+                 DataType type, DeviceStream stream);
+
   /// Any of them by its name. What a collective does not take is ignored.
   void run(Collective collective, const void* in, void* out, std::size_t count, DataType type,
            Reduction reduction, int root, DeviceStream stream);

@@ -1,0 +1,154 @@
+// Sends and receives: what is asked for becomes launches of one kernel, and copies for what a rank
+// sends to itself.
+#include <algorithm>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "base/fail.hpp"
+#include "communicator/device/impl.hpp"
+#include "communicator/pending.hpp"
+
+namespace lockstep {
+namespace {
+
+bool sends(const Pending& transfer) {
+  return transfer.direction == host::Transfer::Direction::send;
+}
+
+cuda::DevicePtr addressOf(const Pending& transfer) {
+  return reinterpret_cast<cuda::DevicePtr>(transfer.data);
+}
+
+/// Calls `f(send, receive)` for what `rank` sends to itself: the first meets the first receive, and
+/// so on. Throws where there is no counterpart, or another.
+template <class F>
+void forOwn(int rank, std::span<const Pending> transfers, F f) {
+  const auto next = [&](std::size_t from, bool sending) {
+    while (from < transfers.size() &&
+           (transfers[from].peer != rank || sends(transfers[from]) != sending))
+      ++from;
+    return from;
+  };
+  std::size_t s = next(0, true), r = next(0, false);
+  for (; s < transfers.size() && r < transfers.size();
+       s = next(s + 1, true), r = next(r + 1, false)) {
+    const Pending &send = transfers[s], &receive = transfers[r];
+    if (send.count != receive.count || send.type != receive.type)
+      throw Error(ErrorCode::mismatch, rank, "device exchange",
+                  fmt::format("rank {} sends itself {} of {}, and receives {} of {}", rank,
+                              send.count, name(send.type), receive.count, name(receive.type)));
+    f(send, receive);
+  }
+  if (s < transfers.size() || r < transfers.size())
+    fail(ErrorCode::invalidArgument,
+         "rank {} sends itself what it does not receive, or the other way round; both must be in "
+         "one exchange",
+         rank);
+}
+
+}  // namespace
+
+void DeviceImpl::send(const DeviceSend& s, DeviceStream stream) {
+  const Pending transfer = control_->pendingSend(s.data, s.count, s.type, s.to);
+  start({&transfer, 1}, stream);
+}
+
+void DeviceImpl::receive(const DeviceReceive& r, DeviceStream stream) {
+  const Pending transfer = control_->pendingReceive(r.data, r.count, r.type, r.from);
+  start({&transfer, 1}, stream);
+}
+
+void DeviceImpl::exchange(std::span<const DeviceSend> sent, std::span<const DeviceReceive> received,
+                          DeviceStream stream) {
+  std::vector<Pending> transfers;
+  transfers.reserve(sent.size() + received.size());
+  for (const DeviceSend& s : sent)
+    transfers.push_back(control_->pendingSend(s.data, s.count, s.type, s.to));
+  for (const DeviceReceive& r : received)
+    transfers.push_back(control_->pendingReceive(r.data, r.count, r.type, r.from));
+  start(transfers, stream);
+}
+
+void DeviceImpl::allToAllV(const void* in, const CommunicatorImpl::Parts& inParts, void* out,
+                           const CommunicatorImpl::Parts& outParts, DataType type,
+                           DeviceStream stream) {
+  start(control_->pendingAllToAllV(in, inParts, out, outParts, type), stream);
+}
+
+device::Transfer DeviceImpl::transferOf(const Pending& transfer) const {
+  device::Transfer result;
+  result.data = static_cast<device::u8*>(transfer.data);
+  result.bytes = transfer.bytes();
+  result.messageBytes = cuda::messageBytesOf(geometry_, result.bytes);
+  result.peer = static_cast<device::u8>(transfer.peer);
+  result.sends = sends(transfer) ? 1 : 0;
+  result.type = static_cast<device::u8>(transfer.type);
+  return result;
+}
+
+/// A kernel takes one transfer of each direction to each rank; of several, it is the `round`-th.
+device::TransferLaunch DeviceImpl::launchOf(std::span<const Pending> transfers,
+                                            unsigned round) const {
+  device::TransferLaunch launch;
+  launch.world = world_.pointer<device::World>();
+  launch.patience =
+      static_cast<std::uint64_t>(std::chrono::nanoseconds(control_->options().timeout).count());
+  std::memcpy(launch.digest, transferDigest_.data(), sizeof launch.digest);
+  std::array<std::array<unsigned, device::kMaxWorld>, 2> seen{};
+  unsigned sending = 0;
+  for (const Pending& transfer : transfers) {
+    if (transfer.peer == rank()) continue;
+    const std::size_t direction = sends(transfer) ? 1 : 0;
+    if (seen[direction][static_cast<std::size_t>(transfer.peer)]++ != round) continue;
+    launch.list[launch.count++] = transferOf(transfer);
+    sending += sends(transfer) ? 1 : 0;
+  }
+  launch.what = cuda::packTransfers(sending, static_cast<unsigned>(launch.count) - sending);
+  return launch;
+}
+
+void DeviceImpl::start(std::span<const Pending> transfers, DeviceStream stream) {
+  checkUsable();
+  if (bounce_)
+    lockstep::fail(
+        ErrorCode::unsupported,
+        "GPUs that cannot reach each other send nothing by themselves: copy to the host, "
+        "and send there");
+  for (const Pending& transfer : transfers)
+    if (isSealed(control_->options().mode) && inSegments(transfer.data, transfer.bytes()))
+      lockstep::fail(ErrorCode::invalidArgument,
+                     "{}: the buffer lies in memory that ranks share; sealed, it must be private",
+                     toString(transfer));
+  for (const Pending& transfer : transfers)
+    if (transfer.count > device::Transfer::kMostBytes / sizeOf(transfer.type))
+      lockstep::fail(ErrorCode::invalidArgument, "{}: so many elements no GPU's memory holds",
+                     toString(transfer));
+  forOwn(rank(), transfers, [](const Pending&, const Pending&) {});
+  if (transferKernel_ == nullptr)
+    transferKernel_ = &kernels_.get(cuda::transferKernel(isSealed(control_->options().mode)));
+  const cuda::StreamHandle handle = streamOf(stream);
+  forOwn(rank(), transfers, [&](const Pending& send, const Pending& receive) {
+    if (send.count == 0 || send.data == receive.data) return;
+    const cuda::Current current(context_);
+    cuda::check(
+        cuda::driver().memcpyDtoDAsync(addressOf(receive), addressOf(send), send.bytes(), handle),
+        "copy {} bytes on GPU {}", send.bytes(), context_.device());
+  });
+  for (unsigned round = 0;; ++round) {
+    device::TransferLaunch launch = launchOf(transfers, round);
+    if (launch.count == 0) return;
+    unsigned blocks = 1;
+    for (std::size_t i = 0; i < launch.count; ++i)
+      blocks = std::max(blocks, cuda::blocksOf(geometry_, launch.list[i]));
+    void* parameters[]{&launch};
+    transferKernel_->function.launch({.gridX = blocks,
+                                      .gridY = 1,
+                                      .threads = transferKernel_->kernel.threads,
+                                      .sharedBytes = 0,
+                                      .cooperative = false},
+                                     handle, parameters);
+  }
+}
+
+}  // namespace lockstep
