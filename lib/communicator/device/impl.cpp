@@ -361,25 +361,32 @@ std::string DeviceImpl::cipher() const {
                                             : "none";
 }
 
-/// A shape's affair is what all ranks agree on; these are this rank's own pointers.
-void DeviceImpl::checkArguments(const Request& request) const {
-  const cuda::Described& call = request.call;
-  const auto bad = [&](const std::string& why) {
-    lockstep::fail(ErrorCode::invalidArgument, "{}: {}", toString(call), why);
-  };
-  if (static_cast<std::size_t>(call.collective) >= kCollectives)
-    lockstep::fail(ErrorCode::invalidArgument, "no such collective ({})",
-                   static_cast<int>(call.collective));
+[[noreturn]] void DeviceImpl::refuse(const cuda::Described& call, std::string_view why) const {
+  lockstep::fail(ErrorCode::invalidArgument, "{}: {}", toString(call), why);
+}
+
+/// What all ranks give alike.
+void DeviceImpl::checkCall(const cuda::Described& call) const {
   const Contract& contract = contractOf(call.collective);
-  if (static_cast<std::size_t>(call.type) >= kDataTypes) bad("no such type");
+  if (static_cast<std::size_t>(call.type) >= kDataTypes)
+    lockstep::fail(ErrorCode::invalidArgument, "no such type ({})", static_cast<int>(call.type));
+  if (static_cast<std::size_t>(call.reduction) >= kReductions)
+    lockstep::fail(ErrorCode::invalidArgument, "no such reduction ({})",
+                   static_cast<int>(call.reduction));
   if (call.reduction == Reduction::preMulSum)
-    bad("preMulSum is not for GPUs yet; multiply before, and sum");
-  if (static_cast<std::size_t>(call.reduction) >= kReductions) bad("no such reduction");
+    refuse(call, "preMulSum is not for GPUs yet; multiply before, and sum");
   if (contract.rooted && (call.root < 0 || call.root >= worldSize()))
-    bad(fmt::format("there is no rank {} in a world of {}", call.root, worldSize()));
+    refuse(call, fmt::format("there is no rank {} in a world of {}", call.root, worldSize()));
   constexpr std::uint64_t kMost = std::uint64_t{1} << 48;  // more than any GPU's memory
   if (call.count > kMost / sizeOf(call.type) / geometry_.world)
-    bad("so many elements no GPU's memory holds");
+    refuse(call, "so many elements no GPU's memory holds");
+}
+
+/// What is this rank's own: its pointers.
+void DeviceImpl::checkArguments(const Request& request) const {
+  const cuda::Described& call = request.call;
+  checkCall(call);
+  const auto bad = [&](const char* why) { refuse(call, why); };
   const std::size_t in = bytesIn(call), out = bytesOut(call);
   if ((in != 0 && request.in == nullptr) || (out != 0 && request.out == nullptr))
     bad("a buffer is null");
@@ -582,6 +589,7 @@ void DeviceImpl::runTogether(std::span<DeviceImpl* const> ranks, std::span<const
 }
 
 Plan DeviceImpl::plan(const cuda::Described& call, bool registered) {
+  checkCall(call);
   if (bounce_)
     return {.algorithm = "host",
             .protocol = "bounce",

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <vector>
 
@@ -102,6 +103,8 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
 
   cuda::StreamHandle streamOf(DeviceStream stream) const;
   bool inSegments(const void* at, std::size_t bytes) const;
+  [[noreturn]] void refuse(const cuda::Described& call, std::string_view why) const;
+  void checkCall(const cuda::Described& call) const;
   void checkArguments(const Request& request) const;
   bool inHeap(const void* at, std::size_t bytes) const;
   const Prepared& prepared(const Request& request, cuda::StreamHandle stream);

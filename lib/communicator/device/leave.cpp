@@ -24,14 +24,16 @@ DeviceImpl::~DeviceImpl() {
 }
 
 void DeviceImpl::leave() {
-  try {
-    wait(ownStream());
-  } catch (...) {  // whose affair it was has heard of it, or had no wish to
-  }
   // Threads share their mappings: memory stays until the last of them lets go.
   const bool apart = !control_->peers().sameProcess();
-  if (!failed_) tellOthers();
-  if (apart && !failed_) meetOthers();
+  try {
+    waitIdle(stream_.handle());
+    wait(nullptr);
+    tellOthers();
+    if (apart) meetOthers();
+  } catch (...) {  // who waits for this rank must not, and has heard so where it had failed before
+    if (!failed_) abort();
+  }
   multicast_.reset();
   segments_->dropOthers();
   // The owner of CUDA IPC memory must be the last to let go.

@@ -1,4 +1,5 @@
 // How a call ends: waiting for it with a bound, and what kernels report when they give up.
+#include <bit>
 #include <thread>
 
 #include <fmt/format.h>
@@ -26,8 +27,10 @@ bool idleWithin(const cuda::PrimaryContext& context, cuda::StreamHandle stream,
   return true;
 }
 
-int lowestBit(std::uint64_t mask) {
-  return __builtin_ctzll(mask);
+[[noreturn]] void throwGone(std::uint64_t ranks) {
+  const int rank = std::countr_zero(ranks);
+  throw Error(ErrorCode::peerDied, rank, "device call",
+              fmt::format("the process of rank {} is gone", rank));
 }
 
 std::string describeMismatch(const device::Report& report, int rank, int peer) {
@@ -157,16 +160,17 @@ void DeviceImpl::check() {
   const auto by = static_cast<int>(word) - 1;
   if (const device::Control theirs = readControl(by); theirs.report.fault != 0)
     fail(by, theirs.report);
+  if (const std::uint64_t gone = goneTooEarly(); gone != 0) throwGone(gone);  // they saw it first
   throw Error(ErrorCode::aborted, by, "device call", fmt::format("rank {} aborted or failed", by));
 }
 
-/// Ranks that are gone without having done all they were to do.
+/// Ranks that are gone without having done all they were to do, and without a word.
 std::uint64_t DeviceImpl::goneTooEarly() const {
   std::uint64_t gone = control_->peers().gone();
   if (gone == 0 || !segments_) return gone;
   const device::Control control = readControl(rank());
   for (unsigned r = 0; r < geometry_.world; ++r)
-    if (control.left[r] != 0) gone &= ~(std::uint64_t{1} << r);
+    if (control.left[r] != 0 || control.abort == r + 1) gone &= ~(std::uint64_t{1} << r);
   return gone;
 }
 
@@ -192,13 +196,13 @@ void DeviceImpl::waitIdle(cuda::StreamHandle handle) {
     const auto now = Clock::now();
     if (now < nextLook) continue;
     nextLook = now + kLookForDead;
-    const std::uint64_t gone = goneTooEarly();
+    // Who is gone after a failure is not its cause; what was ends by itself.
+    const bool failed = segments_ && readControl(rank()).abort != 0;
+    const std::uint64_t gone = failed ? 0 : goneTooEarly();
     if (gone == 0 && !deadline.passed(now)) continue;
     this->abort();
     idleWithin(context_, handle, kGrace);
-    if (gone != 0)
-      throw Error(ErrorCode::peerDied, lowestBit(gone), "device call",
-                  fmt::format("the process of rank {} is gone", lowestBit(gone)));
+    if (gone != 0) throwGone(gone);
     throw Error(ErrorCode::timeout, -1, "device call",
                 "the stream did not finish: something in it that is not Lockstep's, or a kernel "
                 "that the GPU had no room to start");
