@@ -114,6 +114,7 @@ class Application {
  public:
   Application(CommandLine line, Machine machine) : line_(std::move(line)) {
     report_.machine = std::move(machine);
+    if (line_.config.gpu) findGpus();
     report_.config = line_.config;
   }
 
@@ -131,6 +132,13 @@ class Application {
   }
 
  private:
+  void findGpus() {
+    report_.gpus = detectGpus(line_.config.gpus);
+    line_.config.gpus = static_cast<int>(report_.gpus->devices.size());
+    report_.notes = leaveOutWhatGpusLack(line_.config);
+    requireGpuMemory(line_.config, *report_.gpus);
+  }
+
   Launch prepare(ProgressLine& line, const std::string& what) const {
     return {report_.config, psk_, report_.machine.cpus,
             [&line, what](std::size_t done, std::size_t total, const std::string& text) {

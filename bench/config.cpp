@@ -36,6 +36,10 @@ void eachField(Config& c, Visit visit) {
   visit("tuningFile", c.tuningFile);
   visit("insecureKeys", c.insecureKeys);
   visit("timeoutSeconds", c.timeoutSeconds);
+  visit("gpu", c.gpu);
+  visit("gpus", c.gpus);
+  visit("graph", c.graph);
+  visit("together", c.together);
   visit("tune", c.tune);
 }
 
@@ -46,6 +50,10 @@ std::vector<Variant> variantsOf(const RunConfig& config) {
   for (const bool reproducible : config.reproducible)
     for (const Mode mode : config.modes) variants.push_back({mode, reproducible});
   return variants;
+}
+
+bool ranksShareGpus(const RunConfig& config) {
+  return config.gpu && config.ranks > config.gpus;
 }
 
 Options communicatorOptions(const RunConfig& config, Variant variant,

@@ -43,6 +43,12 @@ struct RunConfig {
   bool insecureKeys = false;
   double timeoutSeconds = 30;
 
+  bool gpu = false;    ///< the collectives of GPUs (lockstep/device.hpp); else of host memory
+  int gpus = 0;        ///< that the ranks are spread over; 0: all there are
+  bool graph = false;  ///< a batch of calls on GPUs is a CUDA graph
+  /// Ranks that share a GPU make each call by one launch; else each in a stream of its own.
+  bool together = false;
+
   /// Tunes instead: for "registered" or "ordinary" buffers, or "both". `modes` then has p2p, to
   /// agree through, before the modes to tune.
   std::string tune;
@@ -56,6 +62,10 @@ struct Variant {
 /// In the order of contenders: the modes, and if both are asked for, all of them again,
 /// reproducible.
 std::vector<Variant> variantsOf(const RunConfig& config);
+
+/// Whether some GPU has several ranks: then all are threads of one process, since a GPU takes turns
+/// between processes, and kernels that wait for each other must run at the same time.
+bool ranksShareGpus(const RunConfig& config);
 
 /// What a communicator of this run is made with; the key comes separately, as it is no setting.
 Options communicatorOptions(const RunConfig& config, Variant variant,

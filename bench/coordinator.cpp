@@ -20,6 +20,8 @@ constexpr auto kTellTime = std::chrono::seconds(2);
 /// A rank is silent at most while one size is verified and its first round runs; all waits inside
 /// are bounded by the library's own time-out.
 constexpr double kSilenceSeconds = 60;
+/// The same on GPUs, where a communicator's kernels are compiled first.
+constexpr double kCompileSeconds = 600;
 
 /// These say that another rank failed: shown after those that say why.
 bool isConsequence(const std::string& code) {
@@ -132,7 +134,8 @@ void Coordinator::passOnMeeting() {
 }
 
 void Coordinator::noteSilence() {
-  const double patience = kSilenceSeconds + launch_.config.timeoutSeconds;
+  const double patience =
+      (launch_.config.gpu ? kCompileSeconds : kSilenceSeconds) + launch_.config.timeoutSeconds;
   if (!failed_ && Clock::now() - lastHeard_ > std::chrono::duration<double>(patience))
     fail(fmt::format("no rank has given a sign of life for {:.0f} s", patience), false);
 }

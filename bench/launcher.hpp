@@ -28,7 +28,7 @@ struct Outcome {
   int signal = 0;                   ///< that ended the run, or 0
 };
 
-/// Ranks as processes of this program.
+/// Ranks as processes of this program, or where they share GPUs, as threads of one.
 Outcome launchRanks(const Launch& launch);
 
 /// One way of measuring beside a rival; for each, the ranks are started anew.

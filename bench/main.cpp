@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 #include <string>
 #include <vector>
@@ -15,6 +16,17 @@ int numberIn(const std::string& text) {
   return value;
 }
 
+/// "3,5,7"
+std::vector<lockstep::Fd> fdsIn(const std::string& text) {
+  std::vector<lockstep::Fd> fds;
+  for (std::size_t start = 0; start < text.size();) {
+    const std::size_t end = std::min(text.find(',', start), text.size());
+    fds.emplace_back(numberIn(text.substr(start, end - start)));
+    start = end + 1;
+  }
+  return fds;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -23,6 +35,8 @@ int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.size() == 3 && arguments[0] == kRankCommand)
     return runRank(numberIn(arguments[1]), lockstep::Fd(numberIn(arguments[2])));
+  if (arguments.size() == 2 && arguments[0] == kRankThreadsCommand)
+    return runRankThreads(fdsIn(arguments[1]));
   if (arguments.size() == 2 && arguments[0] == kMpiRankCommand) return runMpiRank(arguments[1]);
   return runApplication(arguments);
 }

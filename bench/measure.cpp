@@ -72,11 +72,13 @@ RunResult Measurement::run() {
       contents.reset();
     } else if (!contents || !sameContents(task, tasks_[i - 1])) {
       contents.emplace(task, config_.ranks, rank_);
-      for (const auto& subject : subjects_)
-        contents->fill(subject->in(), config_.sizes.maxBytes / sizeOf(task.type));
+      for (const auto& subject : subjects_) {
+        contents->fill(subject->hostOf(subject->in()), config_.sizes.maxBytes / sizeOf(task.type));
+        subject->store(subject->in(), config_.sizes.maxBytes);
+      }
     }
     // One rank has nothing to seal.
-    if (sealed && hasData && config_.ranks > 1 && !config_.checkOnly) {
+    if (sealed && hasData && config_.ranks > 1 && !config_.checkOnly && !config_.gpu) {
       row.streaming = ratesOn(kStreamBytes, task);
       row.cached = ratesOn(cachedWorkingSet(task.bytes), task);
     }
@@ -166,13 +168,17 @@ std::uint64_t Measurement::verifyOnce(Subject& subject, const Contents& contents
                                       bool inPlace) {
   const Layout layout = layoutOf(task.op, config_.ranks, rank_, task.root);
   const Operands o = operandsOf(subject, task, inPlace);
-  std::memset(subject.out(), kPoison, task.bytes + kGuardBytes);
+  std::memset(subject.hostOf(subject.out()), kPoison, task.bytes + kGuardBytes);
   if (inPlace && o.in != nullptr)
-    std::memcpy(o.in, subject.in(), layout.inBlocks * task.count * sizeOf(task.type));
+    std::memcpy(subject.hostOf(o.in), subject.hostOf(subject.in()),
+                layout.inBlocks * task.count * sizeOf(task.type));
+  subject.store(subject.out(), task.bytes + kGuardBytes);
   subject.barrier();
   subject.run(task, o.in, o.out);
 
-  const CheckResult found = contents.check(o.out, task.count);
+  subject.fetch(subject.out(), task.bytes + kGuardBytes);
+  const CheckResult found =
+      contents.check(o.out == nullptr ? nullptr : subject.hostOf(o.out), task.count);
   const auto report = [&](const std::string& what) {
     listener_.fault(fmt::format("{}, {}{}: {}", subject.contender().name, describe(task),
                                 inPlace ? " in place" : "", what));
@@ -180,7 +186,7 @@ std::uint64_t Measurement::verifyOnce(Subject& subject, const Contents& contents
   if (found.first)
     report(
         fmt::format("{} wrong; first: {}", found.wrong, describe(*found.first, task.type, rank_)));
-  if (guardIntact(o.end)) return found.wrong;
+  if (guardIntact(subject.hostOf(o.end))) return found.wrong;
   report(fmt::format("rank {}: written past the end of the output", rank_));
   return found.wrong + 1;
 }
@@ -198,15 +204,14 @@ CallBytes Measurement::bytesOfOneCall(Subject& subject, const Task& task) {
 
 double Measurement::secondsPerCall(Subject& subject, const Task& task, std::int64_t calls) {
   const Operands o = timedOperands(subject, task);
-  subject.barrier();
-  const auto start = Clock::now();
-  for (std::int64_t i = 0; i < calls; ++i) subject.run(task, o.in, o.out);
-  return std::chrono::duration<double>(Clock::now() - start).count() / static_cast<double>(calls);
+  return subject.secondsPerCall(task, o.in, o.out, calls);
 }
 
 /// Doubles until a batch is long enough: a single short call says more about the barrier.
 std::int64_t Measurement::chooseBatch(Subject& subject, const Task& task) {
-  const double wanted = config_.ranks > config_.cores ? kSharedSampleSeconds : kSampleSeconds;
+  const double wanted = config_.gpu                     ? kGpuSampleSeconds
+                        : config_.ranks > config_.cores ? kSharedSampleSeconds
+                                                        : kSampleSeconds;
   for (std::int64_t calls = 1;; calls *= 2) {
     const double each = agreement_.max(secondsPerCall(subject, task, calls));
     if (each * static_cast<double>(calls) >= wanted / 2 || static_cast<double>(calls) >= kMostCalls)

@@ -25,6 +25,8 @@ namespace lockstep::bench {
 inline constexpr double kSampleSeconds = 20e-6;
 /// The same when ranks share cores: there, leaving a barrier takes a turn of the scheduler.
 inline constexpr double kSharedSampleSeconds = 200e-6;
+/// The same in streams of GPUs, where the clock is events (0.5 us).
+inline constexpr double kGpuSampleSeconds = 200e-6;
 
 /// What a measurement tells the outside while it runs.
 struct Listener {
@@ -36,7 +38,7 @@ struct Listener {
 
 class Measurement {
  public:
-  /// `subjects[0]` is Lockstep's p2p. All ranks make the same calls.
+  /// `subjects[0]` is Lockstep's p2p, on the host or on GPUs. All ranks make the same calls.
   Measurement(const RunConfig& config, int rank, Agreement agreement,
               std::vector<std::unique_ptr<Subject>>& subjects, Listener listener);
 

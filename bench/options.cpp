@@ -23,6 +23,7 @@ constexpr const char* kHelpFooter =
     "  ccbench --mode all                  all four modes, four ranks\n"
     "  ccbench --mode cc --baseline mpi    Open MPI beside them (or gloo, or mpi,gloo)\n"
     "  ccbench --op all --check-only       verify every operation, time nothing\n"
+    "  ccbench --device gpu --mode all     the same on GPUs; --graph 1: in CUDA graphs\n"
     "  ccbench tune --help                 measures which plan is fastest where\n"
     "  ccbench topo --help                 what is connected to what, and what is wrong with it\n"
     "\n"
@@ -31,8 +32,9 @@ constexpr const char* kHelpFooter =
 /// What CLI11 fills: text where we want to word the complaint ourselves.
 struct Raw {
   std::string mode = "cc", op = "allreduce", minBytes = "8", maxBytes = "64M", stepBytes,
-              types = "f32", reductions = "sum", reproducible = "0", baseline;
-  std::optional<int> ranks, root;
+              types = "f32", reductions = "sum", reproducible = "0", baseline, device = "host",
+              launch;
+  std::optional<int> ranks, root, gpus, graph;
   std::optional<long> stepFactor;
   int check = 1, registered = 0;
   bool checkOnly = false, explain = false, settings = false, version = false;
@@ -49,7 +51,7 @@ void declareWhat(CLI::App& app, Raw& raw) {
       "reduce,gather,scatter,barrier, or all")
       ->capture_default_str();
   add("-r,--root", raw.root, "RANK", "of the operations that have one (default: 0)");
-  add("--ranks", raw.ranks, "N", "processes, 1 to 64 (default: one per core, at least 2; all: 4)");
+  add("--ranks", raw.ranks, "N", "1 to 64 (default: one per core, at least 2; all: 4; on GPUs: 2)");
   add("-b,--minbytes", raw.minBytes, "SIZE",
       "smallest message (the larger buffer): bytes, or with K, M, G")
       ->capture_default_str();
@@ -62,13 +64,23 @@ void declareWhat(CLI::App& app, Raw& raw) {
   add("-o,--redop", raw.reductions, "LIST", "sum,prod,min,max,avg,premulsum, or all")
       ->capture_default_str();
   add("--registered", raw.registered, "0|1",
-      "1: buffers by Communicator::alloc, read in place; 0: ordinary memory")
+      "1: buffers of the communicator's alloc, read in place; 0: ordinary memory")
       ->capture_default_str();
   add("--reproducible", raw.reproducible, "0|1|both",
       "1: the same bits in every run and mode; both: each mode beside itself")
       ->capture_default_str();
   add("--baseline", raw.baseline, "LIST",
       "mpi,gloo: measure Open MPI, Gloo in the same processes too");
+}
+
+void declareGpus(CLI::App& app, Raw& raw) {
+  const auto add = [&](const char* names, auto& value, const char* type, const char* text) {
+    return app.add_option(names, value, text)->type_name(type)->group("On GPUs");
+  };
+  add("--device", raw.device, "host|gpu", "where the buffers are, and who moves them")
+      ->capture_default_str();
+  add("--gpus", raw.gpus, "N", "use the first N GPUs; ranks beyond share them (default: all)");
+  add("--graph", raw.graph, "0|1", "1: a batch of calls is one CUDA graph (default: 0)");
 }
 
 void declareHow(CLI::App& app, Raw& raw, RunConfig& c) {
@@ -242,13 +254,35 @@ void takeFromEnvironment(std::string& option, const char* variable) {
   if (const char* value = std::getenv(variable); value != nullptr && option.empty()) option = value;
 }
 
+/// What is only of GPUs, or only of the host, does nothing elsewhere: then it is a mistake.
+void interpretDevice(const Raw& raw, RunConfig& c) {
+  if (raw.device != "host" && raw.device != "gpu")
+    throw UsageError(fmt::format("--device is host or gpu, not '{}'", raw.device));
+  c.gpu = raw.device == "gpu";
+  if (!c.gpu) {
+    for (const auto& [given, option] :
+         {std::pair(raw.gpus.has_value(), "--gpus"), std::pair(raw.graph.has_value(), "--graph")})
+      if (given) throw UsageError(fmt::format("{} is for --device gpu", option));
+    return;
+  }
+  if (raw.gpus) requireWithin(*raw.gpus, 1, kMostRanks, "--gpus");
+  c.gpus = raw.gpus.value_or(0);
+  c.graph = parseSwitch(raw.graph.value_or(0), "--graph");
+  if (!c.cipher.empty())
+    throw UsageError("--cipher is for --device host: kernels have one AES-256-GCM of their own");
+}
+
+int defaultRanks(const Raw& raw, const Machine& machine) {
+  if (raw.mode == "all") return kRanksToCompare;
+  return raw.device == "gpu" ? 2 : std::clamp(machine.cores, 2, kMostRanks);
+}
+
 void interpret(const Raw& raw, const Machine& machine, CommandLine& line) {
   RunConfig& c = line.config;
   c.ops = parseList(raw.op, "--op", kOperations, parseOperation);
   c.modes = parseModes(raw.mode);
   c.cores = machine.cores;
-  c.ranks = raw.ranks.value_or(raw.mode == "all" ? kRanksToCompare
-                                                 : std::clamp(machine.cores, 2, kMostRanks));
+  c.ranks = raw.ranks.value_or(defaultRanks(raw, machine));
   requireWithin(c.ranks, 1, kMostRanks, "--ranks");
   if (raw.root) c.root = parseRoot(*raw.root, c);
   c.sizes = parseSizes(raw);
@@ -265,9 +299,10 @@ void interpret(const Raw& raw, const Machine& machine, CommandLine& line) {
   requireWithin(c.timeoutSeconds, 0.1, 3600, "--timeout");
   requireWithin(c.budgetSeconds, 0.1, 86400, "--time-budget");
   if (!raw.baseline.empty()) c.rivals = parseRivals(raw.baseline);
+  interpretDevice(raw, c);
   // What the library would take by itself, said: the bound is of the same cipher, and the report
   // names what was forced.
-  takeFromEnvironment(c.cipher, "LOCKSTEP_CIPHER");
+  if (!c.gpu) takeFromEnvironment(c.cipher, "LOCKSTEP_CIPHER");
   takeFromEnvironment(c.algorithm, "LOCKSTEP_ALGORITHM");
   takeFromEnvironment(c.protocol, "LOCKSTEP_PROTOCOL");
   takeFromEnvironment(c.tuningFile, "LOCKSTEP_TUNING_FILE");
@@ -283,6 +318,7 @@ CommandLine parseCommandLine(const std::vector<std::string>& arguments, const Ma
   Raw raw;
   CommandLine line;
   declareWhat(app, raw);
+  declareGpus(app, raw);
   declareHow(app, raw, line.config);
   declareForced(app, line);
   declareOutput(app, raw, line);

@@ -76,7 +76,7 @@ void addOnce(std::vector<std::string>& phrases, std::string phrase) {
 bool attaches(const Report& report, const Contender& contender) {
   constexpr int kMostRanks = 16;  // more do not measure (lib/communicator/measure.cpp)
   const RunConfig& config = report.config;
-  return !config.registered && contender.ordinaryPath == "process_vm_readv" &&
+  return !config.gpu && !config.registered && contender.ordinaryPath == "process_vm_readv" &&
          config.protocol.empty() && config.tuningFile.empty() && config.ranks <= kMostRanks;
 }
 
@@ -189,8 +189,9 @@ std::string explainText(const Report& report) {
                                  report.config.registered ? "registered" : "ordinary");
   const RunResult& result = report.runs.front().result;
   for (const Report& op : byOperation(report)) text += titleText(op) + reasonText(op);
-  text +=
-      labelled("predicted", "by the cost model, from how fast the machine is: nothing was timed");
+  if (!report.config.gpu)
+    text +=
+        labelled("predicted", "by the cost model, from how fast the machine is: nothing was timed");
   text += '\n' + meaningsOf(result);
   if (std::any_of(result.contenders.begin(), result.contenders.end(),
                   [&](const Contender& c) { return attaches(report, c); }))

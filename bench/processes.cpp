@@ -50,7 +50,7 @@ struct Prepared {
   prctl(PR_SET_PDEATHSIG, p.setup.deathSignal);
   if (getppid() != p.parent) _exit(127);  // the parent died before prctl took effect
   if (p.setup.cpu >= 0) sched_setaffinity(0, sizeof p.cpus, &p.cpus);  // refused: runs unpinned
-  if (p.setup.inheritedFd >= 0) fcntl(p.setup.inheritedFd, F_SETFD, 0);
+  for (const int fd : p.setup.inheritedFds) fcntl(fd, F_SETFD, 0);
   const int nothing = open("/dev/null", O_RDONLY);
   if (nothing >= 0) dup2(nothing, STDIN_FILENO);
   sigprocmask(SIG_SETMASK, &p.noSignals, nullptr);

@@ -14,7 +14,7 @@ namespace lockstep::bench {
 struct ChildSetup {
   std::string program;
   std::vector<std::string> arguments;  ///< without the program
-  int inheritedFd = -1;                ///< stays open in the child, under the same number
+  std::vector<int> inheritedFds;       ///< stay open in the child, under the same numbers
   int cpu = -1;                        ///< pinned to it, or -1
   int deathSignal = 9;                 ///< sent to the child when this process dies
 };

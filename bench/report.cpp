@@ -63,6 +63,11 @@ void warnOfForce(const Report& report, const char* what, const std::string& forc
 
 std::vector<std::string> warnings(const Report& report) {
   std::vector<std::string> warnings;
+  if (report.gpus && report.gpus->emulated)
+    warnings.emplace_back(
+        "emulated device: there is no GPU here, host threads play its kernels. What is computed is "
+        "verified; the times mean nothing");
+  warnings.insert(warnings.end(), report.notes.begin(), report.notes.end());
   if (report.config.insecureKeys)
     warnings.emplace_back(
         "keys are not authenticated (--insecure-keys): an active attacker can read everything");

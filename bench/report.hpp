@@ -1,12 +1,14 @@
 // A finished run, and how it is shown: text for people, JSON for programs.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
 #include "bench/bound.hpp"
+#include "bench/gpu.hpp"
 #include "bench/machine.hpp"
 #include "bench/result.hpp"
 #include "bench/statistics.hpp"
@@ -21,7 +23,9 @@ struct NamedRun {
 
 struct Report {
   Machine machine;
+  std::optional<GpuFacts> gpus;  ///< of a run on GPUs
   RunConfig config;
+  std::vector<std::string> notes;  ///< what was asked for and is left out
   std::vector<NamedRun> runs;
   std::vector<std::string> faults;  ///< wrong results, as the ranks described them
 };

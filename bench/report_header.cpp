@@ -19,7 +19,39 @@ std::string namesOf(const std::vector<Operation>& ops) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
+/// Of ranks on GPUs.
+std::string gpuWhereText(const RunConfig& config) {
+  const std::string what = ranksShareGpus(config) ? "threads of one process" : "processes";
+  return fmt::format("{} {} on {} GPU{}{}", config.ranks, what, config.gpus,
+                     config.gpus == 1 ? "" : "s",
+                     ranksShareGpus(config) ? ", which they share: nothing crosses a link" : "");
+}
+
+std::string describe(const DeviceInfo& device) {
+  return fmt::format("{} {}: sm_{}{}, {} multiprocessors, {}", device.ordinal, device.name,
+                     device.computeMajor, device.computeMinor, device.multiprocessors,
+                     formatBytes(static_cast<double>(device.memoryBytes)));
+}
+
+std::string gpuText(const GpuFacts& facts) {
+  std::string text;
+  for (const DeviceInfo& device : facts.devices) text += labelled("GPU", describe(device));
+  return text + labelled("driver", facts.driver + "; " + facts.compiler);
+}
+
+/// How kernels and multicast came about, mode by mode.
+std::string kernelText(const RunResult& result) {
+  std::string text;
+  for (const Contender& c : result.contenders) {
+    if (c.kernels.empty()) continue;
+    text +=
+        labelled("kernels", fmt::format("{}: {}; multicast: {}", c.name, c.kernels, c.multicast));
+  }
+  return text;
+}
+
 std::string whereText(const RunConfig& config) {
+  if (config.gpu) return gpuWhereText(config);
   std::string text =
       config.ranks == 1 ? "one process" : fmt::format("{} processes on this host", config.ranks);
   if (std::find(config.rivals.begin(), config.rivals.end(), "mpi") != config.rivals.end())
@@ -40,11 +72,21 @@ std::string transportText(const RunResult& result) {
 }
 
 std::string bufferText(const RunConfig& config, const RunResult& result) {
-  if (config.registered) return "registered (Communicator::alloc)";
+  if (config.registered)
+    return config.gpu ? "registered (DeviceCommunicator::alloc)"
+                      : "registered (Communicator::alloc)";
+  if (config.gpu) return "ordinary device memory";
   std::vector<std::string> paths;
   for (const Contender& c : result.contenders)
     if (!c.rival) paths.push_back(fmt::format("{} by {}", c.name, c.ordinaryPath));
   return fmt::format("ordinary memory; {}", fmt::join(paths, ", "));
+}
+
+/// How a batch on GPUs is timed.
+std::string batchText(const RunConfig& config) {
+  return fmt::format(", {}{}, between two events in the stream",
+                     config.graph ? "one CUDA graph" : "one launch after the other",
+                     config.together ? ", each of all ranks" : "");
 }
 
 std::string measuredText(const RunConfig& config) {
@@ -53,9 +95,9 @@ std::string measuredText(const RunConfig& config) {
     return hasData ? "nothing; every element verified, out of place and in place"
                    : "nothing; called once, with no elements to verify";
   return fmt::format(
-      "time: median of samples, each the slowest rank's mean of a batch of calls{}; modes in turn, "
-      "in changing order{}",
-      hasData ? " out of place" : "",
+      "time: median of samples, each the slowest rank's mean of a batch of calls{}{}; modes in "
+      "turn, in changing order{}",
+      hasData ? " out of place" : "", !config.gpu ? "" : batchText(config),
       !hasData       ? ""
       : config.check ? "; every element verified before, out of place and in place"
                      : "; NOT verified");
@@ -111,15 +153,16 @@ std::string headerText(const Report& report) {
   std::string text = wrap("", fmt::format("ccbench {}: {}, {}", version(), namesOf(config.ops),
                                           ranksText(config.ranks)));
   text += labelled("machine", describe(report.machine));
+  if (report.gpus) text += gpuText(*report.gpus);
   text += labelled("ranks", whereText(config));
   for (const Contender& c : first.contenders)
     if (!c.rival) text += labelled("mode", contenderLine(c));
-  text += rivalLines(report);
+  text += kernelText(first) + rivalLines(report);
   if (config.ranks > 1) text += labelled("transport", transportText(first));
   if (largestMessage(config) > 0) text += labelled("buffers", bufferText(config, first));
   text += ratesText(first);
   text += labelled("measured", measuredText(config));
-  if (anyEmulated(first))
+  if (!config.gpu && anyEmulated(first))
     text += labelled(
         "emulated",
         "a software mode on a machine without TEE: shared memory plays the untrusted host");

@@ -36,7 +36,7 @@ json derived(const Report& report, const RunResult& result, const Row& row, std:
   if (c >= modes && !result.contenders[c].rival)
     j["vsOrdinary"] = ratioJson(comparedWith(series, row.series[c - modes]));
   if (c > 0) j["vsP2p"] = ratioJson(comparedWith(series, row.series.front()));
-  if (result.contenders[c].sealed && hasData && report.config.ranks > 1) {
+  if (result.contenders[c].sealed && row.streaming.seal > 0) {
     const RunConfig& config = report.config;
     const Bound streaming = boundOf(row, series, row.streaming, config.ranks, config.cores);
     const Bound cached = boundOf(row, series, row.cached, config.ranks, config.cores);
@@ -63,14 +63,16 @@ json runJson(const Report& report, const NamedRun& run) {
 json reportJson(const Report& report) {
   json runs = json::array();
   for (const NamedRun& run : report.runs) runs.push_back(runJson(report, run));
-  return {{"schema", 3},
-          {"tool", "ccbench"},
-          {"version", version()},
-          {"machine", report.machine},
-          {"config", report.config},
-          {"warnings", warnings(report)},
-          {"faults", report.faults},
-          {"runs", std::move(runs)}};
+  json j = {{"schema", 3},
+            {"tool", "ccbench"},
+            {"version", version()},
+            {"machine", report.machine},
+            {"config", report.config},
+            {"warnings", warnings(report)},
+            {"faults", report.faults},
+            {"runs", std::move(runs)}};
+  if (report.gpus) j["gpus"] = *report.gpus;
+  return j;
 }
 
 }  // namespace lockstep::bench

@@ -159,13 +159,15 @@ void appendBound(std::vector<std::string>& cells, double bound, double time, boo
   cells.push_back(fmt::format("{:.0f}{}", 100 * bound / time, starred ? star : ""));
 }
 
-void addRegressionColumns(TextTable& table, const Contender& contender, bool hasData) {
+/// `bounded`: against what the parts of a sealed call take by themselves.
+void addRegressionColumns(TextTable& table, const Contender& contender, bool hasData,
+                          bool bounded) {
   table.addColumn("time", "p2p", "us");
   table.addColumn("time", contender.name, "us");
   table.addColumn("time", "change", "%");
   table.addColumn("time", "95 %", "%");
   if (!hasData) return;
-  if (!contender.sealed) return table.addColumn("", "plan");
+  if (!bounded) return table.addColumn("", "plan");
   const std::string streaming = "at streaming rates", cached = "in caches";
   table.addColumn(streaming, "AES-GCM", "us");
   table.addColumn(streaming, "time/it");
@@ -205,18 +207,19 @@ bool appendBounds(std::vector<std::string>& cells, const RunConfig& config, cons
 /// One mode against p2p.
 std::string regressionOf(const Report& report, const RunResult& result, std::size_t mode) {
   const RowHead head(report.config);
-  const bool sealed = result.contenders[mode].sealed;
+  // Nobody measures the ciphers of GPUs by themselves.
+  const bool bounded = result.contenders[mode].sealed && !report.config.gpu;
   bool marked = false;
   TextTable table;
   head.addColumns(table);
-  addRegressionColumns(table, result.contenders[mode], head.sizes);
+  addRegressionColumns(table, result.contenders[mode], head.sizes, bounded);
   for (const Row& row : result.rows) {
     const Series &series = row.series[mode], &base = row.series.front();
     const Ratio ratio = comparedWith(series, base);
     std::vector<std::string> cells = head.cells(row);
     cells.insert(cells.end(), {number(median(base.samples)), number(median(series.samples)),
                                percent(ratio.value), percentRange(ratio.interval)});
-    if (head.sizes && sealed) {
+    if (head.sizes && bounded) {
       marked |= appendBounds(cells, report.config, row, series);
     } else if (head.sizes) {
       const bool alike = ranAlike(row, mode, 0);
@@ -225,7 +228,7 @@ std::string regressionOf(const Report& report, const RunResult& result, std::siz
     }
     table.addRow(std::move(cells));
   }
-  if (sealed && head.sizes) return table.text() + wrap("", boundLegend(marked));
+  if (bounded && head.sizes) return table.text() + wrap("", boundLegend(marked));
   return table.text() + (marked ? wrap("", kAlike) : "");
 }
 
@@ -349,7 +352,7 @@ std::string timesText(const Report& report) {
 }
 
 std::string bytesText(const Report& report) {
-  if (report.config.ranks == 1 || !contractOf(report).hasData) return {};
+  if (report.config.ranks == 1 || !contractOf(report).hasData || report.config.gpu) return {};
   const RunResult& result = report.runs.front().result;
   return "\nBytes of one call, each of the rank with most (moved: between ranks; sealed, opened: "
          "payload):\n" +

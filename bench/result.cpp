@@ -7,7 +7,7 @@
 namespace lockstep::bench {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Contender, name, describe, provenance, cipher, keySource,
-                                   ordinaryPath, sealed, rival)
+                                   ordinaryPath, sealed, rival, kernels, multicast)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PlanText, algorithm, protocol, transport, tileBytes, depth,
                                    reason)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(CallBytes, moved, sealed, opened, records)

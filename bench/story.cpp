@@ -67,7 +67,7 @@ std::string atSize(const Report& report, const Row& row, const Contender& conten
       (hasData ? fmt::format(" At {} it", formatBytes(static_cast<double>(row.bytes))) : " It") +
       fmt::format(" takes {}, {}", amount(time),
                   beside(comparedWith(series, base), median(base.samples)));
-  if (contender.sealed && hasData)
+  if (contender.sealed && row.streaming.seal > 0)
     text += ": " + why(boundOf(row, series, row.streaming, config.ranks, config.cores),
                        boundOf(row, series, row.cached, config.ranks, config.cores), time);
   return text + '.';

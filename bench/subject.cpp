@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/clock.hpp"
 #include <lockstep/group.hpp>
 
 namespace lockstep::bench {
@@ -22,6 +23,13 @@ Contender describeMode(const Communicator& communicator) {
 }
 
 }  // namespace
+
+double Subject::secondsPerCall(const Task& task, const void* in, void* out, std::int64_t calls) {
+  barrier();
+  const auto start = Clock::now();
+  for (std::int64_t i = 0; i < calls; ++i) run(task, in, out);
+  return std::chrono::duration<double>(Clock::now() - start).count() / static_cast<double>(calls);
+}
 
 LockstepSubject::LockstepSubject(Communicator communicator,
                                  std::shared_ptr<OrdinaryBuffers> ordinary, std::size_t bytes)

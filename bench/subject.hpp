@@ -25,11 +25,22 @@ class Subject {
   virtual bool supports(const Task& task) const = 0;
   /// Whether it does a collective in place as Lockstep does, or out of place.
   virtual bool takes(Operation op, bool inPlace) const = 0;
-  /// A buffer that this rank does not have is null.
+  /// Returns when it is done. A buffer that this rank does not have is null.
   virtual void run(const Task& task, const void* in, void* out) = 0;
+  /// Returns when all ranks have come.
   virtual void barrier() = 0;
+  /// The mean of that many calls, one right after the other, begun by all ranks together.
+  virtual double secondsPerCall(const Task& task, const void* in, void* out, std::int64_t calls);
+
+  /// Where the host reads and writes what is at `at` in one of the buffers, between fetch() and
+  /// store(). Host memory is its own.
+  virtual std::byte* hostOf(std::byte* at) { return at; }
+  /// Makes the host see the buffer's bytes, and the buffer have those of the host.
+  virtual void fetch(std::byte* /*at*/, std::size_t /*bytes*/) {}
+  virtual void store(std::byte* /*at*/, std::size_t /*bytes*/) {}
+
   virtual PlanText plan(const Task& task) const = 0;
-  /// Totals since creation; zeros for a rival.
+  /// Totals since creation; zeros for what does not count: a rival, GPUs.
   virtual CallBytes counters() const = 0;
 };
 

@@ -1,10 +1,14 @@
 #include "bench/worker.hpp"
 
+#include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <new>
 #include <optional>
+#include <thread>
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -12,8 +16,10 @@
 #include "base/fail.hpp"
 #include "base/secret.hpp"
 #include "bench/abstract_socket.hpp"
+#include "bench/gpu_subject.hpp"
 #include "bench/link.hpp"
 #include "bench/measure.hpp"
+#include "bench/rank_threads.hpp"
 #include "bench/rival.hpp"
 #include "bench/tuner.hpp"
 
@@ -47,8 +53,10 @@ std::vector<UniqueId> meet(Link& link, int rank, std::size_t communicators) {
 
 class Rank {
  public:
-  /// `rival`: whose launcher started this rank, or null.
-  Rank(int rank, Link& link, const Rival* rival) : rank_(rank), link_(link), rival_(rival) {}
+  /// `rival`: whose launcher started this rank, or null. `threads`: what ranks that are threads of
+  /// this process share, or null.
+  Rank(int rank, Link& link, const Rival* rival, RankThreads* threads)
+      : rank_(rank), link_(link), rival_(rival), threads_(threads) {}
 
   /// The result on rank 0, null on the others.
   json run() {
@@ -58,10 +66,10 @@ class Rank {
     if (!config_.tune.empty()) return tune(psk);
     createSubjects(psk);
     wipe(psk.data(), psk.size());  // it has done its work
-    Agreement agreement(static_cast<LockstepSubject&>(*subjects_.front()).communicator());
+    Agreement agreement(*first_);
     Measurement measurement(config_, rank_, agreement, subjects_, listener());
     RunResult result = config_.planOnly ? measurement.plan() : measurement.run();
-    if (config_.planOnly) {
+    if (config_.planOnly && !config_.gpu) {
       SpeedGauge gauge(config_, rank_, agreement);
       predictAll(config_, gauge, result);
     }
@@ -90,19 +98,55 @@ class Rank {
   }
 
   void createSubjects(const std::vector<std::byte>& psk) {
+    std::vector<Communicator> communicators = joinAll(psk);
+    if (config_.gpu)
+      createOnGpu(std::move(communicators));
+    else
+      createOnHost(std::move(communicators));
+  }
+
+  std::vector<Communicator> joinAll(const std::vector<std::byte>& psk) {
     const std::vector<Variant> variants = variantsOf(config_);
-    const std::vector<UniqueId> ids = meet(link_, rank_, variants.size());
+    std::vector<UniqueId> ids;
+    if (threads_ == nullptr) ids = meet(link_, rank_, variants.size());
+    std::vector<Communicator> communicators;
+    for (std::size_t i = 0; i < variants.size(); ++i) {
+      if (threads_ == nullptr) {
+        communicators.push_back(join(ids[i], variants[i], psk));
+        continue;
+      }
+      Options options = communicatorOptions(config_, variants[i], psk);
+      const WipeAtEnd wiper(options.psk);
+      communicators.push_back(threads_->join(i, rank_, options));
+    }
+    return communicators;
+  }
+
+  void createOnHost(std::vector<Communicator> communicators) {
     const std::size_t bytes = largestMessage(config_);
     std::shared_ptr<OrdinaryBuffers> ordinary;
     if (!config_.registered) ordinary = std::make_shared<OrdinaryBuffers>(bytes);
-    for (std::size_t i = 0; i < ids.size(); ++i)
+    for (Communicator& communicator : communicators)
       subjects_.push_back(
-          std::make_unique<LockstepSubject>(join(ids[i], variants[i], psk), ordinary, bytes));
+          std::make_unique<LockstepSubject>(std::move(communicator), ordinary, bytes));
+    first_ = &static_cast<LockstepSubject&>(*subjects_.front()).communicator();
     if (rival_ == nullptr && !config_.rivals.empty())
-      rival_ = &own_.emplace(config_.rivals.front(),
-                             static_cast<LockstepSubject&>(*subjects_.front()).communicator(),
+      rival_ = &own_.emplace(config_.rivals.front(), *first_,
                              static_cast<int>(config_.timeoutSeconds * 1000));
     if (rival_ != nullptr) subjects_.push_back(std::make_unique<RivalSubject>(*rival_, bytes));
+  }
+
+  void createOnGpu(std::vector<Communicator> communicators) {
+    const std::size_t bytes = largestMessage(config_);
+    const auto buffers =
+        std::make_shared<GpuBuffers>(gpuOf(rank_, config_), bytes, !config_.registered);
+    for (std::size_t i = 0; i < communicators.size(); ++i) {
+      if (rank_ == 0)
+        listener().progress(0, 0, fmt::format("kernels of {}", name(variantsOf(config_)[i].mode)));
+      subjects_.push_back(
+          std::make_unique<DeviceSubject>(std::move(communicators[i]), config_, buffers, bytes));
+    }
+    first_ = &static_cast<DeviceSubject&>(*subjects_.front()).control();
   }
 
   Listener listener() {
@@ -117,9 +161,11 @@ class Rank {
   int rank_;
   Link& link_;
   const Rival* rival_;
+  RankThreads* threads_;
   std::optional<Rival> own_;  ///< one without a launcher
   RunConfig config_;
   std::vector<std::unique_ptr<Subject>> subjects_;
+  Communicator* first_ = nullptr;  ///< of the first subject: the ranks agree through it
 };
 
 void sendError(Link& link, ErrorCode code, const char* message) {
@@ -151,14 +197,35 @@ void dieWithParent() {
 
 }  // namespace
 
-int runRank(int rank, Fd fd) {
+namespace {
+
+int playRank(int rank, Fd fd, RankThreads* threads) {
   fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
   Link link(std::move(fd));
   return guarded(link, [&] {
     link.send({{"hello", rank}});
-    json result = Rank(rank, link, nullptr).run();
+    json result = Rank(rank, link, nullptr, threads).run();
     link.send({{"done", std::move(result)}});
   });
+}
+
+}  // namespace
+
+int runRank(int rank, Fd fd) {
+  return playRank(rank, std::move(fd), nullptr);
+}
+
+int runRankThreads(std::vector<Fd> links) {
+  // Streams beyond the GPU's queues wait for each other; kernels of ranks must not.
+  ::setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0);
+  RankThreads shared(static_cast<int>(links.size()));
+  std::vector<int> statuses(links.size());
+  std::vector<std::jthread> threads;
+  for (std::size_t r = 0; r < links.size(); ++r)
+    threads.emplace_back(
+        [&, r] { statuses[r] = playRank(static_cast<int>(r), std::move(links[r]), &shared); });
+  threads.clear();
+  return *std::max_element(statuses.begin(), statuses.end());
 }
 
 int runMpiRank(const std::string& socket) {
@@ -168,7 +235,7 @@ int runMpiRank(const std::string& socket) {
     Rival rival("mpi");
     const int rank = rival.module().rank();
     link.send({{"hello", rank}});
-    json result = Rank(rank, link, &rival).run();
+    json result = Rank(rank, link, &rival, nullptr).run();
     rival.finish();
     link.send({{"done", std::move(result)}});
   });

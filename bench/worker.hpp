@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/fd.hpp"
 
@@ -12,8 +13,12 @@ namespace lockstep::bench {
 inline constexpr const char* kRankCommand = "__rank";
 inline constexpr const char* kMpiRankCommand = "__mpi-rank";
 
-/// Both return the exit status: 0, or 1 after the link has been told why.
+/// `ccbench __rank-threads <fd>,<fd>,..` plays all ranks as threads, each with a link of its own.
+inline constexpr const char* kRankThreadsCommand = "__rank-threads";
+
+/// All return the exit status: 0, or 1 after the link has been told why.
 int runRank(int rank, Fd link);
+int runRankThreads(std::vector<Fd> links);
 /// `socket`: name of the abstract Unix socket where the parent listens. The rank comes from MPI.
 int runMpiRank(const std::string& socket);
 

@@ -1,0 +1,168 @@
+#include "bench/gpu_subject.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/fail.hpp"
+
+namespace lockstep::bench {
+namespace {
+
+cuda::DevicePtr addressOf(const std::byte* at) {
+  return reinterpret_cast<cuda::DevicePtr>(at);  // NOLINT: a device's address
+}
+
+Contender describeMode(const Communicator& control, const DeviceCommunicator& device) {
+  const Mode mode = control.options().mode;
+  Contender contender;
+  contender.name = name(mode);
+  if (control.options().reproducible) contender.name += ", reproducible";
+  contender.describe = fmt::format("Lockstep {}", version());
+  contender.provenance = device.provenance();
+  contender.sealed = isSealed(mode);
+  contender.cipher = contender.sealed ? "AES-256-GCM in the kernels" : "none";
+  contender.keySource = control.keySource();
+  contender.ordinaryPath = "slots";
+  contender.kernels = device.kernels();
+  contender.multicast = device.multicastPath();
+  return contender;
+}
+
+}  // namespace
+
+GpuBuffers::GpuBuffers(int device, std::size_t bytes, bool onDevice)
+    : context(cuda::PrimaryContext::retain(device)), host(bytes) {
+  if (!onDevice) return;
+  in = cuda::DeviceMemory::allocate(context, bytes + kGuardBytes);
+  out = cuda::DeviceMemory::allocate(context, bytes + kGuardBytes);
+}
+
+StreamClock::StreamClock(const cuda::PrimaryContext& context)
+    : first_(cuda::Event::create(context, cuda::Event::Timing::on)),
+      last_(cuda::Event::create(context, cuda::Event::Timing::on)) {}
+
+double copyRate(StreamClock& clock, const cuda::PrimaryContext& context, cuda::StreamHandle stream,
+                std::byte* to, const std::byte* from, std::size_t bytes) {
+  constexpr int kSpells = 5, kCopies = 4;
+  const cuda::Current current(context);
+  double best = 0;
+  for (int spell = 0; spell < kSpells; ++spell) {
+    const double seconds = clock.seconds(
+        stream,
+        [&] {
+          for (int i = 0; i < kCopies; ++i)
+            cuda::check(
+                cuda::driver().memcpyDtoDAsync(addressOf(to), addressOf(from), bytes, stream),
+                "copy {} bytes on GPU {}", bytes, context.device());
+        },
+        [&] { cuda::check(cuda::driver().streamSynchronize(stream), "wait for copies"); });
+    best = std::max(best, kCopies * static_cast<double>(bytes) / seconds);
+  }
+  return best;
+}
+
+// ---- what is common to Lockstep and rivals ----
+
+GpuSubject::GpuSubject(const RunConfig& config, std::shared_ptr<GpuBuffers> buffers,
+                       std::size_t bytes)
+    : graph_(config.graph), buffers_(std::move(buffers)), bytes_(bytes), clock_(context()) {
+  use(buffers_->in.pointer<std::byte>(), buffers_->out.pointer<std::byte>());
+}
+
+void GpuSubject::use(std::byte* in, std::byte* out) {
+  in_ = in;
+  out_ = out;
+}
+
+std::byte* GpuSubject::hostOf(std::byte* at) {
+  const bool isIn = at >= in_ && at < in_ + bytes_ + kGuardBytes;
+  return isIn ? buffers_->host.in.data() + (at - in_) : buffers_->host.out.data() + (at - out_);
+}
+
+void GpuSubject::fetch(std::byte* at, std::size_t bytes) {
+  cuda::copyToHost(context(), {hostOf(at), bytes}, addressOf(at));
+}
+
+void GpuSubject::store(std::byte* at, std::size_t bytes) {
+  if (bytes > 0) cuda::copyToDevice(context(), addressOf(at), {hostOf(at), bytes});
+}
+
+void GpuSubject::run(const Task& task, const void* in, void* out) {
+  enqueue(task, in, out, 1);
+  finish();
+}
+
+/// The graph is made before the clock starts: it is made once and run often.
+const cuda::GraphExec& GpuSubject::recorded(const Task& task, const void* in, void* out,
+                                            std::int64_t calls) {
+  const Recorded wanted{task.op, task.type, task.reduction, in, out, task.count, calls};
+  if (recordedFor_ == wanted) return exec_;
+  recordedFor_.reset();
+  exec_ = cuda::GraphExec::instantiate(
+      cuda::Graph::capture(context(), stream(), [&] { enqueue(task, in, out, calls); }));
+  recordedFor_ = wanted;
+  return exec_;
+}
+
+double GpuSubject::secondsPerCall(const Task& task, const void* in, void* out, std::int64_t calls) {
+  if (graph_) recorded(task, in, out, calls);
+  barrier();
+  lineUp();
+  const auto work = [&] {
+    if (graph_)
+      exec_.launch(stream());
+    else
+      enqueue(task, in, out, calls);
+  };
+  return clock_.seconds(stream(), work, [&] { finish(); }) / static_cast<double>(calls);
+}
+
+// ---- Lockstep ----
+
+DeviceSubject::DeviceSubject(Communicator control, const RunConfig& config,
+                             std::shared_ptr<GpuBuffers> buffers, std::size_t bytes)
+    : GpuSubject(config, std::move(buffers), bytes),
+      control_(std::move(control)),
+      communicator_(DeviceCommunicator::create(control_, deviceOptions(config, control_.rank()))),
+      registered_(config.registered),
+      contender_(describeMode(control_, communicator_)) {
+  if (!registered_) return;
+  registeredIn_ = communicator_.alloc(bytes + kGuardBytes);
+  registeredOut_ = communicator_.alloc(bytes + kGuardBytes);
+  use(static_cast<std::byte*>(registeredIn_.data()),
+      static_cast<std::byte*>(registeredOut_.data()));
+}
+
+bool DeviceSubject::supports(const Task& task) const {
+  return collectiveOf(task.op).has_value() && task.reduction != Reduction::preMulSum;
+}
+
+cuda::StreamHandle DeviceSubject::stream() const {
+  return static_cast<cuda::StreamHandle>(communicator_.stream());
+}
+
+void DeviceSubject::enqueue(const Task& task, const void* in, void* out, std::int64_t calls) {
+  for (std::int64_t i = 0; i < calls; ++i)
+    communicator_.run(*collectiveOf(task.op), in, out, task.count, task.type, task.reduction,
+                      task.root, communicator_.stream());
+}
+
+void DeviceSubject::lineUp() {
+  communicator_.barrier(communicator_.stream());
+}
+
+void DeviceSubject::finish() {
+  communicator_.wait(communicator_.stream());
+}
+
+PlanText DeviceSubject::plan(const Task& task) const {
+  const Plan plan = communicator_.plan(*collectiveOf(task.op), task.count, task.type, registered_);
+  // How multicast is done is what tells its calls from those of p2p.
+  const std::string transport = isMulticast(control_.options().mode)
+                                    ? plan.transport + ", " + communicator_.multicastPath()
+                                    : plan.transport;
+  return {plan.algorithm, plan.protocol, transport, plan.tileBytes, plan.depth, plan.reason};
+}
+
+}  // namespace lockstep::bench
