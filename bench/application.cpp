@@ -193,8 +193,8 @@ class Application {
     for (const Report& op : operations) {
       if (operations.size() > 1) text += titleText(op);
       if (!line_.quiet) text += planText(op);
-      text +=
-          timesText(op) + bytesText(op) + regressionText(op) + reproducibleText(op) + rivalText(op);
+      text += timesText(op) + bytesText(op) + memoryText(op) + regressionText(op) +
+              reproducibleText(op) + rivalText(op);
       if (!line_.quiet) text += operations.size() == 1 ? storyText(op) : shortStoryText(op);
     }
     if (!line_.quiet && operations.size() > 1 && line_.config.ranks > 1 &&

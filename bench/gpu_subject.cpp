@@ -42,26 +42,6 @@ StreamClock::StreamClock(const cuda::PrimaryContext& context)
     : first_(cuda::Event::create(context, cuda::Event::Timing::on)),
       last_(cuda::Event::create(context, cuda::Event::Timing::on)) {}
 
-double copyRate(StreamClock& clock, const cuda::PrimaryContext& context, cuda::StreamHandle stream,
-                std::byte* to, const std::byte* from, std::size_t bytes) {
-  constexpr int kSpells = 5, kCopies = 4;
-  const cuda::Current current(context);
-  double best = 0;
-  for (int spell = 0; spell < kSpells; ++spell) {
-    const double seconds = clock.seconds(
-        stream,
-        [&] {
-          for (int i = 0; i < kCopies; ++i)
-            cuda::check(
-                cuda::driver().memcpyDtoDAsync(addressOf(to), addressOf(from), bytes, stream),
-                "copy {} bytes on GPU {}", bytes, context.device());
-        },
-        [&] { cuda::check(cuda::driver().streamSynchronize(stream), "wait for copies"); });
-    best = std::max(best, kCopies * static_cast<double>(bytes) / seconds);
-  }
-  return best;
-}
-
 // ---- what is common to Lockstep and rivals ----
 
 GpuSubject::GpuSubject(const RunConfig& config, std::shared_ptr<GpuBuffers> buffers,
@@ -116,6 +96,24 @@ double GpuSubject::secondsPerCall(const Task& task, const void* in, void* out, s
       enqueue(task, in, out, calls);
   };
   return clock_.seconds(stream(), work, [&] { finish(); }) / static_cast<double>(calls);
+}
+
+double GpuSubject::copyRate() {
+  constexpr std::size_t kBytes = std::size_t{128} << 20;  // more than any GPU's cache
+  constexpr int kSpells = 5, kCopies = 4;
+  const auto from = cuda::DeviceMemory::allocate(context(), kBytes);
+  const auto to = cuda::DeviceMemory::allocate(context(), kBytes);
+  cuda::zero(context(), from.address(), kBytes);
+  const cuda::Current current(context());
+  const auto copies = [&] {
+    for (int i = 0; i < kCopies; ++i)
+      cuda::check(cuda::driver().memcpyDtoDAsync(to.address(), from.address(), kBytes, stream()),
+                  "copy {} bytes on GPU {}", kBytes, context().device());
+  };
+  double best = 0;
+  for (int spell = 0; spell < kSpells; ++spell)
+    best = std::max(best, 1 / clock_.seconds(stream(), copies, [&] { finish(); }));
+  return best * kCopies * static_cast<double>(kBytes);
 }
 
 // ---- Lockstep ----

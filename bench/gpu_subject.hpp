@@ -46,11 +46,6 @@ class StreamClock {
   cuda::Event first_, last_;
 };
 
-/// Bytes per second that the GPU copies in its own memory while nothing else runs: each is read
-/// once and written once. By copies of `from` to `to`, at best.
-double copyRate(StreamClock& clock, const cuda::PrimaryContext& context, cuda::StreamHandle stream,
-                std::byte* to, const std::byte* from, std::size_t bytes);
-
 class GpuSubject : public Subject {
  public:
   std::byte* in() override { return in_; }
@@ -60,6 +55,7 @@ class GpuSubject : public Subject {
   void store(std::byte* at, std::size_t bytes) override;
   void run(const Task& task, const void* in, void* out) override;
   double secondsPerCall(const Task& task, const void* in, void* out, std::int64_t calls) override;
+  double copyRate() override;
   CallBytes counters() const override { return {}; }
 
  protected:

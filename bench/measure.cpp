@@ -63,10 +63,12 @@ RunResult Measurement::run() {
   RunResult result = emptyResult();
   const bool sealed = std::any_of(result.contenders.begin(), result.contenders.end(),
                                   [](const Contender& c) { return c.sealed; });
+  const double copy = config_.gpu && !config_.checkOnly ? copyRate() : 0;
   std::optional<Contents> contents;
   for (std::size_t i = 0; i < tasks_.size(); ++i) {
     const Task& task = tasks_[i];
     Row& row = result.rows[i];
+    row.streaming.copy = copy;
     const bool hasData = contractOf(task.op).hasData;
     if (!hasData) {
       contents.reset();
@@ -85,6 +87,12 @@ RunResult Measurement::run() {
     measureRow(i, contents, row);
   }
   return result;
+}
+
+/// Of one rank's GPU, while the others wait.
+double Measurement::copyRate() {
+  const double mine = rank_ == 0 ? subjects_.front()->copyRate() : 0;
+  return agreement_.max(mine);
 }
 
 RateGroup Measurement::rateGroup() {

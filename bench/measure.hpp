@@ -70,6 +70,7 @@ class Measurement {
   double secondsSinceStart() const;
   double uncertainty(const Row& row) const;
   void tell(std::size_t index, const Task& task, bool now);
+  double copyRate();
   RateGroup rateGroup();
   Rates ratesOn(std::size_t workingSet, const Task& task);
 

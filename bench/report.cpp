@@ -35,6 +35,10 @@ const Contract& contractOf(const Report& report) {
   return contractOf(report.config.ops.front());
 }
 
+bool sharesOneGpu(const RunConfig& config) {
+  return config.gpu && config.gpus == 1 && config.ranks > 1;
+}
+
 std::string ranksText(int ranks) {
   return fmt::format("{} rank{}", ranks, ranks == 1 ? "" : "s");
 }

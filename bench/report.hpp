@@ -37,6 +37,9 @@ struct Timing {
 };
 Timing timingOf(const Row& row, const Series& series, int ranks);
 
+/// Whether all ranks are on one GPU, so that its memory bounds them.
+bool sharesOneGpu(const RunConfig& config);
+
 /// Time of the series over time of `base`, both of one row.
 Ratio comparedWith(const Series& series, const Series& base);
 
@@ -66,6 +69,9 @@ std::string verdictText(const Report& report);
 std::string timesText(const Report& report);
 /// Bytes of a call of every mode; empty when none cross.
 std::string bytesText(const Report& report);
+/// Of data on one GPU that all ranks share: what memory must read and write, and how long it needs
+/// for that; else empty.
+std::string memoryText(const Report& report);
 /// Every mode against p2p: percent, crypto, bound (of data); empty when nothing crosses.
 std::string regressionText(const Report& report);
 /// Every mode's reproducible self against it: percent; empty unless both were measured.

@@ -1,6 +1,7 @@
 // The report for programs.
 #include <nlohmann/json.hpp>
 
+#include "bench/gpu_traffic.hpp"
 #include "bench/report.hpp"
 
 namespace lockstep::bench {
@@ -36,6 +37,14 @@ json derived(const Report& report, const RunResult& result, const Row& row, std:
   if (c >= modes && !result.contenders[c].rival)
     j["vsOrdinary"] = ratioJson(comparedWith(series, row.series[c - modes]));
   if (c > 0) j["vsP2p"] = ratioJson(comparedWith(series, row.series.front()));
+  if (sharesOneGpu(report.config) && hasData && !result.contenders[c].rival) {
+    const RunConfig& config = report.config;
+    const Traffic traffic =
+        trafficOf(row, series, config.modes[c % modes], config.ranks, config.root);
+    j["memory"] = {{"readBytes", traffic.read},
+                   {"writtenBytes", traffic.written},
+                   {"boundUs", memoryBound(traffic, row.streaming.copy)}};
+  }
   if (result.contenders[c].sealed && row.streaming.seal > 0) {
     const RunConfig& config = report.config;
     const Bound streaming = boundOf(row, series, row.streaming, config.ranks, config.cores);

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "bench/gpu_traffic.hpp"
 #include "bench/plans.hpp"
 #include "bench/report.hpp"
 #include "bench/text_table.hpp"
@@ -125,6 +126,45 @@ TextTable timesOf(const RunConfig& config, const RunResult& result, std::size_t 
   return table;
 }
 
+/// A time beside a bound: the bound, and how much of the time it is. Faster than the bound:
+/// starred.
+void appendBound(std::vector<std::string>& cells, double bound, double time, bool starred) {
+  const char* star = time >= bound ? "" : "*";
+  cells.push_back(number(bound));
+  cells.push_back(fmt::format("{:.0f}{}", 100 * bound / time, starred ? star : ""));
+}
+
+/// The contender's mode: contenders are the modes, twice if reproducible ones are beside them.
+Mode modeOf(const RunConfig& config, std::size_t contender) {
+  return config.modes[contender % config.modes.size()];
+}
+
+TextTable memoryOf(const RunConfig& config, const RunResult& result, std::size_t first,
+                   std::size_t last) {
+  const RowHead head(config);
+  TextTable table;
+  head.addColumns(table);
+  for (std::size_t c = first; c < last; ++c) {
+    const std::string& name = result.contenders[c].name;
+    table.addColumn(name, "read");
+    table.addColumn(name, "written");
+    table.addColumn(name, "bound", "us");
+    table.addColumn(name, "share", "%");
+  }
+  for (const Row& row : result.rows) {
+    std::vector<std::string> cells = head.cells(row);
+    for (std::size_t c = first; c < last; ++c) {
+      const Series& series = row.series[c];
+      const Traffic traffic = trafficOf(row, series, modeOf(config, c), config.ranks, config.root);
+      cells.insert(cells.end(), {bytesCell(traffic.read), bytesCell(traffic.written)});
+      const double bound = memoryBound(traffic, row.streaming.copy);
+      appendBound(cells, bound, median(series.samples), false);
+    }
+    table.addRow(std::move(cells));
+  }
+  return table;
+}
+
 TextTable bytesOf(const RunConfig& config, const RunResult& result, std::size_t first,
                   std::size_t last) {
   const RowHead head(config);
@@ -149,14 +189,6 @@ TextTable bytesOf(const RunConfig& config, const RunResult& result, std::size_t 
     table.addRow(std::move(cells));
   }
   return table;
-}
-
-/// A time beside a bound: the bound, and how much of the time it is. Faster than the bound:
-/// starred.
-void appendBound(std::vector<std::string>& cells, double bound, double time, bool starred) {
-  const char* star = time >= bound ? "" : "*";
-  cells.push_back(number(bound));
-  cells.push_back(fmt::format("{:.0f}{}", 100 * bound / time, starred ? star : ""));
 }
 
 /// `bounded`: against what the parts of a sealed call take by themselves.
@@ -359,6 +391,24 @@ std::string bytesText(const Report& report) {
          sideBySide(report.config.modes.size(), [&](std::size_t first, std::size_t last) {
            return bytesOf(report.config, result, first, last);
          });
+}
+
+std::string memoryText(const Report& report) {
+  const RunResult& result = report.runs.front().result;
+  if (!sharesOneGpu(report.config) || !contractOf(report).hasData) return {};
+  return fmt::format(
+             "\nMemory of the GPU that all ranks share, which copies {:.1f} GB/s here (each byte "
+             "read "
+             "and written):\n",
+             result.rows.front().streaming.copy / 1e9) +
+         sideBySide(report.config.modes.size(),
+                    [&](std::size_t first, std::size_t last) {
+                      return memoryOf(report.config, result, first, last);
+                    }) +
+         wrap("",
+              "read, written: by all ranks' operations of the schedule; bound: both / (2 x bytes "
+              "copied per second); share: how much of the time the bound explains, more than 100 "
+              "where slots or buffers stay in the GPU's cache");
 }
 
 std::string regressionText(const Report& report) {

@@ -39,6 +39,9 @@ class Subject {
   virtual void fetch(std::byte* /*at*/, std::size_t /*bytes*/) {}
   virtual void store(std::byte* /*at*/, std::size_t /*bytes*/) {}
 
+  /// Bytes per second that the memory of the buffers is copied within, while nothing else runs; 0
+  /// where nobody asks.
+  virtual double copyRate() { return 0; }
   virtual PlanText plan(const Task& task) const = 0;
   /// Totals since creation; zeros for what does not count: a rival, GPUs.
   virtual CallBytes counters() const = 0;
