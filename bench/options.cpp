@@ -70,7 +70,7 @@ void declareWhat(CLI::App& app, Raw& raw) {
       "1: the same bits in every run and mode; both: each mode beside itself")
       ->capture_default_str();
   add("--baseline", raw.baseline, "LIST",
-      "mpi,gloo: measure Open MPI, Gloo in the same processes too");
+      "mpi,gloo: measure Open MPI, Gloo in the same processes too; on\nGPUs: nccl");
 }
 
 void declareGpus(CLI::App& app, Raw& raw) {
@@ -272,6 +272,14 @@ void interpretDevice(const Raw& raw, RunConfig& c) {
     throw UsageError("--cipher is for --device host: kernels have one AES-256-GCM of their own");
 }
 
+void requireRivalsOfDevice(const RunConfig& c) {
+  for (const RivalKind& kind : rivalKinds())
+    if (kind.gpu != c.gpu &&
+        std::find(c.rivals.begin(), c.rivals.end(), kind.name) != c.rivals.end())
+      throw UsageError(
+          fmt::format("--baseline {} is for --device {}", kind.name, kind.gpu ? "gpu" : "host"));
+}
+
 int defaultRanks(const Raw& raw, const Machine& machine) {
   if (raw.mode == "all") return kRanksToCompare;
   return raw.device == "gpu" ? 2 : std::clamp(machine.cores, 2, kMostRanks);
@@ -300,6 +308,7 @@ void interpret(const Raw& raw, const Machine& machine, CommandLine& line) {
   requireWithin(c.budgetSeconds, 0.1, 86400, "--time-budget");
   if (!raw.baseline.empty()) c.rivals = parseRivals(raw.baseline);
   interpretDevice(raw, c);
+  requireRivalsOfDevice(c);
   // What the library would take by itself, said: the bound is of the same cipher, and the report
   // names what was forced.
   if (!c.gpu) takeFromEnvironment(c.cipher, "LOCKSTEP_CIPHER");

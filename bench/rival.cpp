@@ -11,8 +11,9 @@
 namespace lockstep::bench {
 namespace {
 
-constexpr std::array<RivalKind, 2> kKinds{
-    {{"mpi", "libopenmpi-dev openmpi-bin"}, {"gloo", "libgloo-dev"}}};
+constexpr std::array<RivalKind, 3> kKinds{{{"mpi", "libopenmpi-dev openmpi-bin", false},
+                                           {"gloo", "libgloo-dev", false},
+                                           {"nccl", "", true}}};
 
 template <class Enum>
 std::uint8_t number(Enum value) {
@@ -99,8 +100,10 @@ void Rival::finish() {
 
 void Rival::check(int status, std::string_view what) const {
   if (status == 0) return;
-  fail(status == kBaselinePeerGone ? ErrorCode::peerDied : ErrorCode::system, "{}: {} failed: {}",
-       name_, what, module_->lastError());
+  const ErrorCode code = status == kBaselinePeerGone  ? ErrorCode::peerDied
+                         : status == kBaselineMissing ? ErrorCode::unsupported
+                                                      : ErrorCode::system;
+  fail(code, "{}: {} failed: {}", name_, what, module_->lastError());
 }
 
 RivalSubject::RivalSubject(const Rival& rival, std::size_t bytes)

@@ -15,7 +15,8 @@ namespace lockstep::bench {
 /// A rival that ccbench has a module for.
 struct RivalKind {
   const char* name;
-  const char* packages;  ///< Debian's, with which its module is built
+  const char* packages;  ///< Debian's, with which its module is built; empty: it needs none
+  bool gpu;              ///< it works on device memory, else on the host's
 };
 std::span<const RivalKind> rivalKinds();
 

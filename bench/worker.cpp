@@ -16,7 +16,7 @@
 #include "base/fail.hpp"
 #include "base/secret.hpp"
 #include "bench/abstract_socket.hpp"
-#include "bench/gpu_subject.hpp"
+#include "bench/gpu_rival.hpp"
 #include "bench/link.hpp"
 #include "bench/measure.hpp"
 #include "bench/rank_threads.hpp"
@@ -74,6 +74,7 @@ class Rank {
       predictAll(config_, gauge, result);
     }
     agreement.barrier();  // no rank leaves while another still measures
+    if (gpuRival_ != nullptr) gpuRival_->leave();
     subjects_.clear();
     if (own_) own_->finish();
     return rank_ == 0 ? json(result) : json();
@@ -138,15 +139,20 @@ class Rank {
 
   void createOnGpu(std::vector<Communicator> communicators) {
     const std::size_t bytes = largestMessage(config_);
-    const auto buffers =
-        std::make_shared<GpuBuffers>(gpuOf(rank_, config_), bytes, !config_.registered);
+    const auto buffers = std::make_shared<GpuBuffers>(
+        gpuOf(rank_, config_), bytes, !config_.registered || !config_.rivals.empty());
     for (std::size_t i = 0; i < communicators.size(); ++i) {
       if (rank_ == 0)
         listener().progress(0, 0, fmt::format("kernels of {}", name(variantsOf(config_)[i].mode)));
       subjects_.push_back(
           std::make_unique<DeviceSubject>(std::move(communicators[i]), config_, buffers, bytes));
     }
-    first_ = &static_cast<DeviceSubject&>(*subjects_.front()).control();
+    auto& p2p = static_cast<DeviceSubject&>(*subjects_.front());
+    first_ = &p2p.control();
+    if (config_.rivals.empty()) return;
+    auto rival = std::make_unique<GpuRivalSubject>(config_, p2p, buffers, bytes);
+    gpuRival_ = rival.get();
+    subjects_.push_back(std::move(rival));
   }
 
   Listener listener() {
@@ -162,7 +168,8 @@ class Rank {
   Link& link_;
   const Rival* rival_;
   RankThreads* threads_;
-  std::optional<Rival> own_;  ///< one without a launcher
+  std::optional<Rival> own_;             ///< one without a launcher
+  GpuRivalSubject* gpuRival_ = nullptr;  ///< one of the subjects
   RunConfig config_;
   std::vector<std::unique_ptr<Subject>> subjects_;
   Communicator* first_ = nullptr;  ///< of the first subject: the ranks agree through it

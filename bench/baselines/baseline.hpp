@@ -8,7 +8,7 @@
 namespace lockstep::bench {
 
 /// Changes whenever BaselineModule does; ccbench refuses a module that says another number.
-inline constexpr std::uint32_t kBaselineAbi = 3;
+inline constexpr std::uint32_t kBaselineAbi = 4;
 /// A module exports one function of this name and of type BaselineEntry, with C linkage and default
 /// visibility: `extern "C" const lockstep::bench::BaselineModule* lockstepBaseline()`.
 inline constexpr const char* kBaselineEntry = "lockstepBaseline";
@@ -18,6 +18,8 @@ inline constexpr const char* kBaselinePrefix = "lockstep_baseline_";
 
 /// What a call returns when it failed because another rank is gone.
 inline constexpr int kBaselinePeerGone = 2;
+/// What `init` returns when the rival is not here, or cannot be used.
+inline constexpr int kBaselineMissing = 3;
 
 /// The ranks of a run, for a rival that has no launcher of its own to tell it.
 struct BaselineGroup {
@@ -30,7 +32,8 @@ struct BaselineGroup {
   int (*allGather)(void* context, const void* mine, void* all, std::size_t bytes);
 };
 
-/// The functions of a module. All are called by one thread, `init` first and `finalize` last.
+/// The functions of a module. All are called by one thread per rank, `init` first and `finalize`
+/// last; ranks of a module for GPUs may be threads of one process.
 /// Those that return a status return 0 when they succeeded; otherwise kBaselinePeerGone or any
 /// other number, and `lastError` says why. No exception
 /// leaves a module. `collective`, `type` and `reduction` are the numbers of bench::Operation,
@@ -62,6 +65,12 @@ struct BaselineModule {
              std::uint8_t type, std::uint8_t reduction, int root);
   /// Leaves the group. Nothing else of the module is called afterwards.
   int (*finalize)();
+
+  /// Of a module for GPUs, which has neither `allocate` nor `run`: as `run`, but puts the call into
+  /// a stream (cudaStream_t) and returns; buffers are device memory of ccbench. The thread's
+  /// current context is the one of the rank's GPU, at `init` and `finalize` too.
+  int (*enqueue)(std::uint8_t collective, const void* in, void* out, std::size_t count,
+                 std::uint8_t type, std::uint8_t reduction, int root, void* stream) = nullptr;
 };
 
 using BaselineEntry = const BaselineModule* (*)();
