@@ -24,6 +24,7 @@ Kernel transferKernel(bool sealed) {
   Kernel kernel;
   kernel.name = sealed ? "lockstep_transfer_sealed" : "lockstep_transfer";
   kernel.sealed = sealed;
+  kernel.threads = sealed ? 256 : 512;  // as its registers allow
   kernel.elementBytes = 1;
   kernel.text = fmt::format(R"(#include "executor/cuda/prelude/{}.cuh"
 

@@ -226,10 +226,6 @@ class Lane {
     return true;
   }
 
-  /// Acquires only what is there: an acquire empties the L1, so a poll is none.
-  static LOCKSTEP_INLINE bool sees(const u64* word, u64 wanted) {
-    return loadRelaxed(word) == wanted && loadAcquire(word) == wanted;
-  }
   template <class Ready>
   LOCKSTEP_INLINE bool spin(Ready ready, u32 peer, u64 step) {
     if (stopped()) return false;
@@ -433,9 +429,7 @@ class Lane {
   }
   LOCKSTEP_INLINE bool awaitCredit(u32 reader, u32 channel, u64 needed) {
     const Credit* credit = creditIn(world_.rank, channel);
-    const u64* word = &credit->consumed;
-    return spin([&] { return loadRelaxed(word) >= needed && loadAcquire(word) >= needed; }, reader,
-                needed - 1);
+    return spin([&] { return seesAtLeast(&credit->consumed, needed); }, reader, needed - 1);
   }
   /// A line has no room for a fingerprint beside its flag, so the flag has 20 bits of it. A line
   /// could be taken for one of an earlier round after 2^44 messages: at one a microsecond, half a

@@ -46,8 +46,8 @@ struct TransferMessage {
 
   /// Its slot is free, or it has come. By one thread.
   LOCKSTEP_INLINE bool canMove() const {
-    if (transfer.sends == 0) return loadAcquire(&flag()->step) == step + 1;
-    return step < kSlots || loadAcquire(&credit()->consumed) >= step - kSlots + 1;
+    if (transfer.sends == 0) return sees(&flag()->step, step + 1);
+    return step < kSlots || seesAtLeast(&credit()->consumed, step - kSlots + 1);
   }
   /// It has moved. By one thread, after syncThreads().
   LOCKSTEP_INLINE void signal() const {

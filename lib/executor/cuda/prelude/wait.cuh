@@ -13,6 +13,15 @@ LOCKSTEP_INLINE Control& controlOf(const World& world, u32 rank) {
   return *reinterpret_cast<Control*>(world.segments[rank]);
 }
 
+// An acquire empties the L1, so only what is there is acquired: a poll is none.
+
+LOCKSTEP_INLINE bool sees(const u64* word, u64 wanted) {
+  return loadRelaxed(word) == wanted && loadAcquire(word) == wanted;
+}
+LOCKSTEP_INLINE bool seesAtLeast(const u64* word, u64 least) {
+  return loadRelaxed(word) >= least && loadAcquire(word) >= least;
+}
+
 /// One wait, by one thread.
 class Patience {
  public:
