@@ -99,6 +99,16 @@ TEST(DeviceTransfers, BetweenCollectives) {
   }
 }
 
+TEST(DeviceTransfers, ThroughTheHosts) {
+  for (const Mode mode : {Mode::p2p, Mode::cc}) {
+    SCOPED_TRACE(name(mode));
+    DeviceWorld world = worldOf(2, mode);
+    world.environment = {{"LOCKSTEP_FAKE_NO_PEER", "1"}};
+    EXPECT_EQ(playDeviceWorld(world, allToAllV), "");
+    EXPECT_EQ(playDeviceWorld(world, aroundTheRing), "");
+  }
+}
+
 /// Two to the peer, which stay in order, and one to itself; the other way round at the same time.
 struct Exchange {
   static constexpr std::size_t kCount = 3000;
@@ -109,7 +119,7 @@ struct Exchange {
         give(of.floats(kCount, [&](std::size_t i) { return value(of.rank(), 0, i); })),
         take(of.allocate(kCount * 4)) {}
 
-  void run() const {
+  void run(DeviceStream stream = nullptr) const {
     const auto* in = give.pointer<const float>();
     auto* out = take.pointer<float>();
     const std::array<DeviceSend, 3> sends{{{in, 1000, DataType::f32, peer},
@@ -118,7 +128,7 @@ struct Exchange {
     const std::array<DeviceReceive, 3> receives{{{out, 1000, DataType::f32, peer},
                                                  {out + 2999, 1, DataType::f32, player.rank()},
                                                  {out + 1000, 1999, DataType::f32, peer}}};
-    player.device.exchange(sends, receives, nullptr);
+    player.device.exchange(sends, receives, stream);
   }
   std::string check() const {
     return player.differs(take.pointer(), kCount, [&](std::size_t i) {
@@ -151,9 +161,9 @@ TEST(DeviceTransfers, AreReplayed) {
       player.device.wait(nullptr);
       auto* const stream = static_cast<cuda::StreamHandle>(player.device.stream());
       const auto graph = cuda::GraphExec::instantiate(
-          cuda::Graph::capture(player.context, stream, [&] { exchange.run(); }));
+          cuda::Graph::capture(player.context, stream, [&] { exchange.run(stream); }));
       for (int replay = 0; replay < 10; ++replay) graph.launch(stream);
-      player.device.wait(nullptr);
+      player.device.wait(stream);
       return exchange.check();
     };
     EXPECT_EQ(playDeviceWorld(worldOf(2, mode), play), "");
@@ -223,13 +233,12 @@ TEST(DeviceTransfers, ThatRunAtOnceAreRefused) {
     const auto memory = player.allocate(400);
     const cuda::Stream other = cuda::Stream::create(player.context);
     std::string said;
-    if (player.rank() == 1)
-      said = errorOf([&] {
-        player.device.receive(memory.pointer(), 50, DataType::f32, 0, nullptr);
-        player.device.receive(memory.pointer<float>() + 50, 50, DataType::f32, 0, other.handle());
-        player.device.wait(nullptr);
-        player.device.wait(other.handle());
-      });
+    if (player.rank() == 1) {
+      player.device.receive(memory.pointer(), 50, DataType::f32, 0, nullptr);
+      player.device.receive(memory.pointer<float>() + 50, 50, DataType::f32, 0, other.handle());
+      said = errorOf([&] { player.device.wait(nullptr); });
+      errorOf([&] { player.device.wait(other.handle()); });  // has ended, too
+    }
     player.control.barrier();
     return player.rank() == 0 ? "" : lacks(said, {"mismatch(1)", "two calls of one communicator"});
   };

@@ -116,11 +116,16 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   std::size_t blockBytes(const cuda::Described& call) const {
     return call.count * sizeOf(call.type);
   }
-  void start(std::span<const Pending> transfers, DeviceStream stream);
-  device::TransferLaunch launchOf(std::span<const Pending> transfers, unsigned round) const;
-  device::Transfer transferOf(const Pending& transfer) const;
   std::size_t bytesIn(const cuda::Described& call) const;
   std::size_t bytesOut(const cuda::Described& call) const;
+
+  // ---- sends and receives (transfers.cpp) ----
+  void start(std::span<const Pending> transfers, DeviceStream stream);
+  void startThroughHost(std::span<const Pending> transfers, cuda::StreamHandle stream);
+  void checkTransfers(std::span<const Pending> transfers) const;
+  const gpu::LoadedKernel& transferKernel(cuda::StreamHandle stream);
+  device::TransferLaunch launchOf(std::span<const Pending> transfers, unsigned round) const;
+  device::Transfer transferOf(const Pending& transfer) const;
 
   void waitIdle(cuda::StreamHandle handle);
   void bounce(const std::string& why);

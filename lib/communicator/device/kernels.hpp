@@ -31,6 +31,7 @@ class Kernels {
   void prepare(std::span<const cuda::KernelRequest> requests,
                std::vector<cuda::Kernel> others = {});
   bool has(const cuda::KernelRequest& request) const;
+  bool has(const cuda::Kernel& kernel) const { return byName_.contains(kernel.name); }
   /// One that may have to be prepared first.
   const LoadedKernel& get(const cuda::KernelRequest& request);
   /// One that comes from no schedule, and may have to be prepared first.

@@ -6,8 +6,10 @@
 #include <fmt/format.h>
 
 #include "base/fail.hpp"
+#include "base/secret.hpp"
 #include "communicator/device/impl.hpp"
 #include "communicator/pending.hpp"
+#include <lockstep/group.hpp>
 
 namespace lockstep {
 namespace {
@@ -108,46 +110,97 @@ device::TransferLaunch DeviceImpl::launchOf(std::span<const Pending> transfers,
   return launch;
 }
 
-void DeviceImpl::start(std::span<const Pending> transfers, DeviceStream stream) {
-  checkUsable();
-  if (bounce_)
-    lockstep::fail(
-        ErrorCode::unsupported,
-        "GPUs that cannot reach each other send nothing by themselves: copy to the host, "
-        "and send there");
-  for (const Pending& transfer : transfers)
-    if (isSealed(control_->options().mode) && inSegments(transfer.data, transfer.bytes()))
-      lockstep::fail(ErrorCode::invalidArgument,
-                     "{}: the buffer lies in memory that ranks share; sealed, it must be private",
-                     toString(transfer));
-  for (const Pending& transfer : transfers)
+void DeviceImpl::checkTransfers(std::span<const Pending> transfers) const {
+  for (const Pending& transfer : transfers) {
     if (transfer.count > device::Transfer::kMostBytes / sizeOf(transfer.type))
       lockstep::fail(ErrorCode::invalidArgument, "{}: so many elements no GPU's memory holds",
                      toString(transfer));
+    if (isSealed(control_->options().mode) && transfer.count != 0 &&
+        inSegments(transfer.data, transfer.bytes()))
+      lockstep::fail(ErrorCode::invalidArgument,
+                     "{}: the buffer lies in memory that ranks share; sealed, it must be private",
+                     toString(transfer));
+  }
   forOwn(rank(), transfers, [](const Pending&, const Pending&) {});
-  if (transferKernel_ == nullptr)
-    transferKernel_ = &kernels_.get(cuda::transferKernel(isSealed(control_->options().mode)));
-  const cuda::StreamHandle handle = streamOf(stream);
-  forOwn(rank(), transfers, [&](const Pending& send, const Pending& receive) {
-    if (send.count == 0 || send.data == receive.data) return;
-    const cuda::Current current(context_);
-    cuda::check(
-        cuda::driver().memcpyDtoDAsync(addressOf(receive), addressOf(send), send.bytes(), handle),
-        "copy {} bytes on GPU {}", send.bytes(), context_.device());
-  });
-  for (unsigned round = 0;; ++round) {
-    device::TransferLaunch launch = launchOf(transfers, round);
-    if (launch.count == 0) return;
-    unsigned blocks = 1;
-    for (std::size_t i = 0; i < launch.count; ++i)
-      blocks = std::max(blocks, cuda::blocksOf(geometry_, launch.list[i]));
-    void* parameters[]{&launch};
-    transferKernel_->function.launch({.gridX = blocks,
-                                      .gridY = 1,
-                                      .threads = transferKernel_->kernel.threads,
-                                      .sharedBytes = 0,
-                                      .cooperative = false},
-                                     handle, parameters);
+}
+
+const gpu::LoadedKernel& DeviceImpl::transferKernel(cuda::StreamHandle stream) {
+  if (transferKernel_ != nullptr) return *transferKernel_;
+  const cuda::Kernel kernel = cuda::transferKernel(isSealed(control_->options().mode));
+  if (!kernels_.has(kernel) && cuda::isCapturing(context_, stream))
+    lockstep::fail(ErrorCode::invalidArgument,
+                   "sends and receives: their kernel is not compiled yet, and cannot be while the "
+                   "stream is captured; make such a call once before");
+  return *(transferKernel_ = &kernels_.get(kernel));
+}
+
+void DeviceImpl::start(std::span<const Pending> transfers, DeviceStream stream) {
+  checkUsable();
+  checkTransfers(transfers);
+  const cuda::StreamHandle where = streamOf(stream);
+  if (bounce_) {
+    startThroughHost(transfers, where);
+    return;
+  }
+  const gpu::LoadedKernel& kernel = transferKernel(where);
+  try {
+    forOwn(rank(), transfers, [&](const Pending& send, const Pending& receive) {
+      if (send.count == 0 || send.data == receive.data) return;
+      const cuda::Current current(context_);
+      cuda::check(
+          cuda::driver().memcpyDtoDAsync(addressOf(receive), addressOf(send), send.bytes(), where),
+          "copy {} bytes on GPU {}", send.bytes(), context_.device());
+    });
+    for (unsigned round = 0;; ++round) {
+      device::TransferLaunch launch = launchOf(transfers, round);
+      if (launch.count == 0) return;
+      unsigned blocks = 1;
+      for (std::size_t i = 0; i < launch.count; ++i)
+        blocks = std::max(blocks, cuda::blocksOf(geometry_, launch.list[i]));
+      void* parameters[]{&launch};
+      kernel.function.launch({.gridX = blocks,
+                              .gridY = 1,
+                              .threads = kernel.kernel.threads,
+                              .sharedBytes = 0,
+                              .cooperative = false},
+                             where, parameters);
+    }
+  } catch (...) {  // the others would wait for it
+    this->abort();
+    throw;
+  }
+}
+
+/// By the host's own sends and receives, from and to private memory.
+void DeviceImpl::startThroughHost(std::span<const Pending> transfers, cuda::StreamHandle stream) {
+  if (cuda::isCapturing(context_, stream))
+    lockstep::fail(ErrorCode::unsupported,
+                   "GPUs that cannot reach each other exchange through their hosts, which no CUDA "
+                   "graph captures");
+  try {
+    waitIdle(stream);
+    std::vector<SecretPages> stages;
+    Group group;
+    const Communicator control = CommunicatorImpl::wrap(control_);
+    for (const Pending& transfer : transfers) {
+      std::byte* const stage =
+          stages.emplace_back(std::max<std::size_t>(1, transfer.bytes())).data();
+      if (!sends(transfer)) {
+        group.receive(control, stage, transfer.count, transfer.type, transfer.peer);
+        continue;
+      }
+      if (transfer.count != 0)
+        cuda::copyToHost(context_, service_, {stage, transfer.bytes()}, addressOf(transfer));
+      group.send(control, stage, transfer.count, transfer.type, transfer.peer);
+    }
+    group.start().wait();
+    for (std::size_t i = 0; i < transfers.size(); ++i)
+      if (!sends(transfers[i]) && transfers[i].count != 0)
+        cuda::copyToDevice(context_, service_, addressOf(transfers[i]),
+                           {stages[i].data(), transfers[i].bytes()});
+  } catch (...) {
+    failed_ = true;
+    throw;
   }
 }
 
