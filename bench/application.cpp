@@ -137,6 +137,7 @@ class Application {
     line_.config.gpus = static_cast<int>(report_.gpus->devices.size());
     report_.notes = leaveOutWhatGpusLack(line_.config);
     requireGpuMemory(line_.config, *report_.gpus);
+    requireTogetherPossible(line_.config);
   }
 
   Launch prepare(ProgressLine& line, const std::string& what) const {

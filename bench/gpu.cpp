@@ -83,6 +83,15 @@ void requireGpuMemory(const RunConfig& config, const GpuFacts& facts) {
   }
 }
 
+void requireTogetherPossible(const RunConfig& config) {
+  constexpr int kMostTogether = 8;
+  if (!config.together) return;
+  if (config.gpus != 1 || !ranksShareGpus(config) || config.ranks > kMostTogether)
+    throw UsageError(fmt::format(
+        "--launch together is for 2 to {} ranks that share one GPU (--gpus 1), not {} on {}",
+        kMostTogether, config.ranks, config.gpus));
+}
+
 std::vector<std::string> leaveOutWhatGpusLack(RunConfig& config) {
   std::vector<std::string> said;
   const auto takeOut = [&](auto& values, auto lacks, const char* what) {

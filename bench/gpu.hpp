@@ -28,6 +28,9 @@ int gpuOf(int rank, const RunConfig& config);
 /// Buffers of all ranks must fit their GPUs. Throws UsageError.
 void requireGpuMemory(const RunConfig& config, const GpuFacts& facts);
 
+/// One launch is for at most 8 ranks, of one GPU. Throws UsageError.
+void requireTogetherPossible(const RunConfig& config);
+
 /// What DeviceCommunicator has not, taken out of the run, each said; empty: it has all. Throws
 /// UsageError when nothing is left.
 std::vector<std::string> leaveOutWhatGpusLack(RunConfig& config);

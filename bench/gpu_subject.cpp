@@ -69,7 +69,8 @@ void GpuSubject::store(std::byte* at, std::size_t bytes) {
 }
 
 void GpuSubject::run(const Task& task, const void* in, void* out) {
-  enqueue(task, in, out, 1);
+  prepare(in, out);
+  if (launches()) enqueue(task, in, out, 1);
   finish();
 }
 
@@ -86,8 +87,13 @@ const cuda::GraphExec& GpuSubject::recorded(const Task& task, const void* in, vo
 }
 
 double GpuSubject::secondsPerCall(const Task& task, const void* in, void* out, std::int64_t calls) {
-  if (graph_) recorded(task, in, out, calls);
+  prepare(in, out);
+  if (graph_ && launches()) recorded(task, in, out, calls);
   barrier();
+  if (!launches()) {
+    finish();
+    return 0;  // the slowest rank counts
+  }
   lineUp();
   const auto work = [&] {
     if (graph_)
@@ -112,24 +118,47 @@ double GpuSubject::copyRate() {
   };
   double best = 0;
   for (int spell = 0; spell < kSpells; ++spell)
-    best = std::max(best, 1 / clock_.seconds(stream(), copies, [&] { finish(); }));
+    best = std::max(best, 1 / clock_.seconds(stream(), copies, [&] {
+      cuda::check(cuda::driver().streamSynchronize(stream()), "wait for copies");
+    }));
   return best * kCopies * static_cast<double>(kBytes);
 }
 
 // ---- Lockstep ----
 
 DeviceSubject::DeviceSubject(Communicator control, const RunConfig& config,
-                             std::shared_ptr<GpuBuffers> buffers, std::size_t bytes)
+                             std::shared_ptr<GpuBuffers> buffers, std::size_t bytes,
+                             std::shared_ptr<SideBySide> together)
     : GpuSubject(config, std::move(buffers), bytes),
       control_(std::move(control)),
-      communicator_(DeviceCommunicator::create(control_, deviceOptions(config, control_.rank()))),
-      registered_(config.registered),
-      contender_(describeMode(control_, communicator_)) {
+      together_(std::move(together)),
+      registered_(config.registered) {
+  auto mine = DeviceCommunicator::create(control_, deviceOptions(config, control_.rank()));
+  if (together_)
+    shelve(std::move(mine));
+  else
+    communicator_ = &own_.emplace(std::move(mine));
+  contender_ = describeMode(control_, *communicator_);
   if (!registered_) return;
-  registeredIn_ = communicator_.alloc(bytes + kGuardBytes);
-  registeredOut_ = communicator_.alloc(bytes + kGuardBytes);
+  registeredIn_ = communicator_->alloc(bytes + kGuardBytes);
+  registeredOut_ = communicator_->alloc(bytes + kGuardBytes);
   use(static_cast<std::byte*>(registeredIn_.data()),
       static_cast<std::byte*>(registeredOut_.data()));
+}
+
+/// Every rank parts with its own end, at the same time as the others.
+DeviceSubject::~DeviceSubject() {
+  if (together_ && communicator_ != nullptr) own_.emplace(std::move(*communicator_));
+}
+
+void DeviceSubject::shelve(DeviceCommunicator mine) {
+  const auto rank = static_cast<std::size_t>(control_.rank());
+  together_->arriving[rank] = std::move(mine);
+  control_.barrier();
+  if (rank == 0)
+    for (auto& end : together_->arriving) together_->ends.push_back(std::move(*end));
+  control_.barrier();
+  communicator_ = &together_->ends[rank];
 }
 
 bool DeviceSubject::supports(const Task& task) const {
@@ -137,28 +166,43 @@ bool DeviceSubject::supports(const Task& task) const {
 }
 
 cuda::StreamHandle DeviceSubject::stream() const {
-  return static_cast<cuda::StreamHandle>(communicator_.stream());
+  return static_cast<cuda::StreamHandle>(communicator_->stream());
+}
+
+void DeviceSubject::prepare(const void* in, void* out) {
+  if (!together_) return;
+  const auto rank = static_cast<std::size_t>(control_.rank());
+  together_->ins[rank] = in;
+  together_->outs[rank] = out;
+  control_.barrier();
 }
 
 void DeviceSubject::enqueue(const Task& task, const void* in, void* out, std::int64_t calls) {
+  const Collective collective = *collectiveOf(task.op);
   for (std::int64_t i = 0; i < calls; ++i)
-    communicator_.run(*collectiveOf(task.op), in, out, task.count, task.type, task.reduction,
-                      task.root, communicator_.stream());
+    if (together_)
+      DeviceCommunicator::runTogether(together_->ends, collective, together_->ins, together_->outs,
+                                      task.count, task.type, task.reduction, task.root, stream());
+    else
+      communicator_->run(collective, in, out, task.count, task.type, task.reduction, task.root,
+                         stream());
 }
 
+/// One launch for all begins for all.
 void DeviceSubject::lineUp() {
-  communicator_.barrier(communicator_.stream());
+  if (!together_) communicator_->barrier(stream());
 }
 
 void DeviceSubject::finish() {
-  communicator_.wait(communicator_.stream());
+  if (launches()) communicator_->wait(stream());
+  if (together_) control_.barrier();
 }
 
 PlanText DeviceSubject::plan(const Task& task) const {
-  const Plan plan = communicator_.plan(*collectiveOf(task.op), task.count, task.type, registered_);
+  const Plan plan = communicator_->plan(*collectiveOf(task.op), task.count, task.type, registered_);
   // How multicast is done is what tells its calls from those of p2p.
   const std::string transport = isMulticast(control_.options().mode)
-                                    ? plan.transport + ", " + communicator_.multicastPath()
+                                    ? plan.transport + ", " + communicator_->multicastPath()
                                     : plan.transport;
   return {plan.algorithm, plan.protocol, transport, plan.tileBytes, plan.depth, plan.reason};
 }

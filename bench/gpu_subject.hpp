@@ -8,6 +8,7 @@
 #include "base/cuda/memory.hpp"
 #include "base/cuda/stream.hpp"
 #include "bench/gpu.hpp"
+#include "bench/rank_threads.hpp"
 #include "bench/subject.hpp"
 #include <lockstep/device.hpp>
 
@@ -67,6 +68,10 @@ class GpuSubject : public Subject {
   virtual cuda::StreamHandle stream() const = 0;
   /// Puts calls into the stream.
   virtual void enqueue(const Task& task, const void* in, void* out, std::int64_t calls) = 0;
+  /// Called before enqueue(), by all ranks.
+  virtual void prepare(const void* /*in*/, void* /*out*/) {}
+  /// Whether the stream is this rank's to fill and to time: else another rank launches for it.
+  virtual bool launches() const { return true; }
   /// Puts what lets ranks begin together into the stream.
   virtual void lineUp() = 0;
   /// Waits for the stream, with a bound. Throws what went wrong in it.
@@ -97,9 +102,13 @@ class GpuSubject : public Subject {
 /// Lockstep on GPUs.
 class DeviceSubject final : public GpuSubject {
  public:
-  /// Collective. `bytes`: of the largest message.
+  /// Collective. `bytes`: of the largest message. `together`: where rank 0 launches for all, else
+  /// null.
   DeviceSubject(Communicator control, const RunConfig& config, std::shared_ptr<GpuBuffers> buffers,
-                std::size_t bytes);
+                std::size_t bytes, std::shared_ptr<SideBySide> together);
+  ~DeviceSubject() override;
+  DeviceSubject(const DeviceSubject&) = delete;
+  DeviceSubject& operator=(const DeviceSubject&) = delete;
 
   Communicator& control() { return control_; }
   const Contender& contender() const override { return contender_; }
@@ -111,11 +120,17 @@ class DeviceSubject final : public GpuSubject {
  private:
   cuda::StreamHandle stream() const override;
   void enqueue(const Task& task, const void* in, void* out, std::int64_t calls) override;
+  void prepare(const void* in, void* out) override;
+  bool launches() const override { return together_ == nullptr || control_.rank() == 0; }
   void lineUp() override;
   void finish() override;
+  /// Puts the ends of all ranks side by side.
+  void shelve(DeviceCommunicator mine);
 
   Communicator control_;
-  DeviceCommunicator communicator_;
+  std::shared_ptr<SideBySide> together_;
+  std::optional<DeviceCommunicator> own_;
+  DeviceCommunicator* communicator_ = nullptr;  ///< own_, or this rank's of together_
   bool registered_;
   DeviceBuffer registeredIn_, registeredOut_;
   Contender contender_;

@@ -80,6 +80,9 @@ void declareGpus(CLI::App& app, Raw& raw) {
   add("--device", raw.device, "host|gpu", "where the buffers are, and who moves them")
       ->capture_default_str();
   add("--gpus", raw.gpus, "N", "use the first N GPUs; ranks beyond share them (default: all)");
+  add("--launch", raw.launch, "HOW",
+      "of ranks that share a GPU: streams (each rank's), or together\n(one launch for all, up to 8 "
+      "ranks)");
   add("--graph", raw.graph, "0|1", "1: a batch of calls is one CUDA graph (default: 0)");
 }
 
@@ -261,13 +264,17 @@ void interpretDevice(const Raw& raw, RunConfig& c) {
   c.gpu = raw.device == "gpu";
   if (!c.gpu) {
     for (const auto& [given, option] :
-         {std::pair(raw.gpus.has_value(), "--gpus"), std::pair(raw.graph.has_value(), "--graph")})
+         {std::pair(raw.gpus.has_value(), "--gpus"), std::pair(raw.graph.has_value(), "--graph"),
+          std::pair(!raw.launch.empty(), "--launch")})
       if (given) throw UsageError(fmt::format("{} is for --device gpu", option));
     return;
   }
   if (raw.gpus) requireWithin(*raw.gpus, 1, kMostRanks, "--gpus");
   c.gpus = raw.gpus.value_or(0);
   c.graph = parseSwitch(raw.graph.value_or(0), "--graph");
+  if (!raw.launch.empty() && raw.launch != "streams" && raw.launch != "together")
+    throw UsageError(fmt::format("--launch is streams or together, not '{}'", raw.launch));
+  c.together = raw.launch == "together";
   if (!c.cipher.empty())
     throw UsageError("--cipher is for --device host: kernels have one AES-256-GCM of their own");
 }

@@ -24,8 +24,8 @@ struct Contender {
   std::string ordinaryPath;  ///< how ordinary buffers are reached
   bool sealed = false;
   bool rival = false;
-  std::string kernels;    ///< on GPUs: how they came about (DeviceCommunicator::kernels)
-  std::string multicast;  ///< on GPUs: how it is done (DeviceCommunicator::multicastPath)
+  std::string kernels{};    ///< on GPUs: how they came about (DeviceCommunicator::kernels)
+  std::string multicast{};  ///< on GPUs: how it is done (DeviceCommunicator::multicastPath)
 };
 
 /// Which way a call went.

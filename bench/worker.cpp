@@ -145,7 +145,8 @@ class Rank {
       if (rank_ == 0)
         listener().progress(0, 0, fmt::format("kernels of {}", name(variantsOf(config_)[i].mode)));
       subjects_.push_back(
-          std::make_unique<DeviceSubject>(std::move(communicators[i]), config_, buffers, bytes));
+          std::make_unique<DeviceSubject>(std::move(communicators[i]), config_, buffers, bytes,
+                                          config_.together ? threads_->sideBySide(i) : nullptr));
     }
     auto& p2p = static_cast<DeviceSubject&>(*subjects_.front());
     first_ = &p2p.control();

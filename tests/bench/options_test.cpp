@@ -45,6 +45,31 @@ TEST(Options, RanksFollowTheMachineAndTheMode) {
   EXPECT_EQ(parse({"--mode", "all", "--ranks", "3"}, 2).config.ranks, 3);
 }
 
+TEST(Options, GpusHaveTheirOwnSettings) {
+  EXPECT_FALSE(parse({}).config.gpu);
+  const RunConfig c = parse({"--device", "gpu", "--gpus", "2", "--graph", "1"}).config;
+  EXPECT_TRUE(c.gpu);
+  EXPECT_EQ(c.gpus, 2);
+  EXPECT_TRUE(c.graph);
+  EXPECT_EQ(c.ranks, 2);
+  EXPECT_FALSE(ranksShareGpus(c));
+  EXPECT_TRUE(ranksShareGpus(parse({"--device", "gpu", "--gpus", "2", "--ranks", "3"}).config));
+  EXPECT_EQ(parse({"--device", "gpu", "--mode", "all"}).config.ranks, 4);
+}
+
+TEST(Options, WhatIsOfOneDeviceOnlyIsRefusedOnTheOther) {
+  const std::vector<std::vector<std::string>> mistakes{{"--device", "tpu"},
+                                                       {"--gpus", "1"},
+                                                       {"--graph", "0"},
+                                                       {"--launch", "streams"},
+                                                       {"--device", "gpu", "--launch", "rockets"},
+                                                       {"--baseline", "nccl"},
+                                                       {"--device", "gpu", "--baseline", "mpi"},
+                                                       {"--device", "gpu", "--cipher", "openssl"},
+                                                       {"--device", "gpu", "--graph", "2"}};
+  for (const auto& arguments : mistakes) EXPECT_THROW(parse(arguments), UsageError);
+}
+
 TEST(Options, P2pAloneIsNotRepeated) {
   EXPECT_THAT(parse({"--mode", "p2p"}).config.modes, ElementsAre(Mode::p2p));
   EXPECT_THAT(parse({"--mode", "all"}).config.modes,
