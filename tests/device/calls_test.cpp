@@ -89,12 +89,14 @@ TEST(DeviceCalls, OfTwoCommunicatorsRunSideBySide) {
                               one.floats(kCount, [&](std::size_t i) { return value(rank, i); });
                           const auto a = one.allocate(kCount * 4), b = one.allocate(kCount * 4);
                           // Ranks start them in opposite orders: streams are independent.
-                          for (int turn = 0; turn < 2; ++turn)
-                            ((turn + rank) % 2 == 0 ? first : second)
-                                .allReduce(in.pointer(), ((turn + rank) % 2 == 0 ? a : b).pointer(),
-                                           kCount, DataType::f32, Reduction::sum, nullptr);
-                          first.wait(nullptr);
-                          second.wait(nullptr);
+                          for (int turn = 0; turn < 2; ++turn) {
+                            const bool isFirst = (turn + rank) % 2 == 0;
+                            DeviceCommunicator& device = isFirst ? first : second;
+                            device.allReduce(in.pointer(), (isFirst ? a : b).pointer(), kCount,
+                                             DataType::f32, Reduction::sum, device.stream());
+                          }
+                          first.wait(first.stream());
+                          second.wait(second.stream());
                           const auto wanted = [](std::size_t i) { return sum(2, i); };
                           std::string wrong = one.differs(a.pointer(), kCount, wanted);
                           return wrong.empty() ? two.differs(b.pointer(), kCount, wanted) : wrong;

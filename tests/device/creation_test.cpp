@@ -93,11 +93,23 @@ TEST(DeviceCreation, WithoutACompilerOnOneRankThereIsNoneOnAny) {
   }
 }
 
-TEST(DeviceCreation, WithoutPeerAccessThereIsNone) {
+TEST(DeviceCreation, WithoutPeerAccessCallsGoThroughTheHosts) {
   for (const Ranks ranks : kKinds) {
     DeviceWorld world = worldOf(ranks);
     world.environment["LOCKSTEP_FAKE_NO_PEER"] = "1";
-    EXPECT_EQ(allHear(world, {"unsupported(0)", "no peer access from GPU 0 to GPU 1"}), "");
+    EXPECT_EQ(
+        playDeviceWorld(world,
+                        [](Player& player) {
+                          const auto in = player.floats(1000, [](auto) { return 1.0f; });
+                          player.device.allReduce(in.pointer(), in.pointer(), 1000, DataType::f32,
+                                                  Reduction::sum, nullptr);
+                          player.device.wait(nullptr);
+                          const std::string said =
+                              lacks(player.device.multicastPath(), {"no peer access from GPU 0"});
+                          if (!said.empty()) return said;
+                          return player.differs(in.pointer(), 1000, [](auto) { return 2.0f; });
+                        }),
+        "");
   }
 }
 

@@ -5,8 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "base/cuda/stream.hpp"
+#include "communicator/device/impl.hpp"
 #include "device/trial.hpp"
-#include "executor/cuda/prelude/layout.cuh"
 
 namespace lockstep::test {
 namespace {
@@ -29,10 +29,11 @@ struct Calls {
 
   void run() {
     DeviceCommunicator& device = player.device;
+    const DeviceStream stream = device.stream();
     device.allReduce(small.pointer(), reduced.pointer(), kSmall, DataType::f32, Reduction::sum,
-                     nullptr);
-    device.allGather(large.pointer(), gathered.pointer(), kLarge, DataType::f32, nullptr);
-    device.broadcast(small.pointer(), sent.pointer(), kSmall, DataType::f32, 1, nullptr);
+                     stream);
+    device.allGather(large.pointer(), gathered.pointer(), kLarge, DataType::f32, stream);
+    device.broadcast(small.pointer(), sent.pointer(), kSmall, DataType::f32, 1, stream);
   }
   void fill(int replay) const {
     for (const auto* memory : {&small, &large}) {
@@ -67,11 +68,11 @@ std::string replayMany(Player& player) {
   for (int replay = 0; replay < 200; ++replay) {
     calls.fill(replay);
     ready.launch(stream);
-    player.device.wait(nullptr);
+    player.device.wait(stream);
     if (std::string wrong = calls.check(replay); !wrong.empty()) return wrong;
     if (replay % 50 != 0) continue;
     calls.run();  // between replays, as ever
-    player.device.wait(nullptr);
+    player.device.wait(stream);
     if (std::string wrong = calls.check(replay); !wrong.empty()) return wrong;
   }
   return {};
@@ -87,46 +88,54 @@ TEST(DeviceGraph, IsReplayedWithNewData) {
   }
 }
 
-/// What lies in this rank's slots of a lane, by where.
-std::vector<std::vector<std::byte>> slotsOf(Player& player, const DeviceBuffer& first) {
-  const DeviceOptions options = smallOptions({});
-  const device::Geometry geometry{.world = static_cast<unsigned>(player.world()),
-                                  .lanes = static_cast<unsigned>(options.blocks),
-                                  .slotBytes = static_cast<unsigned>(options.slotBytes),
-                                  .llBytes = 16 << 10,
-                                  .heapBytes = options.heapBytes};
-  const device::Offsets offsets{geometry};
-  const std::byte* segment = static_cast<const std::byte*>(first.data()) - offsets.heap();
+/// What lies in this rank's slots of lane 0, by where.
+std::vector<std::vector<std::byte>> slotsOf(const DeviceImpl& device) {
+  const device::Offsets offsets{device.geometry()};
   std::vector<std::vector<std::byte>> slots;
-  for (unsigned channel = 0; channel < device::channelsPerLane(geometry); ++channel)
-    for (unsigned slot = 0; slot < device::kSlots; ++slot)
-      slots.push_back(player.read(segment + offsets.slot(0, channel, slot), 64));
+  for (unsigned channel = 0; channel < device::channelsPerLane(device.geometry()); ++channel)
+    for (unsigned slot = 0; slot < device::kSlots; ++slot) {
+      slots.emplace_back(64);
+      cuda::copyToHost(device.context(), slots.back(),
+                       device.segments().mine() + offsets.slot(0, channel, slot));
+    }
   return slots;
 }
 
 /// The same plaintext again and again: 64 bytes that repeat would be a nonce that does.
-std::string replaySealed(Player& player) {
-  const DeviceBuffer first = player.device.alloc(512);  // at the heap's very beginning
-  Calls calls(player);
-  calls.fill(0);
-  auto* const stream = static_cast<cuda::StreamHandle>(player.device.stream());
-  const auto graph = cuda::Graph::capture(player.context, stream, [&] { calls.run(); });
+std::string replaySealed(Communicator& control, const DeviceOptions& options) {
+  const auto device = std::make_shared<DeviceImpl>(CommunicatorImpl::of(control), options);
+  constexpr std::size_t kCount = 12000;
+  const auto in = cuda::DeviceMemory::allocate(device->context(), kCount * 4);
+  const auto out = cuda::DeviceMemory::allocate(device->context(), 2 * kCount * 4);
+  cuda::zero(device->context(), in.address(), in.bytes());
+  auto* const stream = static_cast<cuda::StreamHandle>(device->ownStream());
+  const auto call = [&](Collective collective, std::size_t count) {
+    device->run({.call = {.collective = collective, .count = count},
+                 .in = in.pointer(),
+                 .out = out.pointer()},
+                stream);
+  };
+  const auto graph = cuda::Graph::capture(device->context(), stream, [&] {
+    call(Collective::allReduce, 50);
+    call(Collective::allGather, kCount);
+    call(Collective::broadcast, 50);
+  });
   const auto ready = cuda::GraphExec::instantiate(graph);
   std::set<std::vector<std::byte>> seen;
-  auto before = slotsOf(player, first);
+  auto before = slotsOf(*device);
   std::size_t changes = 0;
   for (int replay = 0; replay < 40; ++replay) {
     ready.launch(stream);
-    player.device.wait(nullptr);
-    player.control.barrier();  // nobody writes to me now
-    auto now = slotsOf(player, first);
+    device->wait(stream);
+    control.barrier();  // nobody writes to me now
+    auto now = slotsOf(*device);
     for (std::size_t i = 0; i < now.size(); ++i) {
       if (now[i] == before[i]) continue;
       ++changes;
       if (!seen.insert(now[i]).second) return "the same ciphertext was there before";
     }
     before = std::move(now);
-    player.control.barrier();
+    control.barrier();
   }
   return changes < 80 ? "few slots changed: " + std::to_string(changes) : "";
 }
@@ -137,7 +146,10 @@ TEST(DeviceGraph, SealsEveryReplayUnderNewNonces) {
     const DeviceWorld world{.options = modeOf(mode),
                             .device = smallOptions({Collective::allReduce, Collective::allGather,
                                                     Collective::broadcast})};
-    EXPECT_EQ(playDeviceWorld(world, replaySealed), "");
+    EXPECT_EQ(
+        playControl(world,
+                    [&](Communicator& control) { return replaySealed(control, world.device); }),
+        "");
   }
 }
 

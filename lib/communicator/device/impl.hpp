@@ -70,6 +70,9 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   std::string describeKernels() const { return kernels_.describe(); }
   const cuda::PrimaryContext& context() const { return context_; }
   DeviceStream ownStream() const { return stream_.handle(); }
+  /// What others see of it; for tests.
+  const cuda::Segments& segments() const { return *segments_; }
+  const device::Geometry& geometry() const { return geometry_; }
   std::string cipher() const;
   std::string keySource() const { return control_->keySource(); }
 
@@ -132,7 +135,8 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   void runThroughHost(const Request& request, cuda::StreamHandle stream);
   device::Control readControl(int rank) const;
   device::Verdict readVerdict() const;
-  void writeAbort() noexcept;
+  void endAll(int dead) noexcept;
+  void writeAbort(int dead) noexcept;
   void checkUsable() const;
   /// What the kernel of rank `by` reported.
   [[noreturn]] void fail(int by, const device::Report& report);

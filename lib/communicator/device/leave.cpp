@@ -32,7 +32,7 @@ void DeviceImpl::leave() {
     tellOthers();
     if (apart) meetOthers();
   } catch (...) {  // who waits for this rank must not, and has heard so where it had failed before
-    if (!failed_) abort();
+    if (!failed_) this->abort();
   }
   multicast_.reset();
   segments_->dropOthers();

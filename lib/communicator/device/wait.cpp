@@ -16,6 +16,9 @@ constexpr auto kShortSleep = std::chrono::microseconds(20);
 constexpr auto kLookForDead = std::chrono::milliseconds(10);
 /// What a kernel may take to see the abort word, and end.
 constexpr auto kGrace = std::chrono::seconds(2);
+/// The abort word: who wrote it, from 1; above, whose end made it do so, from 1.
+constexpr int kDeadShift = 8;
+constexpr device::u64 kWriter = (device::u64{1} << kDeadShift) - 1;
 
 bool idleWithin(const cuda::PrimaryContext& context, cuda::StreamHandle stream,
                 Clock::duration most) {
@@ -27,8 +30,7 @@ bool idleWithin(const cuda::PrimaryContext& context, cuda::StreamHandle stream,
   return true;
 }
 
-[[noreturn]] void throwGone(std::uint64_t ranks) {
-  const int rank = std::countr_zero(ranks);
+[[noreturn]] void throwGone(int rank) {
   throw Error(ErrorCode::peerDied, rank, "device call",
               fmt::format("the process of rank {} is gone", rank));
 }
@@ -64,11 +66,13 @@ void DeviceImpl::checkUsable() const {
     lockstep::fail(ErrorCode::aborted, "this device communicator has failed; make a new one");
 }
 
-/// Every rank's kernels poll a word of their own segment.
-void DeviceImpl::writeAbort() noexcept {
+/// Every rank's kernels poll a word of their own segment. `dead`: the rank whose end was the cause,
+/// or -1.
+void DeviceImpl::writeAbort(int dead) noexcept {
   for (int r = 0; r < worldSize(); ++r) {
     try {
-      const device::u64 word = static_cast<device::u64>(rank()) + 1;
+      const device::u64 word =
+          static_cast<device::u64>(rank() + 1) | static_cast<device::u64>(dead + 1) << kDeadShift;
       cuda::copyToDevice(context_, service_, segments_->base(r) + offsetof(device::Control, abort),
                          std::as_bytes(std::span(&word, 1)));
     } catch (...) {  // it is gone, or the device is: then its kernels are too
@@ -77,11 +81,15 @@ void DeviceImpl::writeAbort() noexcept {
 }
 
 void DeviceImpl::abort() noexcept {
+  endAll(-1);
+}
+
+void DeviceImpl::endAll(int dead) noexcept {
   failed_ = true;
   if (bounce_)
     control_->abort();
   else
-    writeAbort();
+    writeAbort(dead);
 }
 
 std::string DeviceImpl::callOfRank(int rank) const {
@@ -155,22 +163,25 @@ void DeviceImpl::check() {
     return;
   }
   failed_ = true;
-  if (word == 0 || word > geometry_.world)
+  const device::u64 writer = word & kWriter, dead = word >> kDeadShift;
+  if (writer == 0 || writer > geometry_.world)
     throw Error(ErrorCode::aborted, -1, "device call", "this call was ended by nobody known");
-  const auto by = static_cast<int>(word) - 1;
+  const auto by = static_cast<int>(writer) - 1;
   if (const device::Control theirs = readControl(by); theirs.report.fault != 0)
     fail(by, theirs.report);
-  if (const std::uint64_t gone = goneTooEarly(); gone != 0) throwGone(gone);  // they saw it first
+  if (dead != 0 && dead <= geometry_.world) throwGone(static_cast<int>(dead) - 1);
   throw Error(ErrorCode::aborted, by, "device call", fmt::format("rank {} aborted or failed", by));
 }
 
-/// Ranks that are gone without having done all they were to do, and without a word.
+/// Ranks that are gone without having done all they were to do. Not after a failure: who goes then
+/// is not its cause, and what runs ends by itself.
 std::uint64_t DeviceImpl::goneTooEarly() const {
   std::uint64_t gone = control_->peers().gone();
   if (gone == 0 || !segments_) return gone;
   const device::Control control = readControl(rank());
+  if (control.abort != 0) return 0;
   for (unsigned r = 0; r < geometry_.world; ++r)
-    if (control.left[r] != 0 || control.abort == r + 1) gone &= ~(std::uint64_t{1} << r);
+    if (control.left[r] != 0) gone &= ~(std::uint64_t{1} << r);
   return gone;
 }
 
@@ -196,13 +207,12 @@ void DeviceImpl::waitIdle(cuda::StreamHandle handle) {
     const auto now = Clock::now();
     if (now < nextLook) continue;
     nextLook = now + kLookForDead;
-    // Who is gone after a failure is not its cause; what was ends by itself.
-    const bool failed = segments_ && readControl(rank()).abort != 0;
-    const std::uint64_t gone = failed ? 0 : goneTooEarly();
+    const std::uint64_t gone = goneTooEarly();
     if (gone == 0 && !deadline.passed(now)) continue;
-    this->abort();
+    const int dead = gone == 0 ? -1 : std::countr_zero(gone);
+    endAll(dead);
     idleWithin(context_, handle, kGrace);
-    if (gone != 0) throwGone(gone);
+    if (dead >= 0) throwGone(dead);
     throw Error(ErrorCode::timeout, -1, "device call",
                 "the stream did not finish: something in it that is not Lockstep's, or a kernel "
                 "that the GPU had no room to start");
