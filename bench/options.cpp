@@ -64,7 +64,7 @@ void declareWhat(CLI::App& app, Raw& raw) {
   add("-o,--redop", raw.reductions, "LIST", "sum,prod,min,max,avg,premulsum, or all")
       ->capture_default_str();
   add("--registered", raw.registered, "0|1",
-      "1: buffers of the communicator's alloc, read in place; 0: ordinary memory")
+      "1: buffers by the communicator's alloc, read in place; 0: others")
       ->capture_default_str();
   add("--reproducible", raw.reproducible, "0|1|both",
       "1: the same bits in every run and mode; both: each mode beside itself")

@@ -36,6 +36,8 @@ constexpr std::array kSettings{
     Setting{"LOCKSTEP_CUDA_LIBRARY", "path", "", "the CUDA driver, instead of libcuda.so.1"},
     Setting{"LOCKSTEP_NVRTC_LIBRARY", "path", "",
             "CUDA's run-time compiler, instead of the newest libnvrtc"},
+    Setting{"LOCKSTEP_NCCL_LIBRARY", "path", "",
+            "NCCL for ccbench --baseline nccl, instead of libnccl.so.2"},
 };
 
 std::string_view variable(const char* name) {

@@ -172,7 +172,7 @@ TEST(Options, BadValuesSayWhatIsAccepted) {
       {{"--reproducible", "2"}, "0, 1 or both"},
       {{"--timeout", "0"}, "--timeout"},
       {{"--time-budget", "nan"}, "--time-budget"},
-      {{"--baseline", "nccl"}, "there are mpi, gloo"},
+      {{"--baseline", "ucc"}, "there are mpi, gloo, nccl"},
       {{"--baseline", "mpi,"}, "comma too many"},
       {{"-d", "f64", "-b", "1", "-e", "4"}, "f64"},
       {{"--psk", "x", "--insecure-keys"}, "exclude"},
