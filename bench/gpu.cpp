@@ -101,8 +101,8 @@ std::vector<std::string> leaveOutWhatGpusLack(RunConfig& config) {
     if (values.empty()) throw UsageError(said.back());
   };
   takeOut(
-      config.ops, [](Operation op) { return !collectiveOf(op).has_value(); },
-      "DeviceCommunicator has no sends and receives");
+      config.ops, [&](Operation op) { return config.together && !collectiveOf(op).has_value(); },
+      "one launch for all ranks has no sends and receives");
   takeOut(
       config.reductions, [](Reduction r) { return r == Reduction::preMulSum; },
       "DeviceCommunicator has no premultiplied sum");

@@ -1,6 +1,7 @@
 #include "bench/gpu_subject.hpp"
 
 #include <algorithm>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -162,7 +163,9 @@ void DeviceSubject::shelve(DeviceCommunicator mine) {
 }
 
 bool DeviceSubject::supports(const Task& task) const {
-  return collectiveOf(task.op).has_value() && task.reduction != Reduction::preMulSum;
+  const auto collective = collectiveOf(task.op);
+  if (!collective) return !together_;
+  return !contractOf(*collective).reduces || task.reduction != Reduction::preMulSum;
 }
 
 cuda::StreamHandle DeviceSubject::stream() const {
@@ -178,14 +181,33 @@ void DeviceSubject::prepare(const void* in, void* out) {
 }
 
 void DeviceSubject::enqueue(const Task& task, const void* in, void* out, std::int64_t calls) {
-  const Collective collective = *collectiveOf(task.op);
+  const auto collective = collectiveOf(task.op);
   for (std::int64_t i = 0; i < calls; ++i)
-    if (together_)
-      DeviceCommunicator::runTogether(together_->ends, collective, together_->ins, together_->outs,
+    if (!collective)
+      transfer(task, static_cast<const std::byte*>(in), static_cast<std::byte*>(out));
+    else if (together_)
+      DeviceCommunicator::runTogether(together_->ends, *collective, together_->ins, together_->outs,
                                       task.count, task.type, task.reduction, task.root, stream());
     else
-      communicator_->run(collective, in, out, task.count, task.type, task.reduction, task.root,
+      communicator_->run(*collective, in, out, task.count, task.type, task.reduction, task.root,
                          stream());
+}
+
+void DeviceSubject::transfer(const Task& task, const std::byte* in, std::byte* out) {
+  const int ranks = control_.worldSize(), rank = control_.rank();
+  std::vector<DeviceSend> sends;
+  std::vector<DeviceReceive> receives;
+  if (task.op == Operation::sendRecv) {
+    sends.push_back({in, task.count, task.type, (rank + 1) % ranks});
+    receives.push_back({out, task.count, task.type, (rank + ranks - 1) % ranks});
+  } else {
+    const std::size_t block = task.count * sizeOf(task.type);
+    for (int r = 0; r < ranks; ++r) {
+      sends.push_back({in + static_cast<std::size_t>(r) * block, task.count, task.type, r});
+      receives.push_back({out + static_cast<std::size_t>(r) * block, task.count, task.type, r});
+    }
+  }
+  communicator_->exchange(sends, receives, stream());
 }
 
 /// One launch for all begins for all.

@@ -113,7 +113,10 @@ class DeviceSubject final : public GpuSubject {
   Communicator& control() { return control_; }
   const Contender& contender() const override { return contender_; }
   bool supports(const Task& task) const override;
-  bool takes(Operation, bool) const override { return true; }
+  /// What is sent cannot be received into at the same time.
+  bool takes(Operation op, bool inPlace) const override {
+    return collectiveOf(op).has_value() || !inPlace;
+  }
   void barrier() override { control_.barrier(); }
   PlanText plan(const Task& task) const override;
 
@@ -124,6 +127,7 @@ class DeviceSubject final : public GpuSubject {
   bool launches() const override { return together_ == nullptr || control_.rank() == 0; }
   void lineUp() override;
   void finish() override;
+  void transfer(const Task& task, const std::byte* in, std::byte* out);
   /// Puts the ends of all ranks side by side.
   void shelve(DeviceCommunicator mine);
 

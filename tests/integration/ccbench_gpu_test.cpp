@@ -88,6 +88,14 @@ TEST_F(CcbenchGpu, RanksWithGpusOfTheirOwnAreProcesses) {
   EXPECT_THAT(apart.out, testing::Not(HasSubstr("Memory of the GPU")));
 }
 
+TEST_F(CcbenchGpu, SendsAndReceivesGoAround) {
+  const CcbenchRun around = run({"--gpus", "1", "--ranks", "3", "--mode", "p2p", "--op",
+                                 "sendrecv,alltoallv", "-b", "1K", "-e", "1K", "-n", "2"});
+  ASSERT_EQ(around.status, 0) << around.err;
+  EXPECT_EQ(around.err, "");
+  EXPECT_THAT(around.out, HasSubstr("---- alltoallv ----"));
+}
+
 TEST_F(CcbenchGpu, OneLaunchIsForAllRanks) {
   for (const char* graph : {"0", "1"}) {
     const CcbenchRun together =
