@@ -149,7 +149,7 @@ Words randomValues(const Setting& s, std::mt19937& random) {
 
 TEST(Fold, ExpressionsHaveTheValuesThatTheyStandFor) {
   std::mt19937 random(1);
-  for (int trial = 0; trial < 3000; ++trial) {
+  for (int trial = 0; trial < 800; ++trial) {
     const Setting s = randomSetting(random);
     const Words values = randomValues(s, random);
     Numbers numbers(s.world, s.rooted);
@@ -168,7 +168,7 @@ TEST(Fold, ExpressionsHaveTheValuesThatTheyStandFor) {
 
 TEST(Fold, PredicatesAreTrueForThoseChosen) {
   std::mt19937 random(2);
-  for (int trial = 0; trial < 2000; ++trial) {
+  for (int trial = 0; trial < 600; ++trial) {
     const Setting s = randomSetting(random);
     const int apart = static_cast<int>(random() % unsigned(s.world));
     const unsigned kind = random() % 3;
