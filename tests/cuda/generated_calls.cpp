@@ -38,6 +38,12 @@ std::vector<GeneratedCase> generatedCases(int world, Mode mode) {
   return cases;
 }
 
+std::vector<GeneratedCase> casesApart(int world, Mode mode) {
+  std::vector<GeneratedCase> cases = generatedCases(world, mode);
+  std::erase_if(cases, [](const GeneratedCase& c) { return c.request.inPlace; });
+  return cases;
+}
+
 HostModule compileCases(std::span<const GeneratedCase> cases, const HostBuild& build) {
   std::vector<cuda::Kernel> kernels;
   for (const GeneratedCase& c : cases) kernels.push_back(c.kernel);
@@ -78,7 +84,7 @@ void GeneratedCall::run(const HostModule& module) const {
     entries.push_back((present >> rank & 1) != 0 ? module.entry(case_.kernel.name) : nullptr);
     launches.push_back(world_.launchOf(static_cast<int>(rank), shape, operands_[rank]));
   }
-  world_.run(module, entries, launches, std::vector(ranks, shape.blocks));
+  world_.run(module, entries, launches, std::vector(ranks, shape.blocks), inTurn);
 }
 
 std::string GeneratedCall::wrong(int rank) const {

@@ -18,6 +18,8 @@ struct GeneratedCase {
 /// Every algorithm in a world, once in each way that its text can differ; types and reductions are
 /// elements_test's affair, so they only take turns.
 std::vector<GeneratedCase> generatedCases(int world, Mode mode);
+/// Those whose buffers are apart.
+std::vector<GeneratedCase> casesApart(int world, Mode mode);
 /// Their kernels, and in sealed modes that of keys.
 HostModule compileCases(std::span<const GeneratedCase> cases, const HostBuild& build);
 
@@ -32,6 +34,8 @@ class GeneratedCall {
   HostWorld::Shape shape;
   /// Ranks that make the call: bit by rank.
   std::uint64_t present = ~std::uint64_t{0};
+  /// Block after block, where none waits for another.
+  bool inTurn = false;
 
   void run(const HostModule& module) const;
 

@@ -138,14 +138,14 @@ HostWorld::HostWorld(device::Geometry geometry, std::size_t scratchBytes)
   }
 }
 
-void HostWorld::prepareKeys(const HostModule& module) {
+void HostWorld::prepareKeys(const HostModule& module, unsigned salt) {
   const unsigned ranks = geometry_.world;
   std::vector<std::vector<std::byte>> sources(ranks);
   std::vector<device::Launch> launches(ranks);
   // A key's bytes say whose it is.
-  const auto append = [](std::vector<std::byte>& to, unsigned sender, unsigned receiver) {
+  const auto append = [&](std::vector<std::byte>& to, unsigned sender, unsigned receiver) {
     for (unsigned i = 0; i < 32; ++i)
-      to.push_back(static_cast<std::byte>(sender * 64 + receiver * 3 + i * 7));
+      to.push_back(static_cast<std::byte>(sender * 64 + receiver * 3 + i * 7 + salt));
   };
   for (unsigned rank = 0; rank < ranks; ++rank) {
     for (unsigned peer = 0; peer < ranks; ++peer) append(sources[rank], rank, peer);
@@ -203,13 +203,18 @@ device::Launch HostWorld::launchOf(int rank, const Shape& shape, Operands operan
 
 void HostWorld::run(const HostModule& module, const std::vector<HostModule::Entry>& entries,
                     const std::vector<device::Launch>& launches,
-                    const std::vector<unsigned>& blocks) const {
+                    const std::vector<unsigned>& blocks, bool inTurn) const {
   std::vector<std::thread> threads;
   for (std::size_t rank = 0; rank < entries.size(); ++rank)
-    for (unsigned block = 0; entries[rank] != nullptr && block < blocks[rank]; ++block)
-      threads.emplace_back([&, rank, block] {
+    for (unsigned block = 0; entries[rank] != nullptr && block < blocks[rank]; ++block) {
+      const auto run = [&, rank, block] {
         module.runBlock(block, blocks[rank], [&] { entries[rank](launches[rank]); });
-      });
+      };
+      if (inTurn)
+        run();
+      else
+        threads.emplace_back(run);
+    }
   for (std::thread& thread : threads) thread.join();
 }
 

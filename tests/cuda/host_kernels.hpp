@@ -68,7 +68,8 @@ class HostWorld {
   explicit HostWorld(device::Geometry geometry, std::size_t scratchBytes = std::size_t{1} << 20);
 
   /// Gives every rank its keys, the same at both ends, by `module`'s kernel of cuda::keysKernel().
-  void prepareKeys(const HostModule& module);
+  /// Worlds with another `salt` have other keys.
+  void prepareKeys(const HostModule& module, unsigned salt = 0);
 
   std::byte* heap(int rank) const;
   device::World& world(int rank) { return worlds_[static_cast<std::size_t>(rank)]; }
@@ -95,9 +96,11 @@ class HostWorld {
   };
   device::Launch launchOf(int rank, const Shape& shape, Operands operands) const;
   /// Runs `entry` on all ranks at once, a thread per block. A rank may have another shape or
-  /// another kernel (`entries`), or none.
+  /// another kernel (`entries`), or none. `inTurn`: block after block, where none waits for
+  /// another.
   void run(const HostModule& module, const std::vector<HostModule::Entry>& entries,
-           const std::vector<device::Launch>& launches, const std::vector<unsigned>& blocks) const;
+           const std::vector<device::Launch>& launches, const std::vector<unsigned>& blocks,
+           bool inTurn = false) const;
   void run(const HostModule& module, HostModule::Entry entry, const Shape& shape,
            std::span<const Operands> operands) const;
 
