@@ -286,6 +286,8 @@ void DeviceImpl::compileKernels(const DeviceOptions& options) {
 /// What will be called, as far as it can be told: each way that sizes select, for the types that
 /// trainers reduce.
 void DeviceImpl::prepareKernels(const DeviceOptions& options) {
+  Options ordinary = control_->options();  // what is forced for registered buffers is not for these
+  if (ordinary.protocol == "zero_copy") ordinary.protocol.clear();
   std::vector<cuda::KernelRequest> requests;
   for (std::size_t c = 0; c < kCollectives; ++c) {
     const auto collective = static_cast<Collective>(c);
@@ -304,11 +306,8 @@ void DeviceImpl::prepareKernels(const DeviceOptions& options) {
                                          .reduction = reduction,
                                          .root = 0,
                                          .count = contract.hasData ? bytes / sizeOf(type) : 0};
-              const gpu::Choice choice = gpu::choose(situationOf(call, registered), [&] {
-                Options forced = control_->options();
-                if (forced.protocol == "zero_copy" && !registered) forced.protocol.clear();
-                return forced;
-              }());
+              const gpu::Choice choice = gpu::choose(situationOf(call, registered),
+                                                     registered ? control_->options() : ordinary);
               requests.push_back(requestFor(call, choice, inPlace, false));
             }
   }
@@ -357,22 +356,30 @@ cuda::KernelRequest DeviceImpl::requestFor(const cuda::Described& call, const gp
           .oneNan = options.reproducible};
 }
 
-DeviceImpl::Prepared DeviceImpl::prepare(const cuda::Described& call, bool registered, bool inPlace,
-                                         unsigned hidden) {
-  const gpu::Choice choice = gpu::choose(situationOf(call, registered), control_->options());
+DeviceImpl::Chosen DeviceImpl::choose(const cuda::Described& call, bool registered, bool inPlace,
+                                      unsigned hidden) const {
+  gpu::Choice choice = gpu::choose(situationOf(call, registered), control_->options());
+  const cuda::KernelRequest request = requestFor(call, choice, inPlace, hidden != 0);
+  return {std::move(choice), request, hidden};
+}
+
+DeviceImpl::Prepared DeviceImpl::prepare(const cuda::Described& call, const Chosen& chosen) {
+  const gpu::Choice& choice = chosen.choice;
   Prepared p;
-  p.kernel = &kernels_.get(requestFor(call, choice, inPlace, hidden != 0));
-  p.cut = cuda::cut(p.kernel->kernel, p.kernel->protocol, geometry_, scratchBytes_, call,
-                    std::max(1U, hidden));
-  p.fingerprint = cuda::fingerprint(call, p.kernel->kernel, p.cut);
+  p.kernel = &kernels_.get(chosen.request);
+  const cuda::Kernel& kernel = p.kernel->kernel;
+  p.cut = cuda::cut(kernel, p.kernel->protocol, geometry_, scratchBytes_, call,
+                    std::max(1U, chosen.hidden));
+  p.fingerprint = cuda::fingerprint(call, kernel, p.cut);
   p.algorithm = choice.algorithm->name;
-  p.protocol = p.kernel->kernel.exposes                ? "zero_copy"
+  p.protocol = kernel.exposes                          ? "zero_copy"
                : choice.protocol == cuda::Protocol::ll ? "ll"
                                                        : "simple";
   p.reason = choice.reason;
-  p.digest =
-      cc::digest16(fmt::format("lockstep device plan 1|{}|{}|{}|{}|{}", p.fingerprint, p.algorithm,
-                               name(control_->options().mode), worldSize(), geometry_.slotBytes));
+  // Of the whole text: a fingerprint is 64 bits, and what records are bound to should be 128.
+  p.digest = cc::digest16(fmt::format("lockstep device plan 2|{}|lanes {}|slot {}",
+                                      cuda::planText(call, kernel, p.cut), geometry_.lanes,
+                                      geometry_.slotBytes));
   return p;
 }
 
@@ -389,9 +396,8 @@ const DeviceImpl::Prepared& DeviceImpl::prepared(const Request& request,
                     call.count,      registered, inPlace,        request.norm.hidden};
   const auto at = prepared_.find(shape);
   if (at != prepared_.end()) return at->second;
-  const gpu::Choice choice = gpu::choose(situationOf(call, registered), control_->options());
-  const cuda::KernelRequest wanted = requestFor(call, choice, inPlace, request.norm.hidden != 0);
-  if (!kernels_.has(wanted) && cuda::isCapturing(context_, stream))
+  const Chosen chosen = choose(call, registered, inPlace, request.norm.hidden);
+  if (!kernels_.has(chosen.request) && cuda::isCapturing(context_, stream))
     lockstep::fail(
         ErrorCode::invalidArgument,
         "{}: its kernel is not compiled yet, and cannot be while the stream is captured; "
@@ -399,8 +405,7 @@ const DeviceImpl::Prepared& DeviceImpl::prepared(const Request& request,
         toString(call));
   constexpr std::size_t kMostShapes = 4096;  // a caller of ever new counts must not fill memory
   if (prepared_.size() >= kMostShapes) prepared_.clear();
-  return prepared_.emplace(shape, prepare(call, registered, inPlace, request.norm.hidden))
-      .first->second;
+  return prepared_.emplace(shape, prepare(call, chosen)).first->second;
 }
 
 device::Call DeviceImpl::callOf(const Request& request, const Prepared& p) const {
@@ -500,9 +505,7 @@ void DeviceImpl::runTogether(std::span<DeviceImpl* const> ranks, std::span<const
   try {
     first->kernel->function.launch({.gridX = first->cut.blocks,
                                     .gridY = static_cast<unsigned>(ranks.size()),
-                                    .threads = first->kernel->kernel.threads,
-                                    .sharedBytes = 0,
-                                    .cooperative = false},
+                                    .threads = first->kernel->kernel.threads},
                                    where, parameters);
   } catch (...) {  // the others would wait for this call
     for (DeviceImpl* rank : ranks) rank->abort();
@@ -519,7 +522,7 @@ Plan DeviceImpl::plan(const cuda::Described& call, bool registered) {
             .tileBytes = 0,
             .depth = 2,
             .reason = multicastPath_};
-  const Prepared p = prepare(call, registered, false, 0);
+  const Prepared p = prepare(call, choose(call, registered, false, 0));
   Plan plan;
   plan.algorithm = p.algorithm;
   plan.protocol = p.protocol;

@@ -111,7 +111,14 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   void checkArguments(const Request& request) const;
   bool inHeap(const void* at, std::size_t bytes) const;
   const Prepared& prepared(const Request& request, cuda::StreamHandle stream);
-  Prepared prepare(const cuda::Described& call, bool registered, bool inPlace, unsigned hidden);
+  /// Which kernel a call takes.
+  struct Chosen {
+    gpu::Choice choice;
+    cuda::KernelRequest request;
+    unsigned hidden = 0;  ///< of a row, where it goes on with RMSNorm
+  };
+  Chosen choose(const cuda::Described& call, bool registered, bool inPlace, unsigned hidden) const;
+  Prepared prepare(const cuda::Described& call, const Chosen& chosen);
   gpu::Situation situationOf(const cuda::Described& call, bool registered) const;
   cuda::KernelRequest requestFor(const cuda::Described& call, const gpu::Choice& choice,
                                  bool inPlace, bool rmsNorm) const;

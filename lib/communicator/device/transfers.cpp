@@ -158,12 +158,8 @@ void DeviceImpl::start(std::span<const Pending> transfers, DeviceStream stream) 
       for (std::size_t i = 0; i < launch.count; ++i)
         blocks = std::max(blocks, cuda::blocksOf(geometry_, launch.list[i]));
       void* parameters[]{&launch};
-      kernel.function.launch({.gridX = blocks,
-                              .gridY = 1,
-                              .threads = kernel.kernel.threads,
-                              .sharedBytes = 0,
-                              .cooperative = false},
-                             where, parameters);
+      kernel.function.launch({.gridX = blocks, .gridY = 1, .threads = kernel.kernel.threads}, where,
+                             parameters);
     }
   } catch (...) {  // the others would wait for it
     this->abort();

@@ -107,15 +107,18 @@ Cut cut(const Kernel& kernel, Protocol protocol, const device::Geometry& geometr
   return result;
 }
 
-std::uint64_t fingerprint(const Described& call, const Kernel& kernel, const Cut& cut) {
+std::string planText(const Described& call, const Kernel& kernel, const Cut& cut) {
   // In place is each rank's own affair: the kernels differ in name, but not in messages.
   constexpr std::string_view kMark = "_in_place";
   std::string shape = kernel.name;
   if (const std::size_t at = shape.find(kMark); at != std::string::npos)
     shape.erase(at, kMark.size());
-  const auto digest =
-      cc::digest16(fmt::format("lockstep call 1|{}|{}|{}|{}|{}|{}", shape, pack(call), call.count,
-                               cut.count, cut.tileElements, cut.blocks));
+  return fmt::format("lockstep call 1|{}|{}|{}|{}|{}|{}", shape, pack(call), call.count, cut.count,
+                     cut.tileElements, cut.blocks);
+}
+
+std::uint64_t fingerprint(const Described& call, const Kernel& kernel, const Cut& cut) {
+  const auto digest = cc::digest16(planText(call, kernel, cut));
   std::uint64_t words[2];
   std::memcpy(words, digest.data(), sizeof words);
   return words[0];

@@ -47,6 +47,8 @@ struct Cut {
 Cut cut(const Kernel& kernel, Protocol protocol, const device::Geometry& geometry,
         std::size_t scratchBytes, const Described& call, std::size_t row = 1);
 
+/// All that ranks must agree on of a call: what is called, how it is cut, by which kernel.
+std::string planText(const Described& call, const Kernel& kernel, const Cut& cut);
 /// Tells calls apart that must not meet: what is called, how it is cut, by which kernel.
 std::uint64_t fingerprint(const Described& call, const Kernel& kernel, const Cut& cut);
 

@@ -31,15 +31,13 @@ inline constexpr u64 kMessagesPerEpoch = LOCKSTEP_MESSAGES_PER_EPOCH;
 inline constexpr u32 kKeyBytes = 32;
 inline constexpr u32 kMaxMessageBytes = 256 << 10;
 static_assert(kMaxMessageBytes / 16 + 2 < 1 << 16, "Aes::makePads takes counters of 16 bits");
-/// Threads of a block that seals: at most these.
-inline constexpr u32 kMaxThreads = 512;
 #ifdef LOCKSTEP_THREADS
-static_assert(LOCKSTEP_THREADS <= kMaxThreads);
+static_assert(LOCKSTEP_THREADS <= kMaxBlockThreads);
 #endif
 
 /// A key made ready. In private device memory, used by one lane in one direction.
 struct alignas(16) SealingKey {
-  Element powers[kMaxThreads];  ///< H, H^2, ..
+  Element powers[kMaxBlockThreads];  ///< H, H^2, ..
   u32 roundKeys[kRoundKeyWords];
   u32 lane;
   u8 source[kKeyBytes];
@@ -118,7 +116,7 @@ LOCKSTEP_NOINLINE void expandRawKey(SealingKey& key, GcmShared<cipher>& shared) 
     key.powers[0] = pads[0];
   }
   // From n powers the next n: each times the n-th.
-  for (u32 known = 1; known < kMaxThreads; known *= 2) {
+  for (u32 known = 1; known < kMaxBlockThreads; known *= 2) {
     syncThreads();
     for (u32 i = thread(); i < known; i += threads())
       key.powers[known + i] = multiply(key.powers[i], key.powers[known - 1]);
