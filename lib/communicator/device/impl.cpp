@@ -10,6 +10,7 @@
 #include "cc_mode/digest.hpp"
 #include "communicator/device/keys.hpp"
 #include "executor/cuda/prelude/sealing_key.cuh"
+#include "transport/shm/regions.hpp"
 
 namespace lockstep {
 namespace {
@@ -535,17 +536,8 @@ Plan DeviceImpl::plan(const cuda::Described& call, bool registered) {
 
 DeviceBuffer DeviceImpl::alloc(std::size_t bytes) {
   checkUsable();
-  const bool sealed = isSealed(control_->options().mode);
-  const std::uint64_t mine = bytes;
-  const auto all = control_->peers().allGather(bytesOf(mine), deadline());
-  for (std::size_t r = 0; r < all.size(); ++r) {
-    std::uint64_t theirs = 0;
-    if (all[r].size() == sizeof theirs) std::memcpy(&theirs, all[r].data(), sizeof theirs);
-    if (theirs != mine)
-      throw Error(ErrorCode::mismatch, static_cast<int>(r), "alloc",
-                  fmt::format("rank {} allocates {} bytes, rank {} {}", r, theirs, rank(), mine));
-  }
-  if ((sealed || bounce_) && bytes != 0) {  // nobody else's to see
+  shm::compareSizes(control_->peers(), bytes, deadline());
+  if ((isSealed(control_->options().mode) || bounce_) && bytes != 0) {  // nobody else's to see
     auto memory = std::make_shared<gpu::SecretMemory>(context_, bytes);
     DeviceBuffer buffer;
     buffer.size_ = bytes;
