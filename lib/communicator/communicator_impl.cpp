@@ -62,8 +62,11 @@ void settle(Request& request, int worldSize) {
     checkFactor(request.collective, request.type, request.factor);
 }
 
-shm::Protocol channelProtocol(HostProtocol protocol) {
-  return protocol == HostProtocol::ll ? shm::Protocol::ll : shm::Protocol::simple;
+/// Lines of messages that are short enough have more slots.
+shm::Protocol channelProtocol(const Choice& choice) {
+  if (choice.protocol != HostProtocol::ll) return shm::Protocol::simple;
+  return choice.tileBytes + cc::kTagBytes <= shm::kBriefBytes ? shm::Protocol::brief
+                                                              : shm::Protocol::ll;
 }
 
 }  // namespace
@@ -394,7 +397,7 @@ const host::Plan* CommunicatorImpl::planOf(const Choice& choice, const Shape& sh
                                                      .mode = options_.mode,
                                                      .inPlace = shape.inPlace,
                                                      .root = shape.root,
-                                                     .protocol = channelProtocol(choice.protocol),
+                                                     .protocol = channelProtocol(choice),
                                                      .tileBytes = choice.tileBytes,
                                                      .depth = choice.depth,
                                                      .oneNan = options_.reproducible},

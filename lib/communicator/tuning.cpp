@@ -89,16 +89,21 @@ std::vector<Rule> allReduceRules() {
 
 /// Everything else goes straight from whoever has it to whoever wants it. Sizes are of a block.
 std::vector<Rule> directRules(Collective c) {
+  // Where most ranks only send, or only receive, they get far ahead of each other: short slots, of
+  // which there are more. That pays for longer messages too, if nothing is computed.
+  const Contract& contract = contractOf(c);
+  const std::size_t lines = contract.rooted ? 4 * KiB : 8 * KiB;
+  const std::size_t ahead = contract.rooted && !contract.reduces ? 4 * KiB : 1 * KiB;
   return {
-      {c, kClear, Buffers::any, 1, 64, 512, "direct", HostProtocol::ll, 8 * KiB, 1},
-      {c, kClear, Buffers::any, 3, 64, 1 * KiB, "direct", HostProtocol::ll, 8 * KiB, 1},
+      {c, kClear, Buffers::any, 1, 64, 512, "direct", HostProtocol::ll, lines, 1},
+      {c, kClear, Buffers::any, 3, 64, ahead, "direct", HostProtocol::ll, lines, 1},
       {c, kClear, Buffers::direct, 1, 64, kAnySize, "direct", HostProtocol::zeroCopy, 0, 1},
       {c, kClear, Buffers::ordinary, 1, 2, 4 * KiB, "direct", HostProtocol::ll, 8 * KiB, 1},
       {c, kClear, Buffers::ordinary, 1, 64, 64 * KiB, "direct", HostProtocol::simple, 32 * KiB, 4,
        true},
       {c, kClear, Buffers::ordinary, 1, 64, kAnySize, "direct", HostProtocol::zeroCopy, 0, 1},
       {c, kClear, Buffers::any, 1, 64, kAnySize, "direct", HostProtocol::simple, 32 * KiB, 4},
-      {c, kSealed, Buffers::any, 1, 64, 1 * KiB, "direct", HostProtocol::ll, 8 * KiB, 1},
+      {c, kSealed, Buffers::any, 1, 64, 1 * KiB, "direct", HostProtocol::ll, lines, 1},
       {c, kSealed, Buffers::any, 1, 64, kAnySize, "direct", HostProtocol::simple, 16 * KiB, 4},
   };
 }
@@ -113,7 +118,7 @@ TuningTable TuningTable::builtIn() {
   add(allReduceRules());
   // One step while a rank can look at all others; then as few messages as it gets.
   add({{Collective::barrier, kClear | kSealed, Buffers::any, 1, 16, kAnySize, "direct",
-        HostProtocol::ll, 64, 1},
+        HostProtocol::ll, 8 * KiB, 1},
        {Collective::barrier, kClear | kSealed, Buffers::any, 1, 64, kAnySize, "dissemination",
         HostProtocol::ll, 64, 1}});
   for (std::size_t c = 0; c < kCollectives; ++c) {

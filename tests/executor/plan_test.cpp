@@ -49,7 +49,8 @@ void asRanks(int worldSize, Mode mode,
 std::vector<PlanRequest> requests(Mode mode, int worldSize) {
   std::vector<PlanRequest> all;
   for (const schedule::Algorithm* algorithm : schedule::algorithms())
-    for (const shm::Protocol protocol : {shm::Protocol::simple, shm::Protocol::ll})
+    for (const shm::Protocol protocol :
+         {shm::Protocol::simple, shm::Protocol::ll, shm::Protocol::brief})
       for (const std::size_t tileBytes :
            {std::size_t{64}, std::size_t{64} << 10, std::size_t{1} << 30}) {
         PlanRequest request;
@@ -108,8 +109,9 @@ std::size_t bytesOf(const Plan& plan, const PlanOp& op) {
 void expectFits(const Plan& plan, std::size_t bytes) {
   EXPECT_LE(recordsOf(bytes), plan.recordsPerMessage);  // or nonces would be used twice
   const std::size_t tags = plan.sealed ? recordsOf(bytes) * cc::kTagBytes : 0;
-  if (plan.request.protocol == shm::Protocol::ll) {
-    EXPECT_LE(bytes + tags, shm::kLlBytes);
+  if (isLines(plan.request.protocol)) {
+    const bool brief = plan.request.protocol == shm::Protocol::brief;
+    EXPECT_LE(bytes + tags, brief ? shm::kBriefBytes : shm::kLlBytes);
   } else {
     EXPECT_LE(bytes, shm::kSlotBytes);
     EXPECT_LE(tags, shm::kSlotTagBytes);
@@ -139,7 +141,8 @@ TEST(Plan, TheDigestTellsPlansApart) {
       if (algorithm->edges != schedule::Edges::channels) continue;
       for (const DataType type : {DataType::f32, DataType::i32})
         for (const Reduction reduction : {Reduction::sum, Reduction::avg})
-          for (const shm::Protocol protocol : {shm::Protocol::simple, shm::Protocol::ll})
+          for (const shm::Protocol protocol :
+               {shm::Protocol::simple, shm::Protocol::ll, shm::Protocol::brief})
             for (const std::size_t tileBytes : {64, 4096})
               for (const int root : {0, 1}) {
                 if (root != 0 && !contractOf(algorithm->collective).rooted) continue;

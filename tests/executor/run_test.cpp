@@ -172,7 +172,8 @@ TEST_F(OneThread, DrivesAllRanksOfEveryAlgorithmInAnyOrder) {
     make(worldSize);
     for (int round = 0; round < 3; ++round)
       for (const schedule::Algorithm* algorithm : schedule::algorithms())
-        for (const shm::Protocol protocol : {shm::Protocol::simple, shm::Protocol::ll})
+        for (const shm::Protocol protocol :
+             {shm::Protocol::simple, shm::Protocol::ll, shm::Protocol::brief})
           for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{9000}}) {
             SCOPED_TRACE(fmt::format("{} ranks, {} {}, protocol {}, count {}", worldSize,
                                      name(algorithm->collective), algorithm->name,
@@ -202,7 +203,8 @@ TEST_F(OneThread, ARankAloneSaysForWhomItWaits) {
 }
 
 TEST_F(OneThread, AMessageOfAnotherCallIsAMismatch) {
-  for (const shm::Protocol protocol : {shm::Protocol::simple, shm::Protocol::ll}) {
+  for (const shm::Protocol protocol :
+       {shm::Protocol::simple, shm::Protocol::ll, shm::Protocol::brief}) {
     make(2);
     begin(*schedule::findAlgorithm(Collective::allReduce, "one_shot", schedule::Edges::channels),
           protocol, 4096, 10, Reduction::max);

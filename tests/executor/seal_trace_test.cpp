@@ -322,6 +322,8 @@ TEST(SealTrace, EveryCollectiveSealsWhatItsScheduleSays) {
         add(expectTraces(c, {1, 1, 7, 30, 0, 1}));
         c.tileBytes = 64;  // tiles in flight, fused calls between them
         add(expectTraces(c, {100, 3, 101, 3}));
+        c.protocol = shm::Protocol::brief;
+        add(expectTraces(c, {7, 100, 0}));
         c.protocol = shm::Protocol::simple;
         c.tileBytes = shm::kSlotBytes;  // several records in a message
         add(expectTraces(c, {20000, 5}));

@@ -24,9 +24,8 @@ class Lowering {
       : request_(request), fabric_(fabric), keys_(keys) {}
 
   Plan build() {
-    const schedule::Schedule schedule =
-        prepareSchedule(*request_.algorithm, request_.mode, fabric_.worldSize(), request_.inPlace,
-                        request_.root);
+    const schedule::Schedule schedule = prepareSchedule(
+        *request_.algorithm, request_.mode, fabric_.worldSize(), request_.inPlace, request_.root);
     plan_.request = request_;
     plan_.algorithm = schedule.name;
     plan_.chunks = std::max(schedule.chunks, 1U);  // a barrier has none, of nothing
@@ -99,7 +98,7 @@ class Lowering {
   /// One exchange by lines: whole blocks of memory go out, then what comes (and own memory) is
   /// reduced or copied into memory. At most one message to and from each peer.
   bool isEager() {
-    if (request_.protocol != shm::Protocol::ll || plan_.chunks != 1 || plan_.scratchChunks != 0 ||
+    if (!isLines(request_.protocol) || plan_.chunks != 1 || plan_.scratchChunks != 0 ||
         plan_.lanes.size() != 1 || plan_.ops.empty())
       return false;
     const auto once = [](const auto& port) { return port.perTile == 1; };
@@ -216,8 +215,9 @@ class Lowering {
   /// What a slot of the protocol holds besides tags.
   std::size_t capacity() const {
     if (request_.protocol == shm::Protocol::simple) return shm::kSlotBytes;
-    return plan_.sealed ? shm::kLlBytes - cc::kTagBytes
-                        : shm::kLlBytes;  // an LL message is one record
+    const std::size_t lines =
+        request_.protocol == shm::Protocol::brief ? shm::kBriefBytes : shm::kLlBytes;
+    return plan_.sealed ? lines - cc::kTagBytes : lines;  // a message in lines is one record
   }
 
   void sizeTile() {

@@ -186,7 +186,7 @@ void Run::move(Context& c, const PlanOp& op, std::size_t bytes) {
         break;
       case Term::Kind::message: {
         const shm::OutChannel& channel = *plan_->outs[term.port].channel;
-        if (channel.protocol() == shm::Protocol::ll)
+        if (isLines(channel.protocol()))
           toLines = true;
         else
           slots[toSlots++] = channel.payload(outStep(c, term));
@@ -409,7 +409,7 @@ void Run::moveSealed(Context& c, const PlanOp& op, std::size_t bytes) {
       if (term.kind != Term::Kind::message) continue;
       shm::OutChannel& channel = *plan_->outs[term.port].channel;
       const std::byte* sealed = sealRecord(c, term, record, result, n);
-      if (channel.protocol() == shm::Protocol::ll)  // one record: lowering sees to it
+      if (isLines(channel.protocol()))  // one record: lowering sees to it
         channel.writeLines(outStep(c, term), stamp_, sealed, onWire);
       else
         copyRecordOut(channel.payload(outStep(c, term)), bytes, record, sealed,
@@ -430,7 +430,7 @@ void Run::forwardSealed(Context& c, const PlanOp& op, std::size_t bytes) {
     const Term& term = plan_->terms[op.dst + k];
     if (term.kind == Term::Kind::message) {
       shm::OutChannel& channel = *plan_->outs[term.port].channel;
-      if (channel.protocol() == shm::Protocol::ll)
+      if (isLines(channel.protocol()))
         channel.writeLines(outStep(c, term), stamp_, message, onWire);
       else
         std::memcpy(channel.payload(outStep(c, term)), message, onWire);

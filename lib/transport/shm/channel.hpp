@@ -15,8 +15,17 @@
 
 namespace lockstep::shm {
 
-/// Which lowering of a channel edge.
-enum class Protocol : std::uint8_t { simple, ll };
+/// Which lowering of a channel edge. brief: as ll, with more slots for shorter messages.
+enum class Protocol : std::uint8_t { simple, ll, brief };
+inline constexpr std::size_t kProtocols = 3;
+
+constexpr bool isLines(Protocol protocol) {
+  return protocol != Protocol::simple;
+}
+/// A power of two.
+constexpr std::size_t slotsOf(Protocol protocol) {
+  return protocol == Protocol::brief ? kBriefSlots : kSlots;
+}
 
 /// A word that somebody waits for, and the rank that will write it. For error texts and sleeping.
 struct Awaited {
@@ -33,27 +42,47 @@ inline void copyPart(std::byte* to, const std::byte* from, std::size_t n) {
     std::memcpy(to, from, n);
 }
 
+/// Where the lines of a channel's messages lie, of either protocol that has lines.
+template <class Area>
+class Lines {
+  using LinePointer = decltype(std::declval<Area>().lines[0].data());
+
+ public:
+  Lines(Area* area, Protocol protocol) {
+    const bool brief = protocol == Protocol::brief;
+    first_ = brief ? area->briefLines[0].data() : area->lines[0].data();
+    perSlot_ = brief ? kBriefLines : kLines;
+    mask_ = slotsOf(protocol) - 1;
+  }
+  LinePointer of(Step step) const { return first_ + (step & mask_) * perSlot_; }
+
+ private:
+  LinePointer first_;
+  std::size_t perSlot_, mask_;
+};
+
 /// The writing end. Steps are numbered by the caller.
 class OutChannel {
  public:
-  OutChannel(OutArea* area, Protocol protocol) : area_(area), protocol_(protocol) {}
+  OutChannel(OutArea* area, Protocol protocol)
+      : area_(area), lines_(area, protocol), protocol_(protocol), slots_(slotsOf(protocol)) {}
 
   /// `credits`: where that reader writes its credits for this channel and protocol.
-  void addReader(int rank, const CreditLine* credits) { readers_.push_back({rank, credits, {}}); }
+  void addReader(int rank, const Word* credits) { readers_.push_back({rank, credits, {}}); }
 
   /// The next steps of the channel, for whoever uses it now. Returns the first.
   Step take(std::uint64_t steps) { return std::exchange(next_, next_ + steps); }
 
   /// May `step` be written? Reads shared credits only when the remembered ones do not suffice.
   bool hasCredit(Step step) {
-    if (step < known_ + kSlots) return true;
-    const std::size_t slot = step % kSlots;
-    const std::uint64_t needed = creditNeeded(step, kSlots);
+    if (step < known_ + slots_) return true;
+    const std::size_t slot = step & (slots_ - 1);
+    const std::uint64_t needed = creditNeeded(step, slots_);
     for (Reader& reader : readers_) {
       if (reader.seen[slot] >= needed) continue;
-      for (std::size_t s = 0; s < kSlots; ++s) reader.seen[s] = readCredit(reader.line->credit[s]);
+      for (std::size_t s = 0; s < slots_; ++s) reader.seen[s] = readCredit(reader.credits[s]);
       if (reader.seen[slot] < needed) {
-        lacking_ = {&reader.line->credit[slot], reader.rank};
+        lacking_ = {&reader.credits[slot], reader.rank};
         return false;
       }
     }
@@ -63,12 +92,10 @@ class OutChannel {
   /// steps before `step`. Saves reading the credits.
   void allConsumedBefore(Step step) { known_ = step; }
   /// Has the reader consumed `step`? Of a channel to one reader.
-  bool isConsumed(Step step) const {
-    return readCredit(readers_[0].line->credit[step % kSlots]) > step;
-  }
+  bool isConsumed(Step step) const { return readCredit(*consumption(step).word) > step; }
   /// The word that tells so.
   Awaited consumption(Step step) const {
-    return {&readers_[0].line->credit[step % kSlots], readers_[0].rank};
+    return {&readers_[0].credits[step & (slots_ - 1)], readers_[0].rank};
   }
   /// What the last refused hasCredit lacks.
   Awaited lacking() const { return lacking_; }
@@ -81,9 +108,10 @@ class OutChannel {
     header.fingerprint.store(fingerprint, std::memory_order_relaxed);
     publish(header.flag, step);
   }
-  /// Copies a message into lines and makes it visible (ll). bytes <= kLlBytes.
+  /// Copies a message into lines and makes it visible (ll, brief). `bytes` is at most kLlBytes or
+  /// kBriefBytes.
   void writeLines(Step step, std::uint64_t fingerprint, const std::byte* data, std::size_t bytes) {
-    Line* line = area_->lines[step % kSlots].data();
+    Line* line = lines_.of(step);
     std::memcpy(line->data.data() + kFirstLineBytes, &fingerprint, sizeof fingerprint);
     const std::size_t first = std::min(bytes, kFirstLineBytes);
     copyPart<kFirstLineBytes>(line->data.data(), data, first);
@@ -97,7 +125,7 @@ class OutChannel {
   /// Asks for the lines that a message of `bytes` will take, in order to write them soon. For a
   /// step whose slot the readers have left, while there is nothing else to do.
   void prefetchLines(Step step, std::size_t bytes) const {
-    const Line* line = area_->lines[step % kSlots].data();
+    const Line* line = lines_.of(step);
     for (std::size_t i = 0, n = linesOf(bytes); i < n; ++i) prefetchForWrite(line + i);
   }
 
@@ -112,15 +140,17 @@ class OutChannel {
   /// The flag that a reader of a message of `bytes` waits for.
   const Word& lastFlag(Step step, std::size_t bytes) const {
     if (protocol_ == Protocol::simple) return area_->headers[step % kSlots].flag;
-    return area_->lines[step % kSlots][linesOf(bytes) - 1].flag;
+    return lines_.of(step)[linesOf(bytes) - 1].flag;
   }
   struct Reader {
     int rank;
-    const CreditLine* line;
-    std::array<std::uint64_t, kSlots> seen;
+    const Word* credits;
+    std::array<std::uint64_t, kBriefSlots> seen;
   };
   OutArea* area_;
+  Lines<OutArea> lines_;
   Protocol protocol_;
+  std::size_t slots_;
   Step next_ = 0;
   Step known_ = 0;  ///< all steps before it have been consumed
   Awaited lacking_;
@@ -130,8 +160,13 @@ class OutChannel {
 /// The reading end.
 class InChannel {
  public:
-  InChannel(const OutArea* area, CreditLine* credits, Protocol protocol, int writer)
-      : area_(area), credits_(credits), protocol_(protocol), writer_(writer) {}
+  InChannel(const OutArea* area, Word* credits, Protocol protocol, int writer)
+      : area_(area),
+        lines_(area, protocol),
+        credits_(credits),
+        protocol_(protocol),
+        slots_(slotsOf(protocol)),
+        writer_(writer) {}
 
   /// As OutChannel::take; both ends take alike.
   Step take(std::uint64_t steps) { return std::exchange(next_, next_ + steps); }
@@ -148,7 +183,7 @@ class InChannel {
     // In the order of writing: looking at lines that are still to come takes them from the writer.
     // Of many lines the last is looked at first, so that a look costs little and the rest, which
     // are there by then, are fetched together.
-    const Line* lines = area_->lines[step % kSlots].data();
+    const Line* lines = lines_.of(step);
     const std::size_t n = linesOf(bytes);
     if (n > kManyLines && !arrived(lines[n - 1].flag, step)) return false;
     for (std::size_t i = 0; i < n; ++i)
@@ -160,10 +195,10 @@ class InChannel {
 
   const std::byte* payload(Step step) const { return area_->payload[step % kSlots].data(); }
   /// Where a message that fits the first line lies in place (ll, bytes <= kFirstLineBytes).
-  const std::byte* firstLine(Step step) const { return area_->lines[step % kSlots][0].data.data(); }
-  /// Copies a message out of its lines (ll).
+  const std::byte* firstLine(Step step) const { return lines_.of(step)->data.data(); }
+  /// Copies a message out of its lines (ll, brief).
   void readLines(Step step, std::byte* data, std::size_t bytes) const {
-    const Line* line = area_->lines[step % kSlots].data();
+    const Line* line = lines_.of(step);
     const std::size_t first = std::min(bytes, kFirstLineBytes);
     copyPart<kFirstLineBytes>(data, line->data.data(), first);
     for (std::size_t done = first; done < bytes; done += kLineBytes) {
@@ -178,19 +213,21 @@ class InChannel {
     std::memcpy(&value, firstLine(step) + kFirstLineBytes, sizeof value);
     return value;
   }
-  void consumed(Step step) { consume(credits_->credit[step % kSlots], step); }
-  const Word& credit(Step step) const { return credits_->credit[step % kSlots]; }
+  void consumed(Step step) { consume(credits_[step & (slots_ - 1)], step); }
+  const Word& credit(Step step) const { return credits_[step & (slots_ - 1)]; }
 
  private:
   static constexpr std::size_t kManyLines = 32;  // measured: bench/floors, 512 B to 4 KiB
   const Word& lastFlag(Step step, std::size_t bytes) const {
     if (protocol_ == Protocol::simple) return area_->headers[step % kSlots].flag;
-    return area_->lines[step % kSlots][linesOf(bytes) - 1].flag;
+    return lines_.of(step)[linesOf(bytes) - 1].flag;
   }
 
   const OutArea* area_;
-  CreditLine* credits_;
+  Lines<const OutArea> lines_;
+  Word* credits_;
   Protocol protocol_;
+  std::size_t slots_;
   int writer_;
   Step next_ = 0;
 };

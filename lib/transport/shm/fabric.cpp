@@ -43,10 +43,11 @@ void Fabric::shareSegments(Peers& peers, Deadline deadline) {
 void Fabric::connectChannels() {
   const int world = worldSize_;  // number of the channel to everyone
   const auto credits = [](InArea* area, Protocol p) {
-    return p == Protocol::simple ? &area->simple : &area->ll;
+    if (p == Protocol::brief) return area->brief.credit.data();
+    return p == Protocol::simple ? area->simple.credit.data() : area->ll.credit.data();
   };
 
-  for (const Protocol protocol : {Protocol::simple, Protocol::ll}) {
+  for (const Protocol protocol : {Protocol::simple, Protocol::ll, Protocol::brief}) {
     auto& outs = out_[static_cast<std::size_t>(protocol)];
     for (int r = 0; r <= world; ++r) outs.emplace_back(outArea(rank_, r), protocol);
     for (int r = 0; r < world; ++r) {

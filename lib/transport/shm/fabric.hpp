@@ -2,6 +2,7 @@
 // channels.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -55,10 +56,9 @@ class Fabric {
   std::vector<std::shared_ptr<Mapping>> segments_;  ///< by rank
   ControlArea* mine_;
   std::vector<const ControlArea*> controls_;
-  /// Two protocols each; out: by reader, everyone last; in: by writer, then everyone-channels by
-  /// writer.
-  std::vector<OutChannel> out_[2];
-  std::vector<InChannel> in_[2];
+  /// By protocol; out: by reader, everyone last; in: by writer, then everyone-channels by writer.
+  std::array<std::vector<OutChannel>, kProtocols> out_;
+  std::array<std::vector<InChannel>, kProtocols> in_;
 };
 
 }  // namespace lockstep::shm

@@ -16,6 +16,9 @@ using Word = std::atomic<std::uint64_t>;
 static_assert(Word::is_always_lock_free && sizeof(Word) == 8);
 
 inline constexpr std::size_t kSlots = 8;  ///< per channel; a credit line holds one word for each
+/// Of short messages ("brief"), whose sender may hear nothing back, like the root of a broadcast:
+/// where ranks outnumber cores, it should fill its time slice before it has to wait for readers.
+inline constexpr std::size_t kBriefSlots = 32;
 
 // ---- payload slots (protocol "simple": payload, then flag) ----
 inline constexpr std::size_t kSlotBytes = std::size_t{64} << 10;  ///< largest message, without tags
@@ -47,10 +50,16 @@ constexpr std::size_t linesOf(std::size_t bytes) {
   return bytes <= kFirstLineBytes ? 1 : 1 + (bytes - kFirstLineBytes + kLineBytes - 1) / kLineBytes;
 }
 static_assert(linesOf(kLlBytes) == kLines);
+inline constexpr std::size_t kBriefLines = 74;
+inline constexpr std::size_t kBriefBytes =
+    kFirstLineBytes + (kBriefLines - 1) * kLineBytes;  ///< largest short message: 4 KiB and some
 
-struct alignas(kCacheLine) CreditLine {
-  std::array<Word, kSlots> credit;
+/// A word for each slot.
+template <std::size_t kCount>
+struct alignas(kCacheLine) Credits {
+  std::array<Word, kCount> credit;
 };
+using CreditLine = Credits<kSlots>;
 static_assert(sizeof(CreditLine) == kCacheLine);
 
 // ---- a copy that both ends share (shared_copy.hpp): claims of blocks, by reader and writer ----
@@ -67,6 +76,7 @@ struct OutArea {
   WriterClaims copy;
   std::array<SlotHeader, kSlots> headers;
   std::array<std::array<Line, kLines>, kSlots> lines;
+  std::array<std::array<Line, kBriefLines>, kBriefSlots> briefLines;
   alignas(kPage) std::array<std::array<std::byte, kSlotStride>, kSlots> payload;
 };
 
@@ -74,6 +84,7 @@ struct OutArea {
 struct InArea {
   CreditLine simple;
   CreditLine ll;
+  Credits<kBriefSlots> brief;
   ReaderClaims copy;
 };
 
