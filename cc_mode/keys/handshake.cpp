@@ -9,6 +9,7 @@
 #include "base/fail.hpp"
 #include "base/secret.hpp"
 #include "cc_mode/keys/hello.hpp"
+#include "cc_mode/keys/quotes.hpp"
 #include "cc_mode/keys/refuse.hpp"
 
 namespace lockstep::cc {
@@ -18,7 +19,7 @@ using Message = std::vector<std::byte>;
 using Messages = std::vector<Message>;
 using Key = std::array<std::byte, kKeyBytes>;
 
-constexpr std::string_view kProtocol = "lockstep key exchange 1";
+constexpr std::string_view kProtocol = "lockstep key exchange 2";
 constexpr std::size_t kWrappedBytes = kKeyBytes + kTagBytes;
 
 void append(Message& message, Bytes bytes) {
@@ -90,11 +91,13 @@ class Session {
 
   Message hello() const;
   void readHellos(const Messages& hellos);
-  Message wrappedKeys() const;
-  void unwrapKeys(const Messages& wrapped);
+  /// For each peer its group key, and this rank's quote.
+  Message second() const;
+  void readSeconds(const Messages& seconds);
   Message finished();
   void confirm(const Messages& finished) const;
   KeyRing keys() const;
+  Lineage lineage() const;
 
  private:
   static constexpr std::size_t at(int rank) { return static_cast<std::size_t>(rank); }
@@ -109,6 +112,10 @@ class Session {
 
   void derive(int peer, const X25519::PublicKey& ephemeral);
   Message wrapAad(int sender, int receiver) const;
+  Message wrappedKeys() const;
+  void checkSecondLength(const Message& second, int peer) const;
+  void verifyQuotes(const Messages& seconds);
+  void unwrapKeys(const Messages& seconds);
   Hash finishedMac(const Key& key) const;
   const char* suspicion() const;
 
@@ -117,6 +124,7 @@ class Session {
   X25519 ephemeral_;
   Hello mine_;
   Hash transcript_{};
+  Hash quotes_{};                        ///< of all ranks, as this rank knows them
   Hash commitments_{};                   ///< of all group keys, as this rank knows them
   std::vector<Secret<PairKeys>> pairs_;  ///< by rank; my own stays zero
   Secret<std::array<Key, schedule::kMaxWorld>> group_;  ///< by rank
@@ -125,10 +133,11 @@ class Session {
 void check(const HandshakeParameters& p) {
   if (p.worldSize < 1 || p.worldSize > schedule::kMaxWorld || p.rank < 0 || p.rank >= p.worldSize)
     fail(ErrorCode::internal, "key exchange of rank {} of {}", p.rank, p.worldSize);
-  if (p.psk.empty() && !p.insecure)
+  if (p.psk.empty() && p.attestation == nullptr && !p.insecure)
     refuse(p.rank,
            "mode {} needs a pre-shared key: give every rank the same {} or more random bytes "
-           "(Options::psk), or allow insecure keys, which an active attacker can read",
+           "(Options::psk), or an attestation (Options::attestation), or allow insecure keys, "
+           "which an active attacker can read",
            name(p.mode), kMinPskBytes);
   if (!p.psk.empty() && p.psk.size() < kMinPskBytes)
     refuse(p.rank, "the pre-shared key has {} bytes; it needs at least {} random ones",
@@ -139,7 +148,8 @@ Session::Session(const HandshakeParameters& parameters, std::shared_ptr<const Ae
     : parameters_(parameters), aead_(std::move(aead)) {
   check(parameters);
   mine_.mode = parameters.mode;
-  mine_.insecure = parameters.psk.empty();
+  mine_.preShared = !parameters.psk.empty();
+  mine_.attested = parameters.attestation != nullptr;
   mine_.rank = static_cast<std::uint16_t>(parameters.rank);
   mine_.world = static_cast<std::uint16_t>(parameters.worldSize);
   mine_.cipher = sha256(bytesOf(aead_->name()));
@@ -203,6 +213,13 @@ Message Session::wrapAad(int sender, int receiver) const {
   return aad;
 }
 
+Message Session::second() const {
+  Message message = wrappedKeys();
+  if (mine_.attested)
+    append(message, makeQuote(*parameters_.attestation, transcript_, parameters_.rank));
+  return message;
+}
+
 Message Session::wrappedKeys() const {
   const int me = parameters_.rank;
   Key group = {};  // ciphertext by the time it leaves this function
@@ -223,16 +240,38 @@ Message Session::wrappedKeys() const {
 
 /// What a failed check of a peer's key means, for the user.
 const char* Session::suspicion() const {
-  return mine_.insecure ? "messages were changed on the way, or it joins another communicator"
-                        : "it has another pre-shared key (give every rank the same), joins another "
-                          "communicator, or messages were changed on the way";
+  return !mine_.preShared
+             ? "messages were changed on the way, or it joins another communicator"
+             : "it has another pre-shared key (give every rank the same), joins another "
+               "communicator, or messages were changed on the way";
 }
 
-void Session::unwrapKeys(const Messages& wrapped) {
+void Session::readSeconds(const Messages& seconds) {
+  forPeers([&](int peer) { checkSecondLength(seconds[at(peer)], peer); });
+  if (mine_.attested) verifyQuotes(seconds);  // before any key is used
+  unwrapKeys(seconds);
+}
+
+/// A quote may have any length; verifyQuote has its limits.
+void Session::checkSecondLength(const Message& second, int peer) const {
+  const std::size_t keys = peers() * kWrappedBytes;
+  if (!mine_.attested || second.size() < keys) checkLength(second, keys, peer);
+}
+
+void Session::verifyQuotes(const Messages& seconds) {
+  Message said;
+  for (int rank = 0; rank < parameters_.worldSize; ++rank) {
+    const Bytes quote = Bytes(seconds[at(rank)]).subspan(peers() * kWrappedBytes);
+    append(said, sha256(quote));
+    if (rank != parameters_.rank) verifyQuote(*parameters_.attestation, transcript_, rank, quote);
+  }
+  quotes_ = sha256(said);
+}
+
+void Session::unwrapKeys(const Messages& seconds) {
   const int me = parameters_.rank;
-  forPeers([&](int peer) { checkLength(wrapped[at(peer)], peers() * kWrappedBytes, peer); });
   forPeers([&](int peer) {
-    const std::byte* cipher = wrapped[at(peer)].data() + slot(peer, me) * kWrappedBytes;
+    const std::byte* cipher = seconds[at(peer)].data() + slot(peer, me) * kWrappedBytes;
     Tag tag;
     std::copy_n(cipher + kKeyBytes, kTagBytes, tag.begin());
     const Message aad = wrapAad(peer, me);
@@ -261,6 +300,7 @@ Message Session::finished() {
 Hash Session::finishedMac(const Key& key) const {
   Message said;
   append(said, transcript_);
+  append(said, quotes_);
   append(said, commitments_);
   return hmacSha256(key, said);
 }
@@ -274,11 +314,10 @@ void Session::confirm(const Messages& finished) const {
         finished[at(peer)].begin() + static_cast<std::ptrdiff_t>(slot(peer, me) * kHashBytes),
         kHashBytes, mac.begin());
     if (!equalInConstantTime(mac, finishedMac(pairs_[at(peer)]->finishedIn)))
-      refuse(
-          peer,
-          "rank {} does not confirm this rank's keys: some rank handed out different group keys, "
-          "or messages were changed on the way",
-          peer);
+      refuse(peer,
+             "rank {} does not confirm this rank's keys: some rank handed out different group keys "
+             "or quotes, or messages were changed on the way",
+             peer);
   });
 }
 
@@ -294,16 +333,24 @@ KeyRing Session::keys() const {
   return ring;
 }
 
+/// Out of all group keys, which all ranks have confirmed and nobody else has ever had.
+Lineage Session::lineage() const {
+  if (!mine_.preShared && !mine_.attested) return {};
+  const auto groupKeys = std::span(*group_).first(at(parameters_.worldSize));
+  return {std::as_bytes(groupKeys), transcript_};
+}
+
 }  // namespace
 
 KeyRing handshake(const HandshakeParameters& parameters, std::shared_ptr<const Aead> aead,
-                  const AllGather& allGather) {
+                  const AllGather& allGather, Lineage* lineage) {
   Rounds rounds(parameters, allGather);
   try {
     Session session(parameters, std::move(aead));
     session.readHellos(rounds.exchange(session.hello()));
-    session.unwrapKeys(rounds.exchange(session.wrappedKeys()));
+    session.readSeconds(rounds.exchange(session.second()));
     session.confirm(rounds.exchange(session.finished()));
+    if (lineage != nullptr) *lineage = session.lineage();
     return session.keys();
   } catch (...) {
     rounds.giveUp();

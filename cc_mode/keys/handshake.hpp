@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "cc_mode/keys/key_ring.hpp"
+#include "cc_mode/keys/lineage.hpp"
+#include <lockstep/attestation.hpp>
 #include <lockstep/types.hpp>
 
 namespace lockstep::cc {
@@ -21,9 +23,11 @@ struct HandshakeParameters {
   int worldSize = 1;
   Mode mode = Mode::cc;
   std::array<std::byte, 16> communicatorId{};
-  /// At least kMinPskBytes, or empty when `insecure`.
+  /// At least kMinPskBytes, or empty when there is an attestation, or `insecure`.
   std::span<const std::byte> psk;
-  /// Allows an empty psk: secret from a listener, open to an active attacker.
+  /// Every rank shows a quote, and verifies the others'; nullptr: none does.
+  const Attestation* attestation = nullptr;
+  /// Allows to have neither: secret from a listener, open to an active attacker.
   bool insecure = false;
 };
 
@@ -32,9 +36,10 @@ struct HandshakeParameters {
 using AllGather = std::function<std::vector<std::vector<std::byte>>(std::span<const std::byte>)>;
 
 /// X25519 between every pair, bound to the pre-shared key and to a transcript of everything all
-/// ranks said; random group keys wrapped under the pairwise keys; confirmed by pairwise MACs.
-/// Throws keyExchange, naming the rank.
+/// ranks said; quotes over that transcript; random group keys wrapped under the pairwise keys;
+/// confirmed by pairwise MACs. `lineage`, if given, becomes that of a communicator with these keys:
+/// the same on all ranks. Throws keyExchange, naming the rank.
 KeyRing handshake(const HandshakeParameters& parameters, std::shared_ptr<const Aead> aead,
-                  const AllGather& allGather);
+                  const AllGather& allGather, Lineage* lineage = nullptr);
 
 }  // namespace lockstep::cc

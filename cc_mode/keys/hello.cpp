@@ -50,6 +50,8 @@ class Reader {
   std::span<const std::byte> from_;
 };
 
+constexpr std::uint8_t kPreShared = 1, kAttested = 2;
+
 /// Before the length: another version may have another one.
 void checkVersion(std::span<const std::byte> message, int rank) {
   if (message.size() < sizeof Hello::kVersion) return;
@@ -67,13 +69,14 @@ Hello parse(std::span<const std::byte> message, int rank) {
   Reader reader(message);
   reader.get16();  // the version
   Hello hello;
-  const std::uint8_t mode = reader.get8(), insecure = reader.get8();
-  if (mode >= kModes || insecure > 1)
+  const std::uint8_t mode = reader.get8(), sources = reader.get8();
+  if (mode >= kModes || sources > (kPreShared | kAttested))
     refuse(rank,
            "rank {} sent a key exchange message that makes no sense: it was damaged or forged",
            rank);
   hello.mode = static_cast<Mode>(mode);
-  hello.insecure = insecure == 1;
+  hello.preShared = (sources & kPreShared) != 0;
+  hello.attested = (sources & kAttested) != 0;
   hello.rank = reader.get16();
   hello.world = reader.get16();
   reader.get(hello.cipher);
@@ -83,7 +86,10 @@ Hello parse(std::span<const std::byte> message, int rank) {
 }
 
 std::string_view keySource(const Hello& hello) {
-  return hello.insecure ? "no pre-shared key (insecure keys)" : "a pre-shared key";
+  if (hello.preShared)
+    return hello.attested ? "a pre-shared key and an attestation" : "a pre-shared key";
+  return hello.attested ? "an attestation and no pre-shared key"
+                        : "no pre-shared key (insecure keys)";
 }
 
 }  // namespace
@@ -93,7 +99,8 @@ std::array<std::byte, Hello::kBytes> encode(const Hello& hello) {
   Writer writer(message);
   writer.put16(Hello::kVersion);
   writer.put8(static_cast<std::uint8_t>(hello.mode));
-  writer.put8(hello.insecure ? 1 : 0);
+  writer.put8(static_cast<std::uint8_t>((hello.preShared ? kPreShared : 0) |
+                                        (hello.attested ? kAttested : 0)));
   writer.put16(hello.rank);
   writer.put16(hello.world);
   writer.put(hello.cipher);
@@ -122,10 +129,10 @@ Hello checkHello(std::span<const std::byte> message, int rank, const Hello& mine
            "rank {} uses another cipher than this rank's {}: name one that all machines have "
            "(Options::cipher)",
            rank, cipherName);
-  if (hello.insecure != mine.insecure)
+  if (hello.preShared != mine.preShared || hello.attested != mine.attested)
     refuse(rank,
-           "rank {} has {}, this rank has {}: give every rank the same pre-shared key, or allow "
-           "insecure keys on every rank",
+           "rank {} has {}, this rank has {}: give every rank the same pre-shared key, or an "
+           "attestation, or allow insecure keys on every rank",
            rank, keySource(hello), keySource(mine));
   return hello;
 }

@@ -15,12 +15,13 @@ namespace lockstep::cc {
 
 struct Hello {
   /// Raised whenever any byte of the key exchange or of the record format changes its meaning.
-  static constexpr std::uint16_t kVersion = 1;
-  /// version 2, mode 1, insecure 1, rank 2, world 2, cipher 32, ephemeral 32, nonce 32
+  static constexpr std::uint16_t kVersion = 2;
+  /// version 2, mode 1, key sources 1, rank 2, world 2, cipher 32, ephemeral 32, nonce 32
   static constexpr std::size_t kBytes = 104;
 
   Mode mode = Mode::cc;
-  bool insecure = false;
+  bool preShared = false;  ///< it has a pre-shared key
+  bool attested = false;   ///< it shows a quote, and asks for the others'
   std::uint16_t rank = 0;
   std::uint16_t world = 1;
   Hash cipher{};  ///< SHA-256 of the AEAD's name

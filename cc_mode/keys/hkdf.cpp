@@ -60,6 +60,13 @@ Hash sha256(Bytes data) {
   return hash;
 }
 
+std::array<std::byte, 64> sha512(Bytes data) {
+  std::array<std::byte, 64> hash;
+  require(EVP_Digest(data.data(), data.size(), out(hash.data()), nullptr, EVP_sha512(), nullptr),
+          "SHA-512");
+  return hash;
+}
+
 Hash hmacSha256(Bytes key, Bytes data) {
   Hash mac;
   require(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), in(data.data()), data.size(),

@@ -1,4 +1,4 @@
-// SHA-256 and what is made of it: HMAC, and HKDF (RFC 5869), by OpenSSL.
+// SHA-256 and what is made of it: HMAC, and HKDF (RFC 5869); and SHA-512. By OpenSSL.
 #pragma once
 
 #include <array>
@@ -18,6 +18,7 @@ inline Bytes bytesOf(std::string_view text) {
 
 /// All throw system if OpenSSL refuses.
 Hash sha256(Bytes data);
+std::array<std::byte, 64> sha512(Bytes data);
 Hash hmacSha256(Bytes key, Bytes data);
 
 /// A pseudorandom key out of `secret`, which is not empty. An empty salt stands for 32 zero bytes.

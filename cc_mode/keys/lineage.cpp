@@ -22,9 +22,9 @@ void append(std::vector<std::byte>& info, std::string_view text) {
 
 }  // namespace
 
-Lineage::Lineage(Bytes psk, Bytes communicatorId) : secret_(std::in_place) {
+Lineage::Lineage(Bytes keys, Bytes transcript) : secret_(std::in_place) {
   Secret<Hash> root;
-  hkdfExtract(communicatorId, psk, *root);
+  hkdfExtract(transcript, keys, *root);
   hkdfExpand(*root, bytesOf("lockstep children"), **secret_);
 }
 

@@ -1,4 +1,4 @@
-// What a communicator keeps of its pre-shared key, so that it can have children.
+// What a communicator keeps of its keys, so that it can have children.
 #pragma once
 
 #include <array>
@@ -22,17 +22,20 @@ struct Birth {
   std::span<const int> ranks;  ///< of the parent, in their new order
 };
 
-/// A secret derived from a pre-shared key and the id of the communicator that it made:
+/// A secret derived from what the members of a communicator have agreed on, and nobody else knows:
 ///
-///     secret = HKDF-Expand(HKDF-Extract(salt communicator id, pre-shared key), "lockstep
-///     children") child's pre-shared key = HKDF-Expand(secret, "lockstep child" | birth)
+///     secret = HKDF-Expand(HKDF-Extract(salt transcript, all group keys), "lockstep children")
+///     child's pre-shared key = HKDF-Expand(secret, "lockstep child" | birth)
 ///
-/// It opens nothing that was sent: traffic keys come from ephemeral ones too, which are gone.
+/// It opens nothing that was sent, by the parent or by a child: traffic keys cannot be had back
+/// from it, and a child's come from ephemeral ones too. Who has the parent's own pre-shared key
+/// does not have it.
 class Lineage {
  public:
-  /// Of a communicator without a pre-shared key: its children have none either.
+  /// Of a communicator that nothing authenticates: its children have no pre-shared key.
   Lineage() = default;
-  Lineage(Bytes psk, Bytes communicatorId);
+  /// `keys`: of 32 bytes each, secret; `transcript`: of the exchange that made them.
+  Lineage(Bytes keys, Bytes transcript);
 
   /// The pre-shared key of a child: 32 bytes, or none. No two births have the same. The caller
   /// wipes it. Throws invalidArgument in a forked child, whose copy of the secret is wiped.

@@ -27,15 +27,20 @@ std::string textOf(const std::vector<std::byte>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+std::string_view keySourceOf(const Options& o) {
+  if (o.attestation != nullptr) return o.psk.empty() ? "attested" : "pre-shared and attested";
+  if (!o.psk.empty()) return "pre-shared";
+  return o.insecureKeys ? "insecure" : "none";
+}
+
 /// One thing per line, "name: value", so that a difference can be named.
 std::string describe(const Options& o, const TuningTable& tuning, const cc::Aead* aead) {
   return fmt::format(
       "version: {}\nmode: {}\ntimeout: {} ms\nalgorithm: {}\nprotocol: {}\ncipher: {}\nkeys: {}\n"
       "cross-memory attach: {}\nreproducible: {}\ntuning table: {:x}\n",
       version(), name(o.mode), o.timeout.count(), o.algorithm, o.protocol,
-      aead == nullptr ? "none" : aead->name(),
-      o.psk.empty() ? (o.insecureKeys ? "insecure" : "none") : "pre-shared", o.crossMemoryAttach,
-      o.reproducible, std::hash<std::string>{}(tuning.text()));
+      aead == nullptr ? "none" : aead->name(), keySourceOf(o), o.crossMemoryAttach, o.reproducible,
+      std::hash<std::string>{}(tuning.text()));
 }
 
 std::string lineAt(const std::string& text, std::size_t at) {
@@ -141,17 +146,18 @@ cc::KeyRing keys(Peers& peers, const Options& options, std::shared_ptr<const cc:
   if (ids[0].size() != id.size())
     fail(ErrorCode::keyExchange, "rank 0 sent a malformed communicator id");
   std::copy(ids[0].begin(), ids[0].end(), id.begin());
-  if (!options.psk.empty()) lineage = cc::Lineage(options.psk, id);
   const cc::HandshakeParameters parameters{.rank = peers.rank(),
                                            .worldSize = peers.worldSize(),
                                            .mode = options.mode,
                                            .communicatorId = id,
                                            .psk = options.psk,
+                                           .attestation = options.attestation.get(),
                                            .insecure = options.insecureKeys};
   try {
-    return cc::handshake(parameters, std::move(aead), [&](std::span<const std::byte> message) {
-      return peers.allGather(message, deadline);
-    });
+    return cc::handshake(
+        parameters, std::move(aead),
+        [&](std::span<const std::byte> message) { return peers.allGather(message, deadline); },
+        &lineage);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::keyExchange) linger(peers);
     throw;

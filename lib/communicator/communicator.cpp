@@ -28,11 +28,16 @@ Options checked(Options options, int worldSize) {
   if (options.timeout.count() < 1 || options.timeout > kLongest)
     fail(ErrorCode::invalidArgument, "the timeout is {} ms; it takes 1 ms to 24 hours",
          options.timeout.count());
-  if (isSealed(options.mode) && options.psk.empty() && !options.insecureKeys)
+  const Attestation* attestation = options.attestation.get();
+  if (attestation != nullptr && (!attestation->quote || !attestation->verify))
+    fail(ErrorCode::invalidArgument,
+         "Options::attestation has no function to {}: it would authenticate nobody",
+         !attestation->quote ? "make this rank's quote" : "verify the other ranks' quotes");
+  if (isSealed(options.mode) && options.psk.empty() && attestation == nullptr &&
+      !options.insecureKeys)
     fail(ErrorCode::invalidArgument,
          "mode {} needs Options::psk (32 random bytes that all ranks share), or "
-         "Options::insecureKeys to go without "
-         "authentication",
+         "Options::attestation, or Options::insecureKeys to go without authentication",
          name(options.mode));
   return options;
 }

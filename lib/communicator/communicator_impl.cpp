@@ -35,6 +35,12 @@ TuningTable loadTuning(const Options& options) {
                                     : TuningTable::read(options.tuningFile);
 }
 
+std::string describeKeys(const Options& options) {
+  if (options.attestation == nullptr)
+    return options.psk.empty() ? "unauthenticated (insecure)" : "X25519 and pre-shared key";
+  return options.psk.empty() ? "X25519 and attestation" : "X25519, pre-shared key and attestation";
+}
+
 /// Checks a request, and takes out of it what the collective does not take, so that ranks cannot
 /// differ in it. In place, like everything on the way of a call: a structure that was just written
 /// member by member and is then copied in wider pieces waits for the stores before it, and those
@@ -94,7 +100,7 @@ CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options
                                    options_.algorithm, options_.protocol));
   if (aead_ != nullptr) {
     keys_.emplace(agreement::keys(*peers_, options_, aead_, lineage_, deadline));
-    authenticated_ = !options_.psk.empty();
+    keySource_ = parent == nullptr ? describeKeys(options_) : parent->keySource_;
   }
   wipe(options_.psk.data(), options_.psk.size());  // it has done its work
   options_.psk.clear();
@@ -494,8 +500,7 @@ std::string CommunicatorImpl::cipher() const {
 }
 
 std::string CommunicatorImpl::keySource() const {
-  if (aead_ == nullptr) return "none";
-  return !authenticated_ ? "unauthenticated (insecure)" : "X25519 and pre-shared key";
+  return keySource_;
 }
 
 std::string CommunicatorImpl::ordinaryPath() const {

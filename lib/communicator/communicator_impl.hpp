@@ -195,9 +195,9 @@ class CommunicatorImpl {
   bool crossMemoryAttach_ = false;
   bool outnumbered_ = false;
   std::optional<cc::KeyRing> keys_;
-  bool authenticated_ = false;  ///< the keys, by a pre-shared key
-  cc::Lineage lineage_;         ///< for the keys of children
-  std::uint64_t births_ = 0;    ///< children so far
+  std::string keySource_ = "none";
+  cc::Lineage lineage_;       ///< for the keys of children
+  std::uint64_t births_ = 0;  ///< children so far
   host::Doorbell doorbell_;
   Watch watch_;
   host::Run run_;

@@ -28,6 +28,9 @@ TEST(Hash, KnownAnswers) {
   // FIPS 180-4 example "abc"; RFC 4231 test case 2.
   EXPECT_EQ(cc::sha256(cc::bytesOf("abc")),
             hexArray<32>("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+  EXPECT_EQ(cc::sha512(cc::bytesOf("abc")),
+            hexArray<64>("ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+                         "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"));
   EXPECT_EQ(cc::hmacSha256(cc::bytesOf("Jefe"), cc::bytesOf("what do ya want for nothing?")),
             hexArray<32>("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"));
 }

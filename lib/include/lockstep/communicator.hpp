@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include <lockstep/attestation.hpp>
 #include <lockstep/error.hpp>
 #include <lockstep/types.hpp>
 
@@ -18,7 +19,7 @@ namespace lockstep {
 
 /// Names a meeting point of ranks. Rank 0 creates it and hands the text to the others by any means
 /// (MPI, a file, a pipe). It is no secret, but whoever knows it can try to connect: sealed modes
-/// authenticate the ranks by `Options::psk`, not by this.
+/// authenticate the ranks by `Options::psk` or `Options::attestation`, not by this.
 class LOCKSTEP_API UniqueId {
  public:
   /// Opens the meeting point in this process: a thread serves it until a minute after the last
@@ -44,8 +45,11 @@ struct Options {
   /// Pre-shared key of sealed modes: at least 32 random bytes, the same on every rank. The
   /// communicator wipes its copy once the keys are made.
   std::vector<std::byte> psk;
-  /// Allows sealed modes without a pre-shared key: secret from a listener, but not from an active
-  /// attacker.
+  /// How ranks prove what they run: in sealed modes it stands in for a pre-shared key or, with one,
+  /// is asked for as well. Not called in the clear. All ranks have one or none.
+  std::shared_ptr<const Attestation> attestation;
+  /// Allows sealed modes without a pre-shared key or an attestation: secret from a listener, but
+  /// not from an active attacker.
   bool insecureKeys = false;
   /// Forces an algorithm by its name ("two_shot", "ring", "direct"; the READMEs in collectives/
   /// list them) for the collectives that have it; the others, and all if empty, are selected.
@@ -240,7 +244,8 @@ class LOCKSTEP_API Communicator {
   // threads at once. Each member counts as one of the child's ranks, from 0. Errors are those of
   // create and of collectives; mismatch (the ranks called different things) leaves the parent as it
   // was. In sealed modes a child's keys come from a fresh key exchange, under a pre-shared key
-  // derived from the parent's; children of insecure parents are insecure.
+  // derived from the parent's keys, with fresh quotes if there is an attestation; children of
+  // insecure parents are insecure.
 
   /// Collective over this communicator: the ranks that give the same `color` (0 or more) get a
   /// communicator of their own, ordered by `key`, then by rank here. A negative color (kNoColor)
@@ -271,7 +276,9 @@ class LOCKSTEP_API Communicator {
   Counters counters() const noexcept;
   /// The AEAD in use ("ipsec-mb AES-256-GCM"), or "none".
   std::string cipher() const;
-  /// How keys came about ("X25519 and pre-shared key", "unauthenticated (insecure)"), or "none".
+  /// How keys came about ("X25519 and pre-shared key", "X25519 and attestation", "X25519,
+  /// pre-shared key and attestation", "unauthenticated (insecure)"), or "none". A child's came
+  /// about as its parent's.
   std::string keySource() const;
   /// How ordinary buffers are reached ("process_vm_readv", "slots", "same process").
   std::string ordinaryPath() const;

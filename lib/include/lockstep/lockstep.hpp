@@ -1,6 +1,7 @@
 // Everything public.
 #pragma once
 
+#include <lockstep/attestation.hpp>
 #include <lockstep/communicator.hpp>
 #include <lockstep/error.hpp>
 #include <lockstep/experts.hpp>
