@@ -455,10 +455,11 @@ Buffer CommunicatorImpl::allocShared(std::size_t bytes, Deadline deadline) {
   return buffer;
 }
 
-/// If another rank has given up, that explains more than what it made of the exchange.
+/// If another rank has given up, that explains more than what it made of the exchange; but for a
+/// refusal of keys, which has its own reason and rank.
 void CommunicatorImpl::throwFailed(std::string_view operation, const Error& error) {
   try {
-    watch_.checkFailed(operation);
+    if (error.code() != ErrorCode::keyExchange) watch_.checkFailed(operation);
   } catch (const Error& why) {
     poison(why.code(), why.rank());
     throw;

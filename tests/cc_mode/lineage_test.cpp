@@ -35,11 +35,11 @@ std::vector<Birth> births() {
 }
 
 TEST(Lineage, EveryBirthHasAKeyOfItsOwn) {
-  const Key psk = keyOf('k'), id = keyOf('i');
-  std::set<Key> keys{psk};
+  const Key groupKeys = keyOf('k'), transcript = keyOf('i');
+  std::set<Key> keys{groupKeys};
   std::size_t expected = 1;
-  for (const Lineage& parent :
-       {Lineage(psk, id), Lineage(psk, keyOf('j')), Lineage(keyOf('l'), id)}) {
+  for (const Lineage& parent : {Lineage(groupKeys, transcript), Lineage(groupKeys, keyOf('j')),
+                                Lineage(keyOf('l'), transcript)}) {
     for (const Birth& birth : births()) {
       const Key key = parent.childPsk(birth);
       EXPECT_GE(key.size(), kMinPskBytes);
@@ -51,17 +51,18 @@ TEST(Lineage, EveryBirthHasAKeyOfItsOwn) {
 }
 
 TEST(Lineage, GrandchildrenDifferFromTheirUncles) {
-  const Key psk = keyOf('k'), id = keyOf('i');
-  const Lineage parent(psk, id);
+  const Key groupKeys = keyOf('k'), transcript = keyOf('i');
+  const Lineage parent(groupKeys, transcript);
   const Birth birth{"duplicate", 0, 0, kBoth};
-  const Lineage child(parent.childPsk(birth), id);
+  const Lineage child(parent.childPsk(birth), transcript);
   EXPECT_NE(child.childPsk(birth), parent.childPsk(birth));
 }
 
 TEST(Lineage, MembersGetTheSame) {
-  const Key psk = keyOf('k'), id = keyOf('i');
+  const Key groupKeys = keyOf('k'), transcript = keyOf('i');
   for (const Birth& birth : births())
-    EXPECT_EQ(Lineage(psk, id).childPsk(birth), Lineage(psk, id).childPsk(birth));
+    EXPECT_EQ(Lineage(groupKeys, transcript).childPsk(birth),
+              Lineage(groupKeys, transcript).childPsk(birth));
 }
 
 TEST(Lineage, WithoutAKeyThereIsNone) {
