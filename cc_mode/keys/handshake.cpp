@@ -92,8 +92,8 @@ class Session {
   Message hello() const;
   void readHellos(const Messages& hellos);
   /// For each peer its group key, and this rank's quote.
-  Message second() const;
-  void readSeconds(const Messages& seconds);
+  Message keysAndQuote() const;
+  void readKeysAndQuotes(const Messages& messages);
   Message finished();
   void confirm(const Messages& finished) const;
   KeyRing keys() const;
@@ -113,9 +113,9 @@ class Session {
   void derive(int peer, const X25519::PublicKey& ephemeral);
   Message wrapAad(int sender, int receiver) const;
   Message wrappedKeys() const;
-  void checkSecondLength(const Message& second, int peer) const;
-  void verifyQuotes(const Messages& seconds);
-  void unwrapKeys(const Messages& seconds);
+  void checkKeysAndQuote(const Message& message, int peer) const;
+  void verifyQuotes(const Messages& messages);
+  void unwrapKeys(const Messages& messages);
   Hash finishedMac(const Key& key) const;
   const char* suspicion() const;
 
@@ -213,7 +213,7 @@ Message Session::wrapAad(int sender, int receiver) const {
   return aad;
 }
 
-Message Session::second() const {
+Message Session::keysAndQuote() const {
   Message message = wrappedKeys();
   if (mine_.attested)
     append(message, makeQuote(*parameters_.attestation, transcript_, parameters_.rank));
@@ -246,32 +246,32 @@ const char* Session::suspicion() const {
                "communicator, or messages were changed on the way";
 }
 
-void Session::readSeconds(const Messages& seconds) {
-  forPeers([&](int peer) { checkSecondLength(seconds[at(peer)], peer); });
-  if (mine_.attested) verifyQuotes(seconds);  // before any key is used
-  unwrapKeys(seconds);
+void Session::readKeysAndQuotes(const Messages& messages) {
+  forPeers([&](int peer) { checkKeysAndQuote(messages[at(peer)], peer); });
+  if (mine_.attested) verifyQuotes(messages);  // before any key is used
+  unwrapKeys(messages);
 }
 
 /// A quote may have any length; verifyQuote has its limits.
-void Session::checkSecondLength(const Message& second, int peer) const {
+void Session::checkKeysAndQuote(const Message& message, int peer) const {
   const std::size_t keys = peers() * kWrappedBytes;
-  if (!mine_.attested || second.size() < keys) checkLength(second, keys, peer);
+  if (!mine_.attested || message.size() < keys) checkLength(message, keys, peer);
 }
 
-void Session::verifyQuotes(const Messages& seconds) {
+void Session::verifyQuotes(const Messages& messages) {
   Message said;
   for (int rank = 0; rank < parameters_.worldSize; ++rank) {
-    const Bytes quote = Bytes(seconds[at(rank)]).subspan(peers() * kWrappedBytes);
+    const Bytes quote = Bytes(messages[at(rank)]).subspan(peers() * kWrappedBytes);
     append(said, sha256(quote));
     if (rank != parameters_.rank) verifyQuote(*parameters_.attestation, transcript_, rank, quote);
   }
   quotes_ = sha256(said);
 }
 
-void Session::unwrapKeys(const Messages& seconds) {
+void Session::unwrapKeys(const Messages& messages) {
   const int me = parameters_.rank;
   forPeers([&](int peer) {
-    const std::byte* cipher = seconds[at(peer)].data() + slot(peer, me) * kWrappedBytes;
+    const std::byte* cipher = messages[at(peer)].data() + slot(peer, me) * kWrappedBytes;
     Tag tag;
     std::copy_n(cipher + kKeyBytes, kTagBytes, tag.begin());
     const Message aad = wrapAad(peer, me);
@@ -348,7 +348,7 @@ KeyRing handshake(const HandshakeParameters& parameters, std::shared_ptr<const A
   try {
     Session session(parameters, std::move(aead));
     session.readHellos(rounds.exchange(session.hello()));
-    session.readSeconds(rounds.exchange(session.second()));
+    session.readKeysAndQuotes(rounds.exchange(session.keysAndQuote()));
     session.confirm(rounds.exchange(session.finished()));
     if (lineage != nullptr) *lineage = session.lineage();
     return session.keys();

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "device/worlds.hpp"
+#include "support/attester.hpp"
 
 namespace lockstep::test {
 namespace {
@@ -110,6 +111,29 @@ TEST(DeviceCreation, WithoutPeerAccessCallsGoThroughTheHosts) {
                           return player.differs(in.pointer(), 1000, [](auto) { return 2.0f; });
                         }),
         "");
+  }
+}
+
+// Keys reach GPUs over the hosts' sealed channel, whatever authenticated that.
+TEST(DeviceCreation, IsAuthenticatedAsTheHostsAre) {
+  for (const Ranks ranks : kKinds) {
+    DeviceWorld world = worldOf(ranks, Mode::cc);
+    world.device = smallOptions({Collective::allReduce});
+    world.options.insecureKeys = false;
+    world.options.attestation = std::make_shared<const Attestation>(testing::softwareAttestation());
+    EXPECT_EQ(playDeviceWorld(world,
+                              [](Player& player) {
+                                const std::string said =
+                                    lacks(player.device.keySource(), {"X25519 and attestation"});
+                                if (!said.empty()) return said;
+                                const auto in = player.floats(1000, [](auto) { return 1.0f; });
+                                player.device.allReduce(in.pointer(), in.pointer(), 1000,
+                                                        DataType::f32, Reduction::sum, nullptr);
+                                player.device.wait(nullptr);
+                                return player.differs(in.pointer(), 1000,
+                                                      [](auto) { return 2.0f; });
+                              }),
+              "");
   }
 }
 

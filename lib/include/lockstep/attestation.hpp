@@ -14,6 +14,9 @@ namespace lockstep {
 /// While keys are exchanged, every rank makes one quote, and every rank verifies those of all
 /// others before it uses any key. Children (split, duplicate, shrink) do so again.
 ///
+///     options.attestation = std::make_shared<const Attestation>(
+///         Attestation{.quote = tsmQuote, .verify = checkWithTheMakersLibrary});
+///
 /// What is proven is what a rank runs and where, not whose it is: whoever may run the same on his
 /// own machine is accepted too, unless `verify` looks at more, or there is a pre-shared key as
 /// well.
