@@ -59,7 +59,7 @@ class Peers {
 
   /// `look` is called at least every 50 ms while this rank waits in a collective above. What it
   /// throws ends the wait, and comes out of the collective.
-  void whileWaiting(std::function<void()> look) { look_ = std::move(look); }
+  virtual void whileWaiting(std::function<void()> look) { look_ = std::move(look); }
 
  protected:
   const std::function<void()>& look() const { return look_; }

@@ -8,7 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "support/forwarding_peers.hpp"
+#include "bootstrap/forwarding_peers.hpp"
 #include "support/world.hpp"
 
 namespace lockstep::testing {

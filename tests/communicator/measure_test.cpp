@@ -6,9 +6,9 @@
 
 #include <gtest/gtest.h>
 
+#include "bootstrap/forwarding_peers.hpp"
 #include "communicator/communicator_impl.hpp"
 #include "communicator/tuning.hpp"
-#include "support/forwarding_peers.hpp"
 #include "support/world.hpp"
 
 namespace lockstep {
@@ -55,7 +55,7 @@ TEST(Measure, MovesTheRuleOfTheTable) {
 }
 
 /// Holds its rank back when the times have been exchanged, until the other rank's call has ended.
-class HeldPeers final : public testing::ForwardingPeers {
+class HeldPeers final : public ForwardingPeers {
  public:
   HeldPeers(std::unique_ptr<Peers> inner, std::thread& other)
       : ForwardingPeers(*inner), inner_(std::move(inner)), other_(other) {}

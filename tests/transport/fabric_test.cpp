@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "support/forwarding_peers.hpp"
+#include "bootstrap/forwarding_peers.hpp"
 #include <lockstep/error.hpp>
 
 namespace lockstep::shm {
@@ -19,7 +19,7 @@ Deadline soon() {
 }
 
 /// Its rank gives its segment, and then fails.
-class FailsAfterSharing final : public testing::ForwardingPeers {
+class FailsAfterSharing final : public ForwardingPeers {
  public:
   using ForwardingPeers::ForwardingPeers;
   std::vector<std::shared_ptr<void>> share(std::shared_ptr<void> mine, Deadline deadline) override {
@@ -29,7 +29,7 @@ class FailsAfterSharing final : public testing::ForwardingPeers {
 };
 
 /// Its rank has the others' segments only after one of those has failed.
-class SharesLate final : public testing::ForwardingPeers {
+class SharesLate final : public ForwardingPeers {
  public:
   SharesLate(Peers& inner, std::latch& failed) : ForwardingPeers(inner), failed_(failed) {}
   std::vector<std::shared_ptr<void>> share(std::shared_ptr<void> mine, Deadline deadline) override {

@@ -1,15 +1,20 @@
-// Peers that pass everything on to others: a test overrides what it wants to go wrong.
+// Peers that pass everything on to others: whoever wants to see or change something of it overrides
+// that.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "bootstrap/peers.hpp"
 
-namespace lockstep::testing {
+namespace lockstep {
 
 class ForwardingPeers : public Peers {
  public:
+  /// `inner` stays until this is gone.
   explicit ForwardingPeers(Peers& inner) : inner_(inner) {}
 
   int rank() const override { return inner_.rank(); }
@@ -27,14 +32,15 @@ class ForwardingPeers : public Peers {
   std::vector<std::shared_ptr<void>> share(std::shared_ptr<void> mine, Deadline deadline) override {
     return inner_.share(std::move(mine), deadline);
   }
-  std::uint64_t gone() noexcept override { return inner_.gone(); }
   std::unique_ptr<Peers> group(std::span<const int> members, Deadline deadline) override {
     return inner_.group(members, deadline);
   }
   void shrink(const Build& build, Deadline deadline) override { inner_.shrink(build, deadline); }
+  std::uint64_t gone() noexcept override { return inner_.gone(); }
+  void whileWaiting(std::function<void()> look) override { inner_.whileWaiting(std::move(look)); }
 
  private:
   Peers& inner_;
 };
 
-}  // namespace lockstep::testing
+}  // namespace lockstep
