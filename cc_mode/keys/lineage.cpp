@@ -43,6 +43,8 @@ std::vector<std::byte> Lineage::childPsk(const Birth& birth) const {
   append(info, static_cast<std::uint64_t>(birth.color));
   append(info, static_cast<std::uint16_t>(birth.ranks.size()));
   for (const int rank : birth.ranks) append(info, static_cast<std::uint16_t>(rank));
+  append(info, static_cast<std::uint16_t>(birth.counts.size()));
+  for (const std::uint64_t count : birth.counts) append(info, count);
   std::vector<std::byte> psk(kHashBytes);
   hkdfExpand(secret, info, psk);
   return psk;

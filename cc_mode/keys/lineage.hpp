@@ -20,6 +20,9 @@ struct Birth {
   std::uint64_t number = 0;    ///< of its parent's children
   std::int64_t color = 0;      ///< of the split
   std::span<const int> ranks;  ///< of the parent, in their new order
+  /// How many children each of `ranks` has had, by its own account, where they may differ (a shrink
+  /// after failures): who was told something else has another key.
+  std::span<const std::uint64_t> counts = {};
 };
 
 /// A secret derived from what the members of a communicator have agreed on, and nobody else knows:

@@ -54,14 +54,12 @@ std::vector<int> membersWith(std::span<const Wish> wishes, int rank) {
   return members;
 }
 
-std::uint64_t highest(Peers& peers, std::uint64_t mine, Deadline deadline) {
-  std::uint64_t most = mine;
-  for (const auto& said : peers.allGather(std::as_bytes(std::span(&mine, 1)), deadline)) {
-    std::uint64_t theirs = 0;
-    if (said.size() == sizeof theirs) std::memcpy(&theirs, said.data(), sizeof theirs);
-    most = std::max(most, theirs);
-  }
-  return most;
+std::vector<std::uint64_t> countsOf(Peers& peers, std::uint64_t mine, Deadline deadline) {
+  const auto said = peers.allGather(std::as_bytes(std::span(&mine, 1)), deadline);
+  std::vector<std::uint64_t> counts(said.size());
+  for (std::size_t r = 0; r < said.size(); ++r)
+    if (said[r].size() == sizeof mine) std::memcpy(&counts[r], said[r].data(), sizeof mine);
+  return counts;
 }
 
 }  // namespace family
@@ -114,11 +112,14 @@ Impl CommunicatorImpl::shrink() {
     peers_->shrink(
         [&](std::unique_ptr<Peers> peers, std::span<const int> members) {
           result.reset();  // which a death has spoilt
-          // Some ranks may have failed in a split that others never came to.
-          const std::uint64_t number = family::highest(*peers, births_, deadline);
-          births_ = number + 1;
-          result = child({.how = what, .number = number, .color = 0, .ranks = members},
-                         std::move(peers));
+          // Some ranks may have failed in a split that others never came to. What they say of it
+          // cannot be sealed, since they may have counted that differently too.
+          const auto counts = family::countsOf(*peers, births_++, deadline);
+          const std::uint64_t number = std::ranges::max(counts);
+          result =
+              child({.how = what, .number = number, .color = 0, .ranks = members, .counts = counts},
+                    std::move(peers));
+          births_ = std::max(births_, number + 1);  // which the child's keys have confirmed
         },
         deadline);
   } catch (const Error& error) {

@@ -31,7 +31,8 @@ std::vector<Wish> exchange(Peers& peers, const Wish& mine, Deadline deadline);
 /// The ranks in the child of `rank`, in their order there; empty if it gets none.
 std::vector<int> membersWith(std::span<const Wish> wishes, int rank);
 
-/// Collective: the highest number that any rank gives.
-std::uint64_t highest(Peers& peers, std::uint64_t mine, Deadline deadline);
+/// Collective: the number that each rank gives, by rank. Nothing vouches for others': to be bound
+/// into the child's keys.
+std::vector<std::uint64_t> countsOf(Peers& peers, std::uint64_t mine, Deadline deadline);
 
 }  // namespace lockstep::family

@@ -23,6 +23,7 @@ Key keyOf(char fill) {
 }
 
 const std::vector<int> kOne{1}, kBoth{0, 1}, kTurned{1, 0}, kMany{0, 1, 256, 512};
+const std::vector<std::uint64_t> kNone, kFew{1, 2}, kSwapped{2, 1};
 
 std::vector<Birth> births() {
   std::vector<Birth> all;
@@ -30,7 +31,8 @@ std::vector<Birth> births() {
     for (const std::uint64_t number : {0, 1, 256})
       for (const std::int64_t color : {0, 1, 0x7fffffff})
         for (const auto* ranks : {&kOne, &kBoth, &kTurned, &kMany})
-          all.push_back({how, number, color, *ranks});
+          for (const auto* counts : {&kNone, &kFew, &kSwapped})
+            all.push_back({how, number, color, *ranks, *counts});
   return all;
 }
 
