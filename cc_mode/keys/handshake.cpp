@@ -80,6 +80,7 @@ class Rounds {
 /// What this rank shares with one peer.
 struct PairKeys {
   Key dataOut, dataIn;
+  Key controlOut, controlIn;
   Key wrapOut, wrapIn;
   Key finishedOut, finishedIn;
 };
@@ -173,6 +174,7 @@ void Session::readHellos(const Messages& hellos) {
   append(said, bytesOf(kProtocol));
   append(said, parameters_.communicatorId);
   append(said, parameters_.worldSize);
+  append(said, parameters_.agreed);
   for (const Message& hello : hellos) append(said, hello);
   transcript_ = sha256(said);
   forPeers([&](int peer) { derive(peer, peers[at(peer)].ephemeral); });
@@ -199,6 +201,8 @@ void Session::derive(int peer, const X25519::PublicKey& ephemeral) {
   const int me = parameters_.rank;
   expand("lockstep data", me, peer, keys.dataOut);
   expand("lockstep data", peer, me, keys.dataIn);
+  expand("lockstep control", me, peer, keys.controlOut);
+  expand("lockstep control", peer, me, keys.controlIn);
   expand("lockstep wrap", me, peer, keys.wrapOut);
   expand("lockstep wrap", peer, me, keys.wrapIn);
   expand("lockstep finished", me, peer, keys.finishedOut);
@@ -327,6 +331,8 @@ KeyRing Session::keys() const {
   forPeers([&](int peer) {
     ring.add({me, peer}, pairs_[at(peer)]->dataOut);
     ring.add({peer, me}, pairs_[at(peer)]->dataIn);
+    ring.addControl({me, peer}, pairs_[at(peer)]->controlOut);
+    ring.addControl({peer, me}, pairs_[at(peer)]->controlIn);
   });
   for (int rank = 0; rank < parameters_.worldSize; ++rank)
     ring.add({rank, schedule::kEveryone}, (*group_)[at(rank)]);

@@ -23,6 +23,9 @@ struct HandshakeParameters {
   int worldSize = 1;
   Mode mode = Mode::cc;
   std::array<std::byte, 16> communicatorId{};
+  /// A digest of what the ranks have agreed on before: whoever was told something else gets no
+  /// keys.
+  std::array<std::byte, 32> agreed{};
   /// At least kMinPskBytes, or empty when there is an attestation, or `insecure`.
   std::span<const std::byte> psk;
   /// Every rank shows a quote, and verifies the others'; nullptr: none does.

@@ -59,14 +59,30 @@ void LiveKey::nextEpoch() {
 }
 
 void KeyRing::add(KeyName name, std::span<const std::byte, kKeyBytes> key) {
-  if (!keys_.try_emplace(name, aead_, key).second)
+  add(keys_, name, key);
+}
+
+LiveKey& KeyRing::at(KeyName name) {
+  return find(keys_, name);
+}
+
+void KeyRing::addControl(KeyName name, std::span<const std::byte, kKeyBytes> key) {
+  add(control_, name, key);
+}
+
+LiveKey& KeyRing::control(KeyName name) {
+  return find(control_, name);
+}
+
+void KeyRing::add(Keys& keys, KeyName name, std::span<const std::byte, kKeyBytes> key) {
+  if (!keys.try_emplace(name, aead_, key).second)
     fail(ErrorCode::internal, "the key from rank {} to {} was added twice", name.sender,
          name.receiver);
 }
 
-LiveKey& KeyRing::at(KeyName name) {
-  const auto found = keys_.find(name);
-  if (found == keys_.end())
+LiveKey& KeyRing::find(Keys& keys, KeyName name) {
+  const auto found = keys.find(name);
+  if (found == keys.end())
     fail(ErrorCode::internal, "this rank holds no key from rank {} to {}", name.sender,
          name.receiver);
   return found->second;

@@ -35,7 +35,8 @@ class LiveKey {
   std::uint32_t epoch_ = 0;
 };
 
-/// All keys of a rank: to and from each peer, and every rank's group key.
+/// All keys of a rank: for records to and from each peer, every rank's group key, and for control
+/// messages to and from each peer.
 class KeyRing {
  public:
   explicit KeyRing(std::shared_ptr<const Aead> aead) : aead_(std::move(aead)) {}
@@ -43,10 +44,17 @@ class KeyRing {
   void add(KeyName name, std::span<const std::byte, kKeyBytes> key);
   /// Throws internal for a key this rank does not hold.
   LiveKey& at(KeyName name);
+  /// The same for the keys of control messages.
+  void addControl(KeyName name, std::span<const std::byte, kKeyBytes> key);
+  LiveKey& control(KeyName name);
 
  private:
+  using Keys = std::map<KeyName, LiveKey>;
+  void add(Keys& keys, KeyName name, std::span<const std::byte, kKeyBytes> key);
+  static LiveKey& find(Keys& keys, KeyName name);
+
   std::shared_ptr<const Aead> aead_;
-  std::map<KeyName, LiveKey> keys_;
+  Keys keys_, control_;
 };
 
 }  // namespace lockstep::cc

@@ -88,10 +88,11 @@ bool crossMemoryAttach(Peers& peers, const Options& options, Deadline deadline) 
   // A word that every other rank tries to read; what they find must be the number announced.
   std::uint64_t probe = 0;
   if (::getrandom(&probe, sizeof probe, 0) != sizeof probe) failErrno("no random numbers");
-  const std::array<std::uint64_t, 2> mine{reinterpret_cast<std::uintptr_t>(&probe), probe};
+  const bool wanted = options.crossMemoryAttach && !isSealed(options.mode);
+  std::array<std::uint64_t, 2> mine{};  // who does not want to be read does not say where it is
+  if (wanted) mine = {reinterpret_cast<std::uintptr_t>(&probe), probe};
   const auto all = peers.allGather(std::as_bytes(std::span(mine)), deadline);
-  std::byte ok{options.crossMemoryAttach && !isSealed(options.mode) ? std::uint8_t{1}
-                                                                    : std::uint8_t{0}};
+  std::byte ok{wanted};
   for (int r = 0; r < peers.worldSize() && ok != std::byte{0}; ++r) {
     if (r == peers.rank()) continue;
     std::array<std::uint64_t, 2> theirs{};
@@ -135,7 +136,7 @@ bool ranksOutnumberCores(Peers& peers, Deadline deadline) {
                      [&](const cpu_set_t& cores) { return confined(cores) > CPU_COUNT(&cores); });
 }
 
-cc::KeyRing keys(Peers& peers, const Options& options, std::shared_ptr<const cc::Aead> aead,
+cc::KeyRing keys(Transcript& peers, const Options& options, std::shared_ptr<const cc::Aead> aead,
                  cc::Lineage& lineage, Deadline deadline) {
   // The communicator's id: rank 0 draws it. It is bound into every key, so a lie about it only
   // fails.
@@ -150,6 +151,7 @@ cc::KeyRing keys(Peers& peers, const Options& options, std::shared_ptr<const cc:
                                            .worldSize = peers.worldSize(),
                                            .mode = options.mode,
                                            .communicatorId = id,
+                                           .agreed = peers.digest(),
                                            .psk = options.psk,
                                            .attestation = options.attestation.get(),
                                            .insecure = options.insecureKeys};

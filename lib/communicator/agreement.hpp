@@ -10,6 +10,7 @@
 #include "cc_mode/aead/aead.hpp"
 #include "cc_mode/keys/key_ring.hpp"
 #include "cc_mode/keys/lineage.hpp"
+#include "communicator/transcript.hpp"
 #include "communicator/tuning.hpp"
 #include <lockstep/communicator.hpp>
 
@@ -26,8 +27,9 @@ bool crossMemoryAttach(Peers& peers, const Options& options, Deadline deadline);
 /// Some set of ranks shares fewer cores than it has members, as far as their affinity masks tell.
 bool ranksOutnumberCores(Peers& peers, Deadline deadline);
 
-/// The handshake of sealed modes. `lineage` becomes that of a communicator with these keys.
-cc::KeyRing keys(Peers& peers, const Options& options, std::shared_ptr<const cc::Aead> aead,
+/// The handshake of sealed modes, which confirms all that was said over `peers`. `lineage` becomes
+/// that of a communicator with these keys.
+cc::KeyRing keys(Transcript& peers, const Options& options, std::shared_ptr<const cc::Aead> aead,
                  cc::Lineage& lineage, Deadline deadline);
 
 /// A part of a message of one rank from which its reduction is written past the cache: when the

@@ -82,28 +82,30 @@ shm::Protocol channelProtocol(const Choice& choice) {
 CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options,
                                    const CommunicatorImpl* parent)
     : peers_(std::move(peers)),
+      transcript_(*peers_),
       options_(std::move(options)),
       forkGeneration_(forkGeneration()),
       tuning_(parent == nullptr ? loadTuning(options_) : parent->tuning_),
       aead_(isSealed(options_.mode) ? cc::createAead(options_.cipher) : nullptr),
-      fabric_(*peers_, Deadline::in(options_.timeout)),
+      fabric_(transcript_, Deadline::in(options_.timeout)),
       crossMemoryAttach_(
-          agreement::crossMemoryAttach(*peers_, options_, Deadline::in(options_.timeout))),
-      outnumbered_(agreement::ranksOutnumberCores(*peers_, Deadline::in(options_.timeout))),
+          agreement::crossMemoryAttach(transcript_, options_, Deadline::in(options_.timeout))),
+      outnumbered_(agreement::ranksOutnumberCores(transcript_, Deadline::in(options_.timeout))),
       doorbell_(fabric_, outnumbered_),
       watch_(fabric_, *peers_),
       run_(surroundings()) {
   const Deadline deadline = Deadline::in(options_.timeout);
-  agreement::compare(*peers_, options_, tuning_, aead_.get(), deadline);
+  agreement::compare(transcript_, options_, tuning_, aead_.get(), deadline);
   // A forced pair that does not exist is an error now, not at the first call.
   static_cast<void>(tuning_.select(situation(Collective::allReduce, 8, DataType::f32, true),
                                    options_.algorithm, options_.protocol));
   if (aead_ != nullptr) {
-    keys_.emplace(agreement::keys(*peers_, options_, aead_, lineage_, deadline));
+    keys_.emplace(agreement::keys(transcript_, options_, aead_, lineage_, deadline));
     keySource_ = parent == nullptr ? describeKeys(options_) : parent->keySource_;
   }
   wipe(options_.psk.data(), options_.psk.size());  // it has done its work
   options_.psk.clear();
+  builtOnThis_.emplace(*peers_, keys_ ? &*keys_ : nullptr, "call of a communicator of GPUs");
   transfers_.emplace(run_, keys_ ? &*keys_ : nullptr);
   measure();
   if (options_.progressThread)
@@ -437,7 +439,8 @@ Buffer CommunicatorImpl::alloc(std::size_t bytes) {
 }
 
 Buffer CommunicatorImpl::allocPrivate(std::size_t bytes, Deadline deadline) {
-  shm::compareSizes(*peers_, bytes, deadline);
+  Control sizes = control(kAlloc);
+  shm::compareSizes(sizes, bytes, deadline);
   auto memory = std::make_shared<Mapping>(Mapping::anonymous(bytes));
   Buffer buffer;
   buffer.size_ = bytes;
@@ -456,10 +459,12 @@ Buffer CommunicatorImpl::allocShared(std::size_t bytes, Deadline deadline) {
 }
 
 /// If another rank has given up, that explains more than what it made of the exchange; but for a
-/// refusal of keys, which has its own reason and rank.
+/// refusal of keys, which has its own reason and rank, and for a forgery: that is a fact, when the
+/// word that a rank has failed may be a forgery too.
 void CommunicatorImpl::throwFailed(std::string_view operation, const Error& error) {
+  const bool fact = error.code() == ErrorCode::keyExchange || error.code() == ErrorCode::integrity;
   try {
-    if (error.code() != ErrorCode::keyExchange) watch_.checkFailed(operation);
+    if (!fact) watch_.checkFailed(operation);
   } catch (const Error& why) {
     poison(why.code(), why.rank());
     throw;

@@ -16,10 +16,12 @@
 #include "bootstrap/peers.hpp"
 #include "cc_mode/keys/key_ring.hpp"
 #include "cc_mode/keys/lineage.hpp"
+#include "communicator/control.hpp"
 #include "communicator/family.hpp"
 #include "communicator/pending.hpp"
 #include "communicator/premultiply.hpp"
 #include "communicator/progress_thread.hpp"
+#include "communicator/transcript.hpp"
 #include "communicator/tuning.hpp"
 #include "communicator/watch.hpp"
 #include "executor/host/plan.hpp"
@@ -65,7 +67,7 @@ class CommunicatorImpl {
 
   bool outnumbered() const { return outnumbered_; }
   /// For what is built on a communicator, while nobody calls it.
-  Peers& peers() const { return *peers_; }
+  Control& peers() { return *builtOnThis_; }
 
   // ---- operations that are asked for now and done later (queue.cpp) ----
 
@@ -126,6 +128,10 @@ class CommunicatorImpl {
   };
 
   host::Surroundings surroundings();
+  /// Peers for what the call named `purpose` tells the others.
+  Control control(std::string_view purpose) {
+    return Control(*peers_, keys_ ? &*keys_ : nullptr, purpose);
+  }
   void measure();
   double timeOnce(const host::Plan& plan, void* in, void* out, std::size_t bytes);
 
@@ -184,6 +190,7 @@ class CommunicatorImpl {
   const host::Plan* planOf(const Choice& choice, const Shape& shape);
 
   std::unique_ptr<Peers> peers_;
+  Transcript transcript_;  ///< of what was said over them before there were keys
   Options options_;
   WipeAtEnd<std::vector<std::byte>> pskWiper_{options_.psk};  ///< should there be no communicator
   unsigned forkGeneration_;
@@ -195,6 +202,7 @@ class CommunicatorImpl {
   bool crossMemoryAttach_ = false;
   bool outnumbered_ = false;
   std::optional<cc::KeyRing> keys_;
+  std::optional<Control> builtOnThis_;
   std::string keySource_ = "none";
   cc::Lineage lineage_;       ///< for the keys of children
   std::uint64_t births_ = 0;  ///< children so far

@@ -84,7 +84,8 @@ Impl CommunicatorImpl::bear(family::Wish wish) {
   peers_->whileWaiting([this, what] { watch_.checkFailed(what); });
   wish.number = births_;
   try {
-    const auto members = membersWith(family::exchange(*peers_, wish, deadline), rank());
+    Control wishes = control(what);
+    const auto members = membersWith(family::exchange(wishes, wish, deadline), rank());
     ++births_;
     auto peers = peers_->group(members, deadline);
     if (peers == nullptr) return nullptr;

@@ -1,10 +1,9 @@
 // Another tuning table for a communicator that lives: what a tuner needs to compare plans.
-#include <cstring>
-#include <functional>
-#include <span>
+#include <algorithm>
 #include <string>
 
 #include "base/fail.hpp"
+#include "cc_mode/digest.hpp"
 #include "communicator/communicator_impl.hpp"
 
 namespace lockstep {
@@ -15,11 +14,10 @@ constexpr const char* kRetune = "retune";
 
 /// Ranks with different tables would wait for each other for ever.
 bool allGave(std::string_view json, Peers& peers, Deadline deadline) {
-  const std::size_t mine = std::hash<std::string_view>{}(json);
+  const cc::Digest mine = cc::digest(json);
   bool same = true;
-  for (const auto& bytes : peers.allGather(std::as_bytes(std::span(&mine, 1)), deadline))
-    same =
-        same && bytes.size() == sizeof mine && std::memcmp(bytes.data(), &mine, sizeof mine) == 0;
+  for (const auto& bytes : peers.allGather(mine, deadline))
+    same = same && std::ranges::equal(bytes, mine);
   return same;
 }
 
@@ -34,8 +32,11 @@ void CommunicatorImpl::retune(std::string_view json, std::string_view name) {
   bool same = false;
   peers_->whileWaiting([this] { watch_.checkFailed(kRetune); });
   try {
-    same = allGave(json, *peers_, Deadline::in(options_.timeout));
+    Control digests = control(kRetune);
+    same = allGave(json, digests, Deadline::in(options_.timeout));
   } catch (const Error& error) {
+    if (error.code() == ErrorCode::mismatch)
+      throw;  // all ranks saw other calls, before any of this
     throwFailed(kRetune, error);
   }
   if (!same)

@@ -101,6 +101,15 @@ TEST(Handshake, OneRankInsecure) {
   EXPECT_THAT(textOf(session, 1), HasSubstr("this rank has no pre-shared key"));
 }
 
+/// Of what was said before, every rank must have heard the same.
+TEST(Handshake, RanksThatHaveAgreedOnDifferentThings) {
+  auto all = members(3);
+  all[1].parameters.agreed[31] = std::byte{1};
+  const Session session = run(all);
+  expectAllRefuse(session);
+  EXPECT_THAT(textOf(session, 0), HasSubstr("cannot agree on keys with rank 1"));
+}
+
 TEST(Handshake, DifferentModes) {
   auto all = members(2);
   all[1].parameters.mode = Mode::ccMulticast;

@@ -8,7 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "bootstrap/forwarding_peers.hpp"
+#include "support/tampered_peers.hpp"
 #include "support/world.hpp"
 
 namespace lockstep::testing {
@@ -89,36 +89,25 @@ TEST(Agreement, AnotherPreSharedKeyIsAFailedKeyExchange) {
     }
 }
 
-/// Changes what its rank hears from rank 1 in the last round of the key exchange.
-class TamperedPeers final : public ForwardingPeers {
- public:
-  using ForwardingPeers::ForwardingPeers;
-  std::vector<std::vector<std::byte>> allGather(std::span<const std::byte> mine,
-                                                Deadline deadline) override {
-    constexpr int kLast = 4;  // the communicator's id, hellos, wrapped keys, confirmations
-    auto all = ForwardingPeers::allGather(mine, deadline);
-    if (++round_ == kLast) all[1].back() ^= std::byte{1};
-    return all;
-  }
-
- private:
-  int round_ = 0;
-};
-
 /// After the last round only the victim knows. It must not wait for the others until its deadline.
 TEST(Agreement, ARankThatAloneRefusesTheKeysDoesNotWaitForTheOthers) {
   auto ends = joinThreads(2);
   const Options options = optionsOf(Mode::cc);
   std::thread other([&] {
     cc::Lineage lineage;
-    EXPECT_NO_THROW(agreement::keys(*ends[1], options, cc::createAead(), lineage,
-                                    Deadline::in(options.timeout)));
+    Transcript peers(*ends[1]);
+    EXPECT_NO_THROW(
+        agreement::keys(peers, options, cc::createAead(), lineage, Deadline::in(options.timeout)));
   });
-  TamperedPeers tampered(*ends[0]);
+  constexpr int kLast = 4;  // the communicator's id, hellos, wrapped keys, confirmations
+  TamperedPeers tampered(std::move(ends[0]), [round = 0](Messages& all) mutable {
+    if (++round == kLast) all[1].back() ^= std::byte{1};
+  });
+  Transcript peers(tampered);
   cc::Lineage lineage;
   const auto begin = Clock::now();
   try {
-    agreement::keys(tampered, options, cc::createAead(), lineage, Deadline::in(options.timeout));
+    agreement::keys(peers, options, cc::createAead(), lineage, Deadline::in(options.timeout));
     ADD_FAILURE() << "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::keyExchange);

@@ -115,6 +115,50 @@ TEST_F(NonceLedger, ChildrenAndTheirParentsShareNoKey) {
   }
 }
 
+/// Of a sealed message between two ranks that is no record.
+bool isControl(const Use& use) {
+  constexpr std::string_view kLabel = "lockstep control";
+  const auto label = std::as_bytes(std::span(kLabel));
+  return use.aad.size() > label.size() && std::equal(label.begin(), label.end(), use.aad.begin());
+}
+
+/// Wishes, tables and sizes go under keys that seal nothing else, calls that fail included.
+TEST_F(NonceLedger, ControlMessagesHaveKeysOfTheirOwn) {
+  for (const Mode mode : kSealedModes) {
+    SCOPED_TRACE(name(mode));
+    constexpr int kWorld = 3, kRounds = 4, kCalls = 5;
+    EXPECT_EQ(failures(runRanks(Kind::threads, kWorld, optionsOf(mode),
+                                [](Communicator& comm, int rank) {
+                                  for (int round = 0; round < kRounds; ++round) {
+                                    comm.alloc(64);
+                                    comm.retune(R"({"version": 2, "tables": []})", "none");
+                                    static_cast<void>(comm.split(rank % 2, 0));
+                                    static_cast<void>(comm.duplicate());
+                                    try {
+                                      comm.alloc(rank == 1 ? 64 : 128);
+                                      require(false, "no error");
+                                    } catch (const Error& error) {
+                                      require(error.code() == ErrorCode::mismatch, error.what());
+                                    }
+                                    callAll(comm, 20);
+                                  }
+                                })),
+              "");
+    const auto uses = ledger_.uses();
+    std::set<KeyBytes> control, others;
+    std::size_t sealed = 0;
+    for (const Use& use : uses) {
+      (isControl(use) ? control : others).insert(use.key);
+      sealed += isControl(use) && use.seals;
+    }
+    // Children seal none: nothing was asked of them.
+    EXPECT_EQ(control.size(), static_cast<std::size_t>(kWorld * (kWorld - 1)));
+    EXPECT_EQ(sealed, control.size() * kRounds * kCalls);
+    for (const KeyBytes& key : control) EXPECT_FALSE(others.contains(key));
+    expectClean(kWorld * (kWorld - 1));
+  }
+}
+
 /// What an aborted call has reserved is gone; survivors go on under keys of their own.
 TEST_F(NonceLedger, AnAbortGivesNothingBack) {
   for (const Mode mode : kSealedModes)
