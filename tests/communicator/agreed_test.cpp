@@ -2,6 +2,7 @@
 // that lives, and about who is left of one that failed.
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,6 +18,7 @@
 #include "support/family.hpp"
 #include "support/tampered_peers.hpp"
 #include "support/world.hpp"
+#include <lockstep/device.hpp>
 
 namespace lockstep::testing {
 namespace {
@@ -29,6 +31,11 @@ Communicator create(std::unique_ptr<Peers> peers, const Options& options) {
 
 Communicator createTampered(std::unique_ptr<Peers> peers, const Options& options, Tamper tamper) {
   return create(std::make_unique<TamperedPeers>(std::move(peers), std::move(tamper)), options);
+}
+
+/// Changes a byte of what rank 1 said: for all, or to rank 0, whose place is the first.
+void changeRankOne(Messages& all) {
+  if (!all[1].empty()) all[1].front() ^= std::byte{1};
 }
 
 /// Calls `change` for the all-gather of this number, from 1 on.
@@ -64,8 +71,7 @@ std::vector<Outcome> changeWhatRankZeroHears(Mode mode, int round, const Tamper&
 TEST(Agreed, NothingIsBelievedThatTheKeyExchangeDoesNotConfirm) {
   for (const int round : {kProbes, kVerdicts, kCores, kId}) {
     SCOPED_TRACE(round);
-    const auto outcomes = changeWhatRankZeroHears(
-        Mode::cc, round, [](Messages& all) { all[1].back() ^= std::byte{2}; });
+    const auto outcomes = changeWhatRankZeroHears(Mode::cc, round, changeRankOne);
     for (const Outcome& outcome : outcomes)
       EXPECT_EQ(outcome.code, ErrorCode::keyExchange) << describe(outcomes);
   }
@@ -73,8 +79,7 @@ TEST(Agreed, NothingIsBelievedThatTheKeyExchangeDoesNotConfirm) {
 
 /// The key exchange is what notices: without it, a core more or less changes nothing.
 TEST(Agreed, ClearModesBelieveTheirCarrier) {
-  const auto outcomes = changeWhatRankZeroHears(
-      Mode::p2p, kCores, [](Messages& all) { all[1].back() ^= std::byte{2}; });
+  const auto outcomes = changeWhatRankZeroHears(Mode::p2p, kCores, changeRankOne);
   EXPECT_EQ(failures(outcomes), "");
 }
 
@@ -173,8 +178,7 @@ TEST(Agreed, EveryTamperedCallIsAnIntegrityError) {
                              throw;
                            }
                          }};
-      const auto outcomes =
-          callUnderAttack(mode, watched, [](Messages& all) { all[1].front() ^= std::byte{1}; });
+      const auto outcomes = callUnderAttack(mode, watched, changeRankOne);
       EXPECT_EQ(victim.code, ErrorCode::integrity) << victim.text;
       EXPECT_EQ(victim.blamed, 1);
       EXPECT_EQ(victim.operation, call.name);
@@ -195,7 +199,7 @@ TEST(Agreed, AForgeryIsToldWhoeverSeemsToHaveFailed) {
                                        optionsOf(Mode::cc), [&](Messages& all) {
                                          if (!armed) return;
                                          failed.wait(false);
-                                         all[1].front() ^= std::byte{1};
+                                         changeRankOne(all);
                                        });
     comm.barrier();
     armed = rank == 0;
@@ -206,6 +210,23 @@ TEST(Agreed, AForgeryIsToldWhoeverSeemsToHaveFailed) {
   });
   EXPECT_EQ(outcomes[0].code, ErrorCode::integrity) << describe(outcomes);
   EXPECT_TRUE(outcomes[1].ok) << describe(outcomes);
+}
+
+/// Whether there are GPUs or not: that is the first thing their ranks tell each other.
+TEST(Agreed, WhatGpusAgreeOnIsSealed) {
+  auto ends = joinThreads(3);
+  const auto outcomes = playRanks(Kind::threads, 3, [&](int rank) {
+    bool armed = false;
+    Communicator comm = createTampered(std::move(ends[static_cast<std::size_t>(rank)]),
+                                       optionsOf(Mode::cc), [&](Messages& all) {
+                                         if (armed) changeRankOne(all);
+                                       });
+    comm.barrier();
+    armed = rank == 0;
+    static_cast<void>(DeviceCommunicator::create(comm));
+  });
+  EXPECT_EQ(outcomes[0].code, ErrorCode::integrity) << describe(outcomes);
+  EXPECT_EQ(outcomes[0].blamed, 1);
 }
 
 template <class T>
@@ -260,15 +281,16 @@ struct Told {
 
 class LyingPeers final : public ForwardingPeers {
  public:
-  LyingPeers(std::unique_ptr<Peers> inner, Told told)
-      : ForwardingPeers(*inner), inner_(std::move(inner)), told_(std::move(told)) {}
+  LyingPeers(std::unique_ptr<Peers> inner, std::function<Told()> tell)
+      : ForwardingPeers(*inner), inner_(std::move(inner)), tell_(std::move(tell)) {}
   void shrink(const Build& build, Deadline) override {
-    build(std::move(told_.peers), told_.members);
+    Told told = tell_();
+    build(std::move(told.peers), told.members);
   }
 
  private:
   std::unique_ptr<Peers> inner_;
-  Told told_;
+  std::function<Told()> tell_;
 };
 
 /// A world of 3 whose ranks are told something in a shrink, and then try to live with it.
@@ -277,8 +299,9 @@ std::vector<Outcome> shrinkByHearsay(Mode mode, std::vector<Told> told) {
   return playRanks(Kind::threads, 3, [&](int rank) {
     const auto r = static_cast<std::size_t>(rank);
     const std::vector<int> members = told[r].members;
-    Communicator comm = create(std::make_unique<LyingPeers>(std::move(ends[r]), std::move(told[r])),
-                               optionsOf(mode));
+    Communicator comm =
+        create(std::make_unique<LyingPeers>(std::move(ends[r]), [&] { return std::move(told[r]); }),
+               optionsOf(mode));
     comm.barrier();
     Communicator rest = comm.shrink();
     exercise(rest, members);
@@ -348,6 +371,24 @@ TEST(Agreed, NobodyElseChoosesTheNumberOfAChild) {
       EXPECT_EQ(outcome.code == ErrorCode::keyExchange, lies) << describe(outcomes);
     }
   }
+}
+
+/// A try that comes to nothing uses its number up.
+TEST(Agreed, NoTwoTriesAreOfOneNumber) {
+  std::vector<std::uint64_t> numbers;
+  const auto tell = [&] {
+    const auto note = inRound(1, [&](Messages& all) {
+      std::memcpy(&numbers.emplace_back(), all[0].data(), sizeof(std::uint64_t));
+      if (numbers.size() < 3) throw Error(ErrorCode::aborted, "somebody has died");
+    });
+    return Told{{0}, std::make_unique<TamperedPeers>(std::move(joinThreads(1)[0]), note)};
+  };
+  Communicator comm =
+      create(std::make_unique<LyingPeers>(std::move(joinThreads(1)[0]), tell), optionsOf(Mode::cc));
+  EXPECT_THROW(static_cast<void>(comm.shrink()), Error);
+  EXPECT_THROW(static_cast<void>(comm.shrink()), Error);
+  Communicator rest = comm.shrink();
+  EXPECT_EQ(numbers, (std::vector<std::uint64_t>{0, 1, 2}));
 }
 
 }  // namespace
