@@ -237,6 +237,8 @@ class LOCKSTEP_API Communicator {
 
   /// `bytes` (1 to half of the address space) of zeroed memory that peers read in place.
   /// Collective: every rank asks for the same size, or all throw mismatch, which names the sizes.
+  /// In sealed modes this call, retune, split and duplicate throw integrity, naming the rank, if
+  /// what that rank said was changed on the way.
   Buffer alloc(std::size_t bytes);
 
   // Children. A child has its parent's options and its own memory, connections and keys: it works

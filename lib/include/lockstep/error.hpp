@@ -13,11 +13,11 @@ namespace lockstep {
 /// What went wrong. "Poisoned": the communicator has failed, on all ranks; make a new one.
 enum class ErrorCode : std::uint8_t {
   invalidArgument,  ///< the caller's arguments; nothing was sent, the communicator lives on
-  mismatch,         ///< ranks called different things; poisoned, but for an alloc
+  mismatch,         ///< ranks called different things; poisoned, if data was to move
   timeout,          ///< a deadline passed; poisoned
   aborted,          ///< this or another rank called abort, or failed; poisoned
   peerDied,         ///< a rank's process is gone; poisoned
-  integrity,        ///< a record did not verify: tampering or corruption; poisoned
+  integrity,        ///< a record or message did not verify: tampering or corruption; poisoned
   keyExchange,      ///< the handshake failed: wrong pre-shared key, forged or missing messages
   bootstrap,        ///< the ranks could not find each other
   unsupported,      ///< this build or machine cannot do it
