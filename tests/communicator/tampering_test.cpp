@@ -2,7 +2,6 @@
 // every forged flag ends in an error, never in a wrong result.
 #include <atomic>
 #include <chrono>
-#include <fstream>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -13,6 +12,7 @@
 
 #include "base/clock.hpp"
 #include "cc_mode/aead/aead.hpp"
+#include "support/shared_segments.hpp"
 #include "support/world.hpp"
 #include "transport/shm/regions.hpp"
 #include "transport/shm/segment.hpp"
@@ -21,18 +21,6 @@ namespace lockstep::testing {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// The writable segments of the ranks in this process, in the order of their addresses.
-std::vector<std::byte*> segments() {
-  std::vector<std::byte*> found;
-  std::ifstream maps("/proc/self/maps");
-  for (std::string line; std::getline(maps, line);) {
-    if (line.find("/memfd:lockstep (deleted)") == std::string::npos) continue;
-    if (line.find(" rw-s ") == std::string::npos) continue;
-    found.push_back(reinterpret_cast<std::byte*>(std::stoull(line, nullptr, 16)));  // NOLINT
-  }
-  return found;
-}
 
 shm::OutArea& areaOf(std::byte* segment, int worldSize, int channel) {
   const shm::Layout layout(worldSize);
@@ -64,7 +52,7 @@ std::vector<Outcome> changeOneByte(Mode mode, std::size_t index) {
   options.algorithm = "one_shot";
   options.protocol = "ll";
   auto communicators = Communicator::createInProcess(2, options);
-  const auto all = segments();
+  const auto all = Segments::mapped().writable;
   return playRanks(Kind::threads, 2, [&](int rank) {
     std::int64_t value = rank + 1;
     if (rank == 1) flip(awaitLine(all, 2).data.data() + index);
@@ -90,7 +78,7 @@ TEST(Tampering, EveryChangedByteOfARecordIsAnError) {
 TEST(Tampering, AForgedFlagReleasesNobody) {
   for (const Mode mode : {Mode::cc, Mode::ccMulticast}) {
     auto communicators = Communicator::createInProcess(2, optionsOf(mode));
-    const auto all = segments();
+    const auto all = Segments::mapped().writable;
     const auto outcomes = playRanks(Kind::threads, 2, [&](int rank) {
       if (rank == 0) return communicators[0].barrier();
       std::this_thread::sleep_for(5ms);
@@ -111,7 +99,7 @@ TEST(Tampering, AForgedFlagReleasesNobody) {
 void disturb(Mode mode, std::size_t count, std::uint32_t seed) {
   constexpr int kWorld = 3;
   auto communicators = Communicator::createInProcess(kWorld, optionsOf(mode));
-  const auto all = segments();
+  const auto all = Segments::mapped().writable;
   std::atomic<bool> over{false};
   std::thread adversary([&] {
     std::mt19937 random(seed);
@@ -163,7 +151,7 @@ TEST(Tampering, RandomFlipsNeverGiveAWrongResult) {
 /// receives.
 std::vector<Outcome> changeTransfer(std::size_t bytes, std::size_t index, unsigned bits) {
   auto communicators = Communicator::createInProcess(2, optionsOf(Mode::cc));
-  const auto all = segments();
+  const auto all = Segments::mapped().writable;
   return playRanks(Kind::threads, 2, [&](int rank) {
     std::vector<std::uint8_t> data(bytes, static_cast<std::uint8_t>(rank));
     Communicator& mine = communicators[static_cast<std::size_t>(rank)];
@@ -195,7 +183,7 @@ TEST(Tampering, EveryChangedByteOfATransferIsAnError) {
 /// Claims of blocks and where they go mean nothing where nothing is ever lent.
 TEST(Tampering, ForgedClaimsMeanNothingToASealedTransfer) {
   auto communicators = Communicator::createInProcess(2, optionsOf(Mode::cc));
-  const auto all = segments();
+  const auto all = Segments::mapped().writable;
   const shm::Layout layout(2);
   for (std::byte* segment : all)
     for (std::size_t channel = 0; channel < 4; ++channel) {
@@ -222,7 +210,7 @@ TEST(Tampering, RandomWritesNeverGiveAWrongTransfer) {
     Options options = optionsOf(Mode::cc);
     options.timeout = 500ms;  // credits that were taken away do not come back
     auto communicators = Communicator::createInProcess(2, options);
-    const auto all = segments();
+    const auto all = Segments::mapped().writable;
     std::atomic<bool> over{false};
     std::thread adversary([&] {
       std::mt19937 random(seed);
