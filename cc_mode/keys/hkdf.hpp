@@ -1,33 +1,22 @@
-// SHA-256 and what is made of it: HMAC, and HKDF (RFC 5869); and SHA-512. By OpenSSL.
+// base/hkdf.hpp under the names that it has in cc_mode.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <span>
-#include <string_view>
+
+#include "base/hkdf.hpp"
 
 namespace lockstep::cc {
 
-inline constexpr std::size_t kHashBytes = 32;
-using Hash = std::array<std::byte, kHashBytes>;
 using Bytes = std::span<const std::byte>;
-
-inline Bytes bytesOf(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
-
-/// All throw system if OpenSSL refuses.
-Hash sha256(Bytes data);
-std::array<std::byte, 64> sha512(Bytes data);
-Hash hmacSha256(Bytes key, Bytes data);
-
-/// A pseudorandom key out of `secret`, which is not empty. An empty salt stands for 32 zero bytes.
-void hkdfExtract(Bytes salt, Bytes secret, std::span<std::byte, kHashBytes> pseudorandomKey);
-/// `key` out of a pseudorandom key, for the purpose that `info` names; at most 255 * 32 bytes.
-void hkdfExpand(std::span<const std::byte, kHashBytes> pseudorandomKey, Bytes info,
-                std::span<std::byte> key);
-
-/// In time that depends on the length alone.
-bool equalInConstantTime(const Hash& a, const Hash& b);
+using lockstep::bytesOf;
+using lockstep::equalInConstantTime;
+using lockstep::Hash;
+using lockstep::hkdfExpand;
+using lockstep::hkdfExtract;
+using lockstep::hmacSha256;
+using lockstep::kHashBytes;
+using lockstep::sha256;
+using lockstep::sha512;
 
 }  // namespace lockstep::cc

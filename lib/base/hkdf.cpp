@@ -1,4 +1,4 @@
-#include "cc_mode/keys/hkdf.hpp"
+#include "base/hkdf.hpp"
 
 #include <memory>
 
@@ -11,8 +11,11 @@
 
 #include "base/fail.hpp"
 
-namespace lockstep::cc {
+namespace lockstep {
+
 namespace {
+
+using Input = std::span<const std::byte>;
 
 void require(bool done, std::string_view what) {
   if (!done)
@@ -31,13 +34,13 @@ struct FreeKdf {
   void operator()(EVP_KDF_CTX* context) const { EVP_KDF_CTX_free(context); }
 };
 
-OSSL_PARAM octets(const char* name, Bytes value) {
+OSSL_PARAM octets(const char* name, Input value) {
   return OSSL_PARAM_construct_octet_string(name, const_cast<std::byte*>(value.data()),
                                            value.size());
 }
 
 /// One step of HKDF-SHA256; `parameter` is the salt of an extract, the info of an expand.
-void hkdf(int mode, Bytes key, OSSL_PARAM parameter, std::span<std::byte> result) {
+void hkdf(int mode, Input key, OSSL_PARAM parameter, std::span<std::byte> result) {
   const std::unique_ptr<EVP_KDF, FreeKdf> kdf(EVP_KDF_fetch(nullptr, "HKDF", nullptr));
   require(kdf != nullptr, "HKDF");
   const std::unique_ptr<EVP_KDF_CTX, FreeKdf> context(EVP_KDF_CTX_new(kdf.get()));
@@ -53,21 +56,21 @@ void hkdf(int mode, Bytes key, OSSL_PARAM parameter, std::span<std::byte> result
 
 }  // namespace
 
-Hash sha256(Bytes data) {
+Hash sha256(Input data) {
   Hash hash;
   require(EVP_Digest(data.data(), data.size(), out(hash.data()), nullptr, EVP_sha256(), nullptr),
           "SHA-256");
   return hash;
 }
 
-std::array<std::byte, 64> sha512(Bytes data) {
+std::array<std::byte, 64> sha512(Input data) {
   std::array<std::byte, 64> hash;
   require(EVP_Digest(data.data(), data.size(), out(hash.data()), nullptr, EVP_sha512(), nullptr),
           "SHA-512");
   return hash;
 }
 
-Hash hmacSha256(Bytes key, Bytes data) {
+Hash hmacSha256(Input key, Input data) {
   Hash mac;
   require(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), in(data.data()), data.size(),
                out(mac.data()), nullptr) != nullptr,
@@ -75,13 +78,13 @@ Hash hmacSha256(Bytes key, Bytes data) {
   return mac;
 }
 
-void hkdfExtract(Bytes salt, Bytes secret, std::span<std::byte, kHashBytes> pseudorandomKey) {
+void hkdfExtract(Input salt, Input secret, std::span<std::byte, kHashBytes> pseudorandomKey) {
   static constexpr Hash kNoSalt{};  // RFC 5869 section 2.2
-  const Bytes given = salt.empty() ? Bytes(kNoSalt) : salt;
+  const Input given = salt.empty() ? Input(kNoSalt) : salt;
   hkdf(EVP_KDF_HKDF_MODE_EXTRACT_ONLY, secret, octets(OSSL_KDF_PARAM_SALT, given), pseudorandomKey);
 }
 
-void hkdfExpand(std::span<const std::byte, kHashBytes> pseudorandomKey, Bytes info,
+void hkdfExpand(std::span<const std::byte, kHashBytes> pseudorandomKey, Input info,
                 std::span<std::byte> key) {
   hkdf(EVP_KDF_HKDF_MODE_EXPAND_ONLY, pseudorandomKey, octets(OSSL_KDF_PARAM_INFO, info), key);
 }
@@ -90,4 +93,4 @@ bool equalInConstantTime(const Hash& a, const Hash& b) {
   return CRYPTO_memcmp(a.data(), b.data(), kHashBytes) == 0;
 }
 
-}  // namespace lockstep::cc
+}  // namespace lockstep
