@@ -4,7 +4,7 @@
 //   rank -> parent  {"hello": rank}                       first of all
 //   parent -> rank  the pre-shared key; it is no text, which would leave copies of it about
 //   parent -> rank  {"config": {...}}
-//   rank 0 -> parent, parent -> others  {"meeting": ["lockstep1:...", ...]}   one per mode
+//   rank 0 -> parent, parent -> others  {"meeting": ["lockstep2:...", ...]}   one per mode
 //   rank 0 -> parent  {"progress": {"done": 3, "total": 24, "text": "..."}}   also a sign of life
 //   rank -> parent  {"fault": "rank 1, element 17: ..."}
 //   rank -> parent  {"error": {"code": "peer died", "message": "..."}}        last

@@ -35,13 +35,17 @@ json receive(Link& link) {
   return link.receive(Deadline::in(kParentPatience));
 }
 
-/// Rank 0 opens a meeting point for each communicator; the parent passes their names on.
-std::vector<UniqueId> meet(Link& link, int rank, std::size_t communicators) {
+/// Rank 0 opens a meeting point for each communicator; the parent passes their names on. Those of
+/// sealed ones let in nobody without the key.
+std::vector<UniqueId> meet(Link& link, int rank, const std::vector<Variant>& communicators,
+                           std::span<const std::byte> psk) {
   std::vector<UniqueId> ids;
   if (rank == 0) {
     std::vector<std::string> texts;
-    for (std::size_t i = 0; i < communicators; ++i)
-      texts.push_back(ids.emplace_back(UniqueId::create()).text());
+    for (const Variant variant : communicators) {
+      const auto key = isSealed(variant.mode) ? psk : std::span<const std::byte>();
+      texts.push_back(ids.emplace_back(UniqueId::create({}, key)).text());
+    }
     link.send({{"meeting", texts}});
   } else {
     const json message = receive(link);
@@ -88,10 +92,12 @@ class Rank {
   }
 
   json tune(const std::vector<std::byte>& psk) {
-    const std::vector<UniqueId> ids = meet(link_, rank_, config_.modes.size());
+    std::vector<Variant> variants;
+    for (const Mode mode : config_.modes) variants.push_back({mode, config_.reproducible.front()});
+    const std::vector<UniqueId> ids = meet(link_, rank_, variants, psk);
     std::vector<Communicator> communicators;
     for (std::size_t i = 0; i < ids.size(); ++i)
-      communicators.push_back(join(ids[i], {config_.modes[i], config_.reproducible.front()}, psk));
+      communicators.push_back(join(ids[i], variants[i], psk));
     RunResult result;
     result.tuned = Tuner(config_, rank_, communicators, listener()).run();
     communicators.front().barrier();  // no rank leaves while another still measures
@@ -109,7 +115,7 @@ class Rank {
   std::vector<Communicator> joinAll(const std::vector<std::byte>& psk) {
     const std::vector<Variant> variants = variantsOf(config_);
     std::vector<UniqueId> ids;
-    if (threads_ == nullptr) ids = meet(link_, rank_, variants.size());
+    if (threads_ == nullptr) ids = meet(link_, rank_, variants, psk);
     std::vector<Communicator> communicators;
     for (std::size_t i = 0; i < variants.size(); ++i) {
       if (threads_ == nullptr) {

@@ -62,7 +62,12 @@ std::size_t maxPayload(FrameType type) {
       return sizeof(RankSet);
     case FrameType::error:
       return sizeof(FailureHead) + kMaxFailureText;
+    case FrameType::challenge:
+      return sizeof(Nonce);
+    case FrameType::keyedHello:
+      return sizeof(KeyedHello);
     case FrameType::welcome:
+      return sizeof(Hash);
     case FrameType::giveUp:
       break;
   }
@@ -114,6 +119,26 @@ Bytes encodeHello(const Hello& hello) {
 
 Hello decodeHello(std::span<const std::byte> payload) {
   return decodeExactly<Hello>(payload, "greeting");
+}
+
+Bytes encodeKeyedHello(const KeyedHello& hello) {
+  Bytes bytes;
+  append(bytes, hello);
+  return bytes;
+}
+
+KeyedHello decodeKeyedHello(std::span<const std::byte> payload) {
+  return decodeExactly<KeyedHello>(payload, "greeting");
+}
+
+Bytes encodeChallenge(const Nonce& challenge) {
+  Bytes bytes;
+  append(bytes, challenge);
+  return bytes;
+}
+
+Nonce decodeChallenge(std::span<const std::byte> payload) {
+  return decodeExactly<Nonce>(payload, "challenge");
 }
 
 Bytes encodeMissing(RankSet ranks) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/hkdf.hpp"
 #include "bootstrap/rank_set.hpp"
 #include "bootstrap/token.hpp"
 #include <lockstep/error.hpp>
@@ -21,15 +22,17 @@ using Bytes = std::vector<std::byte>;
 inline constexpr std::size_t kMaxContribution = std::size_t{1} << 20;
 
 enum class FrameType : std::uint32_t {
-  hello,    ///< rank to relay: a Hello
-  welcome,  ///< relay to rank: every rank of the world has come; empty
-  gather,   ///< rank to relay: its contribution to the next all-gather
-  result,   ///< relay to rank: every rank's contribution (encodeResult)
-  giveUp,   ///< rank to relay: my deadline has passed, what is missing? Empty
-  missing,  ///< relay to rank: someone gave up waiting for these ranks; a RankSet
-  error,    ///< relay to rank: a Failure
+  hello,       ///< rank to relay: a Hello
+  welcome,     ///< relay to rank: every rank of the world has come; keyed: its proof, else empty
+  gather,      ///< rank to relay: its contribution to the next all-gather
+  result,      ///< relay to rank: every rank's contribution (encodeResult)
+  giveUp,      ///< rank to relay: my deadline has passed, what is missing? Empty
+  missing,     ///< relay to rank: someone gave up waiting for these ranks; a RankSet
+  error,       ///< relay to rank: a Failure
+  challenge,   ///< keyed relay to whoever connects: a Nonce
+  keyedHello,  ///< rank to keyed relay: a KeyedHello
 };
-inline constexpr std::size_t kFrameTypes = 7;
+inline constexpr std::size_t kFrameTypes = 9;
 
 /// The most bytes a frame of this type may carry.
 std::size_t maxPayload(FrameType type);
@@ -88,6 +91,13 @@ struct Hello {
   std::uint32_t worldSize;
 };
 
+/// What a rank says first at a keyed meeting point (join_key.hpp).
+struct KeyedHello {
+  Hello hello;
+  Nonce nonce{};
+  Hash proof{};
+};
+
 /// What the relay says to a rank that cannot go on.
 struct Failure {
   ErrorCode code;
@@ -98,6 +108,10 @@ struct Failure {
 // Payloads. The decoders throw bootstrap on anything their encoder could not have written.
 Bytes encodeHello(const Hello& hello);
 Hello decodeHello(std::span<const std::byte> payload);
+Bytes encodeKeyedHello(const KeyedHello& hello);
+KeyedHello decodeKeyedHello(std::span<const std::byte> payload);
+Bytes encodeChallenge(const Nonce& challenge);
+Nonce decodeChallenge(std::span<const std::byte> payload);
 Bytes encodeMissing(RankSet ranks);
 RankSet decodeMissing(std::span<const std::byte> payload);
 /// The text is cut at 512 bytes.

@@ -1,5 +1,6 @@
 #include "bootstrap/meeting_connection.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <chrono>
 #include <thread>
@@ -38,15 +39,39 @@ std::string describeWait(Clock::duration waited) {
 }  // namespace
 
 MeetingConnection::MeetingConnection(const MeetingId& id, int rank, int worldSize,
-                                     Deadline deadline)
+                                     const JoinKey* key, Deadline deadline)
     : socket_(connectTcp(id.address, deadline)),
       rank_(rank),
       worldSize_(worldSize),
-      reader_(only(FrameType::welcome, FrameType::result, FrameType::missing, FrameType::error)) {
+      // Nothing long before it is known who speaks.
+      reader_(
+          only(FrameType::challenge, FrameType::welcome, FrameType::missing, FrameType::error)) {
   const Hello hello{id.token, static_cast<std::uint32_t>(rank),
                     static_cast<std::uint32_t>(worldSize)};
+  if (key == nullptr)
+    join(hello, deadline);
+  else
+    joinKeyed(hello, *key, deadline);
+  reader_.allow(only(FrameType::result, FrameType::missing, FrameType::error));
+}
+
+void MeetingConnection::join(const Hello& hello, Deadline deadline) {
   sendAll(socket_, encodeFrame(FrameType::hello, encodeHello(hello)), deadline);
   await(FrameType::welcome, nobodyGone, deadline);
+}
+
+void MeetingConnection::joinKeyed(const Hello& hello, const JoinKey& key, Deadline deadline) {
+  const Nonce challenge = decodeChallenge(await(FrameType::challenge, nobodyGone, deadline));
+  const JoinAttempt attempt{challenge, hello, randomNonce()};
+  const KeyedHello keyed{hello, attempt.nonce, key.proofOfRank(attempt)};
+  sendAll(socket_, encodeFrame(FrameType::keyedHello, encodeKeyedHello(keyed)), deadline);
+  Hash proof{};
+  const Bytes welcome = await(FrameType::welcome, nobodyGone, deadline);
+  if (welcome.size() == proof.size()) std::copy(welcome.begin(), welcome.end(), proof.begin());
+  if (!equalInConstantTime(proof, key.proofOfMeetingPoint(attempt)))
+    throw Error(ErrorCode::keyExchange, rank_, {},
+                "what answers at the meeting point does not know the pre-shared key: another "
+                "process took its place, or the id was changed on its way to this rank");
 }
 
 std::vector<Bytes> MeetingConnection::allGather(std::span<const std::byte> mine, const Gone& gone,
@@ -130,7 +155,7 @@ void MeetingConnection::failMissing(RankSet missing, Clock::time_point start, bo
                             worldSize_));
   throw Error(ErrorCode::timeout, blame, {},
               joining ? fmt::format("waited {} at the meeting point: {} of {} {} not come; start "
-                                    "them, or check that they use the same id",
+                                    "them, or check that they use the same id (and pre-shared key)",
                                     waited, describe(missing), worldSize_, have(missing))
                       : fmt::format("waited {} for an exchange of all ranks: {} of {} {} not taken "
                                     "part; are they stopped, or elsewhere in the program?",

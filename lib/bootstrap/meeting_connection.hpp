@@ -8,6 +8,7 @@
 #include "base/clock.hpp"
 #include "base/fd.hpp"
 #include "bootstrap/frame.hpp"
+#include "bootstrap/join_key.hpp"
 #include "bootstrap/meeting_id.hpp"
 #include "bootstrap/rank_set.hpp"
 
@@ -19,9 +20,10 @@ class MeetingConnection {
   /// Says who is known to be gone, for waits that nobody could end otherwise.
   using Gone = std::function<RankSet()>;
 
-  /// Joins as `rank` of `worldSize` and waits until all have come. Throws timeout (naming who is
-  /// missing), mismatch, bootstrap.
-  MeetingConnection(const MeetingId& id, int rank, int worldSize, Deadline deadline);
+  /// Joins as `rank` of `worldSize` and waits until all have come. `key`: of a keyed meeting point,
+  /// or null. Throws timeout (naming who is missing), mismatch, keyExchange, bootstrap.
+  MeetingConnection(const MeetingId& id, int rank, int worldSize, const JoinKey* key,
+                    Deadline deadline);
 
   /// See Peers::allGather.
   std::vector<Bytes> allGather(std::span<const std::byte> mine, const Gone& gone,
@@ -30,6 +32,8 @@ class MeetingConnection {
   void check();
 
  private:
+  void join(const Hello& hello, Deadline deadline);
+  void joinKeyed(const Hello& hello, const JoinKey& key, Deadline deadline);
   Bytes await(FrameType wanted, const Gone& gone, Deadline deadline);
   bool readFrame(Deadline deadline, const Gone& gone, Frame& frame);
   [[noreturn]] void failMissing(RankSet missing, Clock::time_point start, bool joining) const;

@@ -9,7 +9,7 @@ namespace lockstep {
 
 namespace {
 
-constexpr std::string_view kPrefix = "lockstep1:";
+constexpr std::string_view kOpen = "lockstep1:", kKeyed = "lockstep2:";
 constexpr std::size_t kMaxText = 160;  // UniqueId::text promises it
 
 /// Cuts the field after the last colon off `text`.
@@ -31,15 +31,17 @@ int parsePort(std::string_view text) {
 }
 
 std::optional<MeetingId> tryParse(std::string_view text) {
-  if (text.size() > kMaxText || !text.starts_with(kPrefix)) return std::nullopt;
-  text.remove_prefix(kPrefix.size());
+  static_assert(kOpen.size() == kKeyed.size());
+  const bool keyed = text.starts_with(kKeyed);
+  if (text.size() > kMaxText || (!keyed && !text.starts_with(kOpen))) return std::nullopt;
+  text.remove_prefix(kOpen.size());
   const auto token = parseToken(cutLast(text));
   const int port = parsePort(cutLast(text));
   // getaddrinfo stops at a NUL; it also takes the empty name for loopback.
   if (!token || port == 0 || text.empty() || text.find('\0') != text.npos) return std::nullopt;
   const auto address = SocketAddress::parse(std::string(text), port);
   if (!address || address->isWildcard()) return std::nullopt;
-  return MeetingId{*address, *token};
+  return MeetingId{*address, *token, keyed};
 }
 
 }  // namespace
@@ -48,16 +50,21 @@ MeetingId MeetingId::parse(std::string_view text) {
   if (auto id = tryParse(text)) return *id;
   fail(ErrorCode::invalidArgument,
        "'{}' is not the text of a meeting point; it should read "
-       "lockstep1:<address>:<port>:<32 hex digits>, as rank 0 printed it",
+       "lockstep1:<address>:<port>:<32 hex digits> (or lockstep2:...), as rank 0 printed it",
        text.substr(0, kMaxText));
 }
 
 std::string MeetingId::text() const {
-  return fmt::format("{}{}:{}:{}", kPrefix, address.host(), address.port(), toHex(token));
+  return fmt::format("{}{}:{}:{}", keyed ? kKeyed : kOpen, address.host(), address.port(),
+                     toHex(token));
 }
 
 void checkMeetingPoint(std::string_view text) {
   MeetingId::parse(text);
+}
+
+bool isKeyedMeetingPoint(std::string_view text) {
+  return MeetingId::parse(text).keyed;
 }
 
 }  // namespace lockstep

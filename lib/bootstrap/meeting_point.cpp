@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/signals_blocked.hpp"
+#include "bootstrap/join_key.hpp"
 #include "bootstrap/meeting_id.hpp"
 #include "bootstrap/peers.hpp"
 #include "bootstrap/relay.hpp"
@@ -23,7 +25,8 @@ namespace {
 /// A relay and its thread.
 class Service {
  public:
-  Service(Fd listener, const Token& token) : relay_(std::move(listener), token) {
+  Service(Fd listener, const Token& token, std::optional<JoinKey> key)
+      : relay_(std::move(listener), token, std::move(key)) {
     const SignalsBlocked blocked;
     thread_ = std::thread([this] {
       relay_.run();
@@ -57,11 +60,11 @@ class Registry {
     return *registry;
   }
 
-  void serve(Fd listener, const Token& token) {
+  void serve(Fd listener, const Token& token, std::optional<JoinKey> key) {
     const std::lock_guard lock(mutex_);
     ServiceList& mine = services();
     std::erase_if(mine, [](const auto& service) { return service->isOver(); });
-    mine.push_back(std::make_unique<Service>(std::move(listener), token));
+    mine.push_back(std::make_unique<Service>(std::move(listener), token, std::move(key)));
   }
 
   void stopAll() {
@@ -91,11 +94,13 @@ class Registry {
 
 }  // namespace
 
-std::string openMeetingPoint(std::string_view address) {
+std::string openMeetingPoint(std::string_view address, std::span<const std::byte> psk) {
   Fd listener = listenTcp(address.empty() ? "127.0.0.1" : std::string(address));
-  const MeetingId id{SocketAddress::of(listener), randomToken()};
+  const MeetingId id{SocketAddress::of(listener), randomToken(), !psk.empty()};
+  std::optional<JoinKey> key;
+  if (id.keyed) key.emplace(psk, id.token);
   std::string text = id.text();
-  Registry::get().serve(std::move(listener), id.token);
+  Registry::get().serve(std::move(listener), id.token, std::move(key));
   return text;
 }
 

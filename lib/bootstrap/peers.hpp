@@ -71,15 +71,20 @@ class Peers {
 /// Opens a meeting point in this process and returns the text that names it:
 /// "lockstep1:<address>:<port>:<32 hex digits>". A background thread serves it until every
 /// communicator that met there has gone and this process needs no more; see meeting_point.cpp.
-/// `address` empty: loopback.
-std::string openMeetingPoint(std::string_view address);
+/// `address` empty: loopback. With a `psk` it is keyed ("lockstep2:..."): nobody takes a rank's
+/// place who does not prove that it knows the pre-shared key, and it proves the same to the ranks.
+/// A key made of it is kept in secret pages as long as the point is served.
+std::string openMeetingPoint(std::string_view address, std::span<const std::byte> psk = {});
 /// Throws invalidArgument unless `text` is one openMeetingPoint could have returned.
 void checkMeetingPoint(std::string_view text);
+/// It was opened with a pre-shared key. Throws as checkMeetingPoint.
+bool isKeyedMeetingPoint(std::string_view text);
 
 /// Joins the meeting point as `rank` of `worldSize`. All ranks must run on this host (said in the
-/// error).
+/// error). `psk`: for a keyed meeting point; others ignore it. Throws keyExchange if it is not the
+/// one that the point was opened with, or if who answers does not know it.
 std::unique_ptr<Peers> joinProcesses(const std::string& meetingPoint, int rank, int worldSize,
-                                     Deadline deadline);
+                                     Deadline deadline, std::span<const std::byte> psk = {});
 /// One end per thread.
 std::vector<std::unique_ptr<Peers>> joinThreads(int worldSize);
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/fail.hpp"
+#include "bootstrap/join_key.hpp"
 #include "bootstrap/meeting_connection.hpp"
 #include "bootstrap/mesh.hpp"
 #include "bootstrap/peers.hpp"
@@ -93,8 +94,8 @@ void checkOneHost(std::span<const Introduction> all) {
 
 class ProcessPeers final : public Peers {
  public:
-  ProcessPeers(const MeetingId& id, int rank, int worldSize, Deadline deadline)
-      : rank_(rank), meeting_(id, rank, worldSize, deadline) {
+  ProcessPeers(const MeetingId& id, int rank, int worldSize, const JoinKey* key, Deadline deadline)
+      : rank_(rank), meeting_(id, rank, worldSize, key, deadline) {
     MeshDoor door;
     const Introduction self = introduce(door.address());
     const auto all = decodeIntroductions(meeting_.allGather(
@@ -103,7 +104,7 @@ class ProcessPeers final : public Peers {
     std::vector<MeshAddress> addresses;
     for (const Introduction& one : all) addresses.push_back(one.mesh);
     mesh_.emplace(door.connect(
-                      rank, addresses, [this] { meeting_.check(); }, deadline),
+                      rank, addresses, key, [this] { meeting_.check(); }, deadline),
                   rank);
   }
 
@@ -145,14 +146,20 @@ class ProcessPeers final : public Peers {
 }  // namespace
 
 std::unique_ptr<Peers> joinProcesses(const std::string& meetingPoint, int rank, int worldSize,
-                                     Deadline deadline) {
+                                     Deadline deadline, std::span<const std::byte> psk) {
   const MeetingId id = MeetingId::parse(meetingPoint);
   if (worldSize < 1 || worldSize > kMaxWorld)
     fail(ErrorCode::invalidArgument, "a world has 1 to {} ranks, not {}", kMaxWorld, worldSize);
   if (rank < 0 || rank >= worldSize)
     fail(ErrorCode::invalidArgument, "there is no rank {} in a world of {}; ranks count from 0",
          rank, worldSize);
-  return std::make_unique<ProcessPeers>(id, rank, worldSize, deadline);
+  if (!id.keyed) return std::make_unique<ProcessPeers>(id, rank, worldSize, nullptr, deadline);
+  if (psk.empty())
+    throw Error(ErrorCode::keyExchange, rank, {},
+                "this meeting point lets in nobody without the pre-shared key: give this rank the "
+                "one that the id was made with (Options::psk)");
+  const JoinKey key(psk, id.token);
+  return std::make_unique<ProcessPeers>(id, rank, worldSize, &key, deadline);
 }
 
 }  // namespace lockstep

@@ -29,28 +29,31 @@ struct Relay::Group {
 
 struct Relay::Connection {
   enum class State {
-    stranger,  ///< has not said a valid Hello
+    stranger,  ///< has said nothing yet
     waiting,   ///< for the rest of its world
     member,    ///< of `group`
     finished,  ///< has been told that it cannot go on; should leave by itself
   };
 
-  explicit Connection(Fd fd) : socket(std::move(fd)) {}
+  Connection(Fd fd, FrameType hello) : socket(std::move(fd)), reader(only(hello)) {}
 
   void become(State next) {
     state = next;
     since = Clock::now();
-    reader.allow(next == State::stranger  ? only(FrameType::hello)
-                 : next == State::waiting ? only(FrameType::giveUp)
-                                          : only(FrameType::gather, FrameType::giveUp));
+    reader.allow(next == State::waiting ? only(FrameType::giveUp)
+                                        : only(FrameType::gather, FrameType::giveUp));
   }
 
-  bool isStranger() const { return state == State::stranger && !dropped; }
+  bool isStranger() const { return !known && !dropped; }
 
   Fd socket;
   State state = State::stranger;
-  Clock::time_point since = Clock::now();  ///< in this state
-  FrameReader reader{only(FrameType::hello)};
+  const Clock::time_point arrived = Clock::now();
+  Clock::time_point since = arrived;  ///< in this state
+  bool known = false;                 ///< has said a valid Hello
+  FrameReader reader;
+  Nonce challenge{};  ///< of a keyed relay, for this connection alone
+  Bytes proof;        ///< for its welcome; empty at a relay without a key
   std::deque<Message> out;
   std::size_t sent = 0;  ///< bytes of out.front()
   int rank = -1;
@@ -74,11 +77,12 @@ Fd duplicate(const Fd& fd) {
 
 }  // namespace
 
-Relay::Relay(Fd listener, const Token& token, Limits limits)
+Relay::Relay(Fd listener, const Token& token, std::optional<JoinKey> key, Limits limits)
     : listener_(std::move(listener)),
       stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       spare_(duplicate(stop_)),
       token_(token),
+      key_(std::move(key)),
       limits_(limits) {
   if (!stop_) failErrno("cannot create an event descriptor");
 }
@@ -164,7 +168,7 @@ Relay::Connection* Relay::oldestStranger() const {
 /// When there is a place for one more stranger.
 Clock::time_point Relay::acceptFrom() const {
   if (strangers() < limits_.strangers) return retryFrom_;
-  return std::max(retryFrom_, oldestStranger()->since + limits_.grace);
+  return std::max(retryFrom_, oldestStranger()->arrived + limits_.grace);
 }
 
 Fd Relay::acceptNow() {
@@ -178,7 +182,7 @@ void Relay::accept() {
   if (onSpare) {
     // Strangers go first. If it is ranks that take them all, the next one is let in to hear so.
     if (Connection* const oldest = oldestStranger()) {
-      retryFrom_ = oldest->since + limits_.grace;
+      retryFrom_ = oldest->arrived + limits_.grace;
       oldest->dropped = retryFrom_ <= Clock::now();
       return;
     }
@@ -193,8 +197,14 @@ void Relay::accept() {
   }
   const int on = 1;
   ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  connections_.push_back(std::make_unique<Connection>(std::move(socket)));
-  connections_.back()->onSpare = onSpare;
+  connections_.push_back(std::make_unique<Connection>(
+      std::move(socket), key_ ? FrameType::keyedHello : FrameType::hello));
+  Connection& newcomer = *connections_.back();
+  newcomer.onSpare = onSpare;
+  if (key_) {
+    newcomer.challenge = randomNonce();
+    send(newcomer, message(FrameType::challenge, encodeChallenge(newcomer.challenge)));
+  }
   // What has arrived has been read by now: the oldest has had its time and said nothing.
   if (strangers() > limits_.strangers) oldestStranger()->dropped = true;
 }
@@ -217,7 +227,7 @@ void Relay::read(Connection& from) try {
 void Relay::handle(Connection& from, Frame frame) {
   switch (from.state) {
     case Connection::State::stranger:
-      admit(from, decodeHello(frame.payload));
+      greet(from, frame.payload);
       break;
     case Connection::State::waiting:
       abandonJoin(from);
@@ -254,11 +264,31 @@ void Relay::sweep() {
 
 // ---- joining
 
-void Relay::admit(Connection& joiner, const Hello& hello) {
-  if (!sameToken(hello.token, token_)) {
-    joiner.dropped = true;
+void Relay::greet(Connection& stranger, std::span<const std::byte> greeting) {
+  const KeyedHello said = key_ ? decodeKeyedHello(greeting) : KeyedHello{decodeHello(greeting)};
+  if (!sameToken(said.hello.token, token_)) {
+    stranger.dropped = true;
     return;
   }
+  if (key_ && !proves(stranger, said))
+    return turnAway(stranger,
+                    {ErrorCode::keyExchange, -1,
+                     "this rank has another pre-shared key than the meeting point: give every rank "
+                     "the one that the id was made with (Options::psk)"});
+  stranger.known = true;
+  admit(stranger, said.hello);
+}
+
+/// Keeps the answering proof for the welcome.
+bool Relay::proves(Connection& stranger, const KeyedHello& said) const {
+  const JoinAttempt attempt{stranger.challenge, said.hello, said.nonce};
+  if (!equalInConstantTime(said.proof, key_->proofOfRank(attempt))) return false;
+  const Hash answer = key_->proofOfMeetingPoint(attempt);
+  stranger.proof.assign(answer.begin(), answer.end());
+  return true;
+}
+
+void Relay::admit(Connection& joiner, const Hello& hello) {
   if (hello.worldSize < 1 || hello.worldSize > kMaxWorld || hello.rank >= hello.worldSize)
     return turnAway(joiner,
                     {ErrorCode::invalidArgument, -1,
@@ -302,8 +332,8 @@ void Relay::formGroup(int worldSize) {
     group->members.push_back(member);
   }
   groupFormed_ = true;
-  const Message welcome = message(FrameType::welcome);
-  for (Connection* const member : group->members) send(*member, welcome);
+  for (Connection* const member : group->members)
+    send(*member, message(FrameType::welcome, member->proof));
 }
 
 void Relay::abandonJoin(Connection& from) {

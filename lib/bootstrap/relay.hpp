@@ -6,6 +6,7 @@
 #include <chrono>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "base/clock.hpp"
 #include "base/fd.hpp"
 #include "bootstrap/frame.hpp"
+#include "bootstrap/join_key.hpp"
 #include "bootstrap/token.hpp"
 
 namespace lockstep {
@@ -22,6 +24,9 @@ namespace lockstep {
 /// rank may join again while others still wait in the round before), and from then on take part in
 /// that group's all-gathers. A group fails as a whole, once: when a member leaves or gives up
 /// waiting, every other member is told why.
+///
+/// A keyed relay sends a challenge to whoever connects, and takes nothing but a KeyedHello that
+/// answers it. Who fails to is told so, disturbs nobody, and stays a stranger.
 class Relay {
  public:
   /// How it treats strangers: connections that have not said a valid Hello.
@@ -33,9 +38,10 @@ class Relay {
     Clock::duration grace = std::chrono::milliseconds(250);
   };
 
-  /// Serves those who know `token` at `listener`.
-  Relay(Fd listener, const Token& token) : Relay(std::move(listener), token, Limits()) {}
-  Relay(Fd listener, const Token& token, Limits limits);
+  /// Serves those who know `token`, and `key` if there is one, at `listener`.
+  Relay(Fd listener, const Token& token, std::optional<JoinKey> key)
+      : Relay(std::move(listener), token, std::move(key), Limits()) {}
+  Relay(Fd listener, const Token& token, std::optional<JoinKey> key, Limits limits);
   ~Relay();
 
   /// Serves until stop(), or until kLinger after the last connection has closed, if a group had
@@ -69,6 +75,8 @@ class Relay {
   void expire(Clock::time_point now);
   void sweep();
 
+  void greet(Connection& stranger, std::span<const std::byte> greeting);
+  bool proves(Connection& stranger, const KeyedHello& said) const;
   void admit(Connection& joiner, const Hello& hello);
   bool worldAgrees(Connection& joiner);
   void formGroup(int worldSize);
@@ -89,6 +97,7 @@ class Relay {
   Fd stop_;
   Fd spare_;  ///< given up to let a rank in when there is no other descriptor, to tell it so
   Token token_;
+  std::optional<JoinKey> key_;
   Limits limits_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::array<std::deque<Connection*>, kMaxWorld> waiting_;  ///< by rank, first come first

@@ -7,16 +7,27 @@
 namespace lockstep {
 
 namespace {
-constexpr std::string_view kDigits = "0123456789abcdef";
-}
 
-Token randomToken() {
-  Token token;
+constexpr std::string_view kDigits = "0123456789abcdef";
+
+template <class Array>
+Array drawRandom() {
+  Array bytes;
   // The kernel never returns fewer than 256 bytes once it has entropy (getrandom(2)), but a signal
   // may come while it still waits for some.
-  while (::getrandom(token.data(), token.size(), 0) != static_cast<ssize_t>(token.size()))
+  while (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
     if (errno != EINTR) failErrno("cannot draw random bytes");
-  return token;
+  return bytes;
+}
+
+}  // namespace
+
+Token randomToken() {
+  return drawRandom<Token>();
+}
+
+Nonce randomNonce() {
+  return drawRandom<Nonce>();
 }
 
 std::string toHex(const Token& token) {

@@ -1,4 +1,4 @@
-// 128 random bits: what a rank must know to be let in.
+// 128 random bits: what a rank must know to be let in. And 256, for proofs that fit one occasion.
 #pragma once
 
 #include <array>
@@ -10,9 +10,11 @@
 namespace lockstep {
 
 using Token = std::array<std::byte, 16>;
+using Nonce = std::array<std::byte, 32>;
 
-/// Fresh random bits from the kernel. Throws system.
+/// Fresh random bits from the kernel. Throw system.
 Token randomToken();
+Nonce randomNonce();
 /// 32 lower-case hexadecimal digits.
 std::string toHex(const Token& token);
 /// Reads exactly what toHex writes.

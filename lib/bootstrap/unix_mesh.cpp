@@ -23,7 +23,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::uint32_t kMeshMagic = 0x314d534c;  // "LSM1"
+constexpr std::uint32_t kMeshMagic = 0x334d534c;  // "LSM3"
 /// How often a wait looks around.
 constexpr auto kLook = 50ms;
 /// A process of this user that connects and stays silent holds up the others no longer than this.
@@ -35,6 +35,13 @@ struct MeshHello {
   std::uint32_t from;
   Token receiverSecret;
   Token senderSecret;
+  Hash proof;  ///< of a LinkAttempt; zero without a key
+};
+
+/// What the proof of a hello is bound to: both ends' fresh secrets make it good for one connection.
+struct LinkAttempt {
+  std::uint32_t from, to;
+  MeshAddress sender, receiver;
 };
 
 /// Goes with each descriptor.
@@ -77,21 +84,47 @@ bool waitChecking(const Fd& fd, short events, const std::function<void()>& check
   }
 }
 
-bool sendHello(const Fd& socket, int from, const MeshAddress& sender, const MeshAddress& receiver) {
-  const MeshHello hello{kMeshMagic, static_cast<std::uint32_t>(from), receiver.secret,
-                        sender.secret};
-  return sendNow(socket, std::as_bytes(std::span(&hello, 1))) == sizeof hello;
-}
+/// One rank's hellos, to and from the others.
+class Greeter {
+ public:
+  Greeter(int rank, const MeshAddress& own, std::span<const MeshAddress> all, const JoinKey* key)
+      : rank_(rank), own_(own), all_(all), key_(key) {}
 
-/// The Hello that waits in `socket`, if it is for the holder of `receiver`.
-std::optional<MeshHello> takeHello(const Fd& socket, const MeshAddress& receiver) {
-  MeshHello hello{};
-  const auto got = receiveNow(socket, std::as_writable_bytes(std::span(&hello, 1)));
-  if (got != sizeof hello || hello.magic != kMeshMagic ||
-      !sameToken(hello.receiverSecret, receiver.secret))
-    return std::nullopt;
-  return hello;
-}
+  bool sendHello(const Fd& socket, int to) const {
+    const MeshAddress& receiver = all_[static_cast<std::size_t>(to)];
+    const MeshHello hello{kMeshMagic, static_cast<std::uint32_t>(rank_), receiver.secret,
+                          own_.secret, proofOf(rank_, own_, to, receiver)};
+    return sendNow(socket, std::as_bytes(std::span(&hello, 1))) == sizeof hello;
+  }
+
+  /// Who of `expected` said the hello that waits in `socket`, if it did so to this rank.
+  std::optional<int> takeHello(const Fd& socket, RankSet expected) const {
+    MeshHello hello{};
+    const auto got = receiveNow(socket, std::as_writable_bytes(std::span(&hello, 1)));
+    if (got != sizeof hello || hello.magic != kMeshMagic || hello.from >= all_.size())
+      return std::nullopt;
+    const int from = static_cast<int>(hello.from);
+    const MeshAddress& sender = all_[hello.from];
+    if ((expected & rankBit(from)) == 0 || !sameToken(hello.receiverSecret, own_.secret) ||
+        !sameToken(hello.senderSecret, sender.secret) ||
+        !equalInConstantTime(hello.proof, proofOf(from, sender, rank_, own_)))
+      return std::nullopt;
+    return from;
+  }
+
+ private:
+  Hash proofOf(int from, const MeshAddress& sender, int to, const MeshAddress& receiver) const {
+    if (key_ == nullptr) return {};
+    const LinkAttempt attempt{static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to),
+                              sender, receiver};
+    return key_->proof("link", std::as_bytes(std::span(&attempt, 1)));
+  }
+
+  int rank_;
+  const MeshAddress& own_;
+  std::span<const MeshAddress> all_;
+  const JoinKey* key_;
+};
 
 /// A door may be closed because some other rank has failed; the meeting point tells a moment later.
 void explainDoor(const std::function<void()>& check) {
@@ -119,20 +152,16 @@ Fd knock(int to, const MeshAddress& door, const std::function<void()>& check, De
 }
 
 /// Rank of the next stranger at the door who proves to be one of `expected`, with its socket.
-std::optional<std::pair<int, Fd>> admitOne(const Fd& listener, const MeshAddress& own,
-                                           std::span<const MeshAddress> all, RankSet expected,
-                                           Deadline deadline) {
+std::optional<std::pair<int, Fd>> admitOne(const Fd& listener, const Greeter& greeter,
+                                           RankSet expected, Deadline deadline) {
   Fd socket(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!socket && outOfDescriptors(errno)) failErrno("cannot let {} in", describe(expected));
   // Abstract names are open to every user of the host. Others are not worth waiting for.
   if (!socket || knownCredentialsOf(socket).uid != ::geteuid()) return std::nullopt;
   if (!waitFor(socket, POLLIN, sooner(deadline, Deadline::in(kHelloPatience)))) return std::nullopt;
-  const auto hello = takeHello(socket, own);
-  if (!hello || hello->from >= all.size() ||
-      (expected & rankBit(static_cast<int>(hello->from))) == 0 ||
-      !sameToken(hello->senderSecret, all[hello->from].secret))
-    return std::nullopt;
-  return std::pair(static_cast<int>(hello->from), std::move(socket));
+  const auto from = greeter.takeHello(socket, expected);
+  if (!from) return std::nullopt;
+  return std::pair(*from, std::move(socket));
 }
 
 /// Empty: nothing has come yet.
@@ -163,14 +192,15 @@ MeshDoor::MeshDoor() : address_{randomToken(), randomToken()}, listener_(openUni
     failErrno("cannot listen on a Unix socket");
 }
 
-std::vector<Link> MeshDoor::connect(int rank, std::span<const MeshAddress> all,
+std::vector<Link> MeshDoor::connect(int rank, std::span<const MeshAddress> all, const JoinKey* key,
                                     const std::function<void()>& check, Deadline deadline) {
+  const Greeter greeter(rank, address_, all, key);
   std::vector<Link> links(all.size());
   // Nobody waits for an answer before having knocked everywhere: so this cannot deadlock.
   for (int to = 0; to < rank; ++to) {
     const auto i = static_cast<std::size_t>(to);
     links[i] = makeLink(knock(to, all[i], check, deadline));
-    sendHello(links[i].socket, rank, address_, all[i]);
+    greeter.sendHello(links[i].socket, to);
   }
 
   RankSet expected = allRanks(static_cast<int>(all.size())) & ~allRanks(rank + 1);
@@ -178,11 +208,11 @@ std::vector<Link> MeshDoor::connect(int rank, std::span<const MeshAddress> all,
     if (!waitChecking(listener_, POLLIN, check, deadline))
       fail(ErrorCode::timeout, "{} {} not connected to rank {}", describe(expected), have(expected),
            rank);
-    auto visitor = admitOne(listener_, address_, all, expected, deadline);
+    auto visitor = admitOne(listener_, greeter, expected, deadline);
     if (!visitor) continue;
     auto& [from, socket] = *visitor;
     const auto i = static_cast<std::size_t>(from);
-    sendHello(socket, rank, address_, all[i]);
+    greeter.sendHello(socket, from);
     links[i] = makeLink(std::move(socket));
     expected &= ~rankBit(from);
   }
@@ -191,8 +221,7 @@ std::vector<Link> MeshDoor::connect(int rank, std::span<const MeshAddress> all,
     const auto i = static_cast<std::size_t>(to);
     if (!waitChecking(links[i].socket, POLLIN, check, deadline))
       fail(ErrorCode::timeout, "rank {} did not answer rank {}", to, rank);
-    const auto answer = takeHello(links[i].socket, address_);
-    if (!answer || answer->from != i || !sameToken(answer->senderSecret, all[i].secret)) {
+    if (!greeter.takeHello(links[i].socket, rankBit(to))) {
       explainDoor(check);
       fail(ErrorCode::bootstrap, "rank {} did not let rank {} in: {}", to, rank,
            knownCredentialsOf(links[i].socket).uid == ::geteuid()

@@ -13,6 +13,7 @@
 
 #include "base/clock.hpp"
 #include "base/fd.hpp"
+#include "bootstrap/join_key.hpp"
 #include "bootstrap/rank_set.hpp"
 #include "bootstrap/token.hpp"
 
@@ -41,9 +42,10 @@ class MeshDoor {
   const MeshAddress& address() const { return address_; }
 
   /// Connects with every other rank; `all` by rank, with address() at `rank`. Returns links by
-  /// rank, an empty one for itself. Only processes of this user that know the secrets get in.
+  /// rank, an empty one for itself. Only processes of this user that know the secrets get in, and
+  /// the key if there is one: the secrets came by the meeting point, which may have been heard.
   /// `check` is called now and then while it waits, and may throw. Throws timeout, bootstrap.
-  std::vector<Link> connect(int rank, std::span<const MeshAddress> all,
+  std::vector<Link> connect(int rank, std::span<const MeshAddress> all, const JoinKey* key,
                             const std::function<void()>& check, Deadline deadline);
 
  private:

@@ -8,6 +8,7 @@
 #include "base/secret.hpp"
 #include "bootstrap/peers.hpp"
 #include "bootstrap/rendezvous.hpp"
+#include "cc_mode/keys/handshake.hpp"
 #include "collectives/schedule.hpp"
 #include "communicator/communicator_impl.hpp"
 #include "communicator/launch.hpp"
@@ -44,8 +45,12 @@ Options checked(Options options, int worldSize) {
 
 }  // namespace
 
-UniqueId UniqueId::create(std::string_view address) {
-  return UniqueId(openMeetingPoint(address));
+UniqueId UniqueId::create(std::string_view address, std::span<const std::byte> psk) {
+  if (!psk.empty() && psk.size() < cc::kMinPskBytes)
+    fail(ErrorCode::invalidArgument,
+         "the pre-shared key of a UniqueId has {} bytes; it needs at least {} random ones",
+         psk.size(), cc::kMinPskBytes);
+  return UniqueId(openMeetingPoint(address, psk));
 }
 
 UniqueId UniqueId::parse(std::string_view text) {
@@ -60,7 +65,8 @@ Communicator Communicator::create(const UniqueId& id, int rank, int worldSize,
   if (rank < 0 || rank >= worldSize)
     fail(ErrorCode::invalidArgument, "rank {} is not in a world of {} (0 to {})", rank, worldSize,
          worldSize - 1);
-  auto peers = joinProcesses(id.text(), rank, worldSize, Deadline::in(effective.timeout));
+  auto peers =
+      joinProcesses(id.text(), rank, worldSize, Deadline::in(effective.timeout), effective.psk);
   return Communicator(std::make_shared<CommunicatorImpl>(std::move(peers), std::move(effective)));
 }
 
@@ -72,11 +78,18 @@ Communicator Communicator::createFromEnvironment(const Options& options) {
   try {
     Options effective = checked(options, place.worldSize);
     const WipeAtEnd wiper(effective.psk);
-    const auto openOne = [] { return UniqueId::create().text(); };
+    const bool keyed = isSealed(effective.mode) && !effective.psk.empty();
+    const auto openOne = [&] {
+      return keyed ? UniqueId::create({}, effective.psk).text() : UniqueId::create().text();
+    };
     const std::string id = meetAt({.name = fmt::format("{}#{}", place.job, call),
                                    .rank = place.rank,
                                    .worldSize = place.worldSize},
                                   openOne, Deadline::in(effective.timeout));
+    if (keyed && !isKeyedMeetingPoint(id))
+      throw Error(ErrorCode::keyExchange, 0, {},
+                  "rank 0 has no pre-shared key, or another process of this user plays it: give "
+                  "every rank the same (Options::psk)");
     return create(UniqueId::parse(id), place.rank, place.worldSize, options);
   } catch (const Error& error) {
     throw Error(error.code(), error.rank(), error.operation(),

@@ -52,7 +52,7 @@ TEST(MeetingId, RejectsEverythingElse) {
                                      ":::",
                                      "lockstep1:",
                                      hex,
-                                     "lockstep2:127.0.0.1:80:" + hex,
+                                     "lockstep3:127.0.0.1:80:" + hex,
                                      "lockstep1:127.0.0.1:0:" + hex,
                                      "lockstep1:127.0.0.1:65536:" + hex,
                                      "lockstep1:127.0.0.1:080:" + hex,
@@ -79,6 +79,13 @@ TEST(MeetingId, RejectsEverythingElse) {
   for (std::size_t cut = 0; cut < good.size(); ++cut) malformed.push_back(good.substr(0, cut));
   for (const std::string& text : malformed)
     EXPECT_EQ(codeOf(text), ErrorCode::invalidArgument) << text.substr(0, 200);
+}
+
+TEST(MeetingId, SaysWhetherItIsKeyed) {
+  const std::string rest = std::string(":fd00::12:9:") + kHex;
+  EXPECT_FALSE(MeetingId::parse("lockstep1" + rest).keyed);
+  EXPECT_TRUE(MeetingId::parse("lockstep2" + rest).keyed);
+  EXPECT_EQ(MeetingId::parse("lockstep2" + rest).text(), "lockstep2" + rest);
 }
 
 TEST(OpenMeetingPoint, NamesWhereItListens) {

@@ -9,9 +9,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
-#include "bootstrap/meeting_id.hpp"
-#include "bootstrap/socket.hpp"
-#include "bootstrap/worlds.hpp"
+#include "bootstrap/strangers.hpp"
 
 namespace lockstep::test {
 namespace {
@@ -19,9 +17,10 @@ namespace {
 /// A relay with limits of its own, and its thread.
 class Served {
  public:
-  explicit Served(Relay::Limits limits, Fd listener = listenTcp("127.0.0.1"))
-      : id{SocketAddress::of(listener), randomToken()},
-        relay_(std::move(listener), id.token, limits),
+  explicit Served(Relay::Limits limits, std::span<const std::byte> psk = {},
+                  Fd listener = listenTcp("127.0.0.1"))
+      : id{SocketAddress::of(listener), randomToken(), !psk.empty()},
+        relay_(std::move(listener), id.token, keyOf(psk, id.token), limits),
         thread_([this] { relay_.run(); }) {}
   ~Served() {
     relay_.stop();
@@ -33,29 +32,14 @@ class Served {
   const MeetingId id;
 
  private:
+  static std::optional<JoinKey> keyOf(std::span<const std::byte> psk, const Token& token) {
+    if (psk.empty()) return std::nullopt;
+    return std::optional<JoinKey>(std::in_place, psk, token);
+  }
+
   Relay relay_;
   std::thread thread_;
 };
-
-bool sayHello(const Fd& socket, const MeetingId& id, std::uint32_t rank, std::uint32_t worldSize) {
-  const Bytes hello = encodeFrame(FrameType::hello, encodeHello({id.token, rank, worldSize}));
-  return sendAll(socket, hello, soon()) == IoStatus::done;
-}
-
-/// The next frame's type, or nothing if the connection ends.
-std::optional<FrameType> hear(const Fd& socket) {
-  FrameReader reader(~FrameTypes{0});
-  while (!reader.complete()) {
-    if (!waitFor(socket, POLLIN, soon())) return std::nullopt;
-    const auto got = receiveNow(socket, reader.space());
-    if (!got || !reader.received(*got)) return std::nullopt;
-  }
-  return reader.take().type;
-}
-
-bool isClosed(const Fd& socket) {
-  return waitFor(socket, POLLIN, soon()) && !hear(socket);
-}
 
 constexpr auto kHour = std::chrono::hours(1);
 
@@ -93,6 +77,22 @@ TEST(RelayUnderFlood, TheOldestStrangersGoFirst) {
   EXPECT_TRUE(isClosed(strangers[1]));
   for (int i = 2; i < 5; ++i)
     EXPECT_FALSE(waitFor(strangers[std::size_t(i)], POLLIN, Deadline::in(0s)));
+}
+
+// Who knows the text but not the key can have no more places than who knows nothing.
+TEST(RelayUnderFlood, WhoFailsToProveTheKeyStaysAStranger) {
+  const Bytes psk(32, std::byte{1});
+  const Served served({.strangers = 3, .grace = Clock::duration(0)}, psk);
+  std::deque<Fd> refused;
+  for (int i = 0; i < 5; ++i) {
+    Attempt attempt(served.id);
+    ASSERT_TRUE(attempt.say({.hello = {served.id.token, 0, 1}}));
+    EXPECT_EQ(hear(attempt.socket), FrameType::error);
+    refused.push_back(std::move(attempt.socket));
+  }
+  EXPECT_TRUE(isClosed(refused[0]));
+  EXPECT_TRUE(isClosed(refused[1]));
+  EXPECT_FALSE(waitFor(refused[4], POLLIN, Deadline::in(0s)));
 }
 
 TEST(RelayUnderFlood, NewcomersComeInWhenTheGraceOfOthersIsOver) {

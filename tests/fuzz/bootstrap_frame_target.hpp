@@ -31,6 +31,12 @@ inline void decodeFrame(const Frame& frame, int worldSize) {
       case FrameType::hello:
         require(same(encodeHello(decodeHello(payload)), payload));
         break;
+      case FrameType::keyedHello:
+        require(same(encodeKeyedHello(decodeKeyedHello(payload)), payload));
+        break;
+      case FrameType::challenge:
+        require(same(encodeChallenge(decodeChallenge(payload)), payload));
+        break;
       case FrameType::missing:
         require(same(encodeMissing(decodeMissing(payload)), payload));
         break;
@@ -52,11 +58,12 @@ inline void decodeFrame(const Frame& frame, int worldSize) {
 
 /// The first bytes choose the allowed types, the size of the pieces, and the world.
 inline void bootstrapFrames(std::span<const std::byte> input) {
-  if (input.size() < 3) return;
-  const auto allowed = std::to_integer<FrameTypes>(input[0]);
-  const std::size_t piece = 1 + std::to_integer<std::size_t>(input[1]);
-  const int worldSize = 1 + std::to_integer<int>(input[2]) % kMaxWorld;
-  input = input.subspan(3);
+  if (input.size() < 4) return;
+  const auto allowed = std::to_integer<FrameTypes>(input[0]) | std::to_integer<FrameTypes>(input[1])
+                                                                   << 8;
+  const std::size_t piece = 1 + std::to_integer<std::size_t>(input[2]);
+  const int worldSize = 1 + std::to_integer<int>(input[3]) % kMaxWorld;
+  input = input.subspan(4);
 
   try {
     const std::string_view text(reinterpret_cast<const char*>(input.data()), input.size());

@@ -18,15 +18,21 @@
 namespace lockstep {
 
 /// Names a meeting point of ranks. Rank 0 creates it and hands the text to the others by any means
-/// (MPI, a file, a pipe). It is no secret, but whoever knows it can try to connect: sealed modes
-/// authenticate the ranks by `Options::psk` or `Options::attestation`, not by this.
+/// (MPI, a file, a pipe). It is no secret, but whoever knows it can try to connect. Of an id that
+/// was created with the pre-shared key, all that such a stranger gets is turned away. Of one
+/// without, it can take a rank's place: in sealed modes the creation of all ranks fails then, since
+/// they authenticate each other by `Options::psk` or `Options::attestation` in any case.
 class LOCKSTEP_API UniqueId {
  public:
   /// Opens the meeting point in this process: a thread serves it until a minute after the last
   /// communicator created with it is gone, or until the process ends. `address`: of the interface
   /// to listen on, or its name; empty for loopback. Throws invalidArgument when it is none of this
   /// machine's, system when there is no descriptor or thread to be had.
-  static UniqueId create(std::string_view address = {});
+  ///
+  /// `psk`: the ranks' `Options::psk`, at least 32 random bytes (else invalidArgument); then only
+  /// ranks that know it are let in, and they notice when who answers does not know it. Empty: who
+  /// has the text is let in.
+  static UniqueId create(std::string_view address = {}, std::span<const std::byte> psk = {});
   /// Reads what `text()` printed. Throws invalidArgument on anything else.
   static UniqueId parse(std::string_view text);
   /// At most 160 printable characters without blanks.
@@ -133,7 +139,8 @@ class LOCKSTEP_API Communicator {
   /// have come. Throws invalidArgument (impossible rank, world or options), timeout (names the
   /// ranks that have not come), mismatch (options differ: names them), bootstrap (nobody serves the
   /// meeting point), unsupported (ranks of several hosts or users; no such cipher here),
-  /// keyExchange (sealed modes), peerDied, system.
+  /// keyExchange (sealed modes, and ids created with a key: on the rank whose key is missing or
+  /// another, at once, while the others wait for one that has it), peerDied, system.
   static Communicator create(const UniqueId& id, int rank, int worldSize,
                              const Options& options = {});
   /// As create, for processes that a launcher has started, with nothing to hand around: rank, world
@@ -142,7 +149,8 @@ class LOCKSTEP_API Communicator {
   /// ranks share and no other job uses at the same time; it may also name the job of a launcher
   /// below); torchrun (RANK, WORLD_SIZE); Open MPI (OMPI_COMM_WORLD_RANK); PMI, which MPICH and
   /// Intel MPI speak (PMI_RANK); Slurm (SLURM_PROCID). Every rank makes the same number of calls,
-  /// in the same order. Throws as create does; also invalidArgument (nothing there, or a value that
+  /// in the same order. In sealed modes with Options::psk the ranks meet as with an id that was
+  /// created with it. Throws as create does; also invalidArgument (nothing there, or a value that
   /// makes no sense: named), timeout (names the ranks that did not come), unsupported (several
   /// hosts), mismatch (two processes with one rank, or different world sizes).
   static Communicator createFromEnvironment(const Options& options = {});
