@@ -21,6 +21,7 @@
 
 #include "base/fail.hpp"
 #include "base/fd.hpp"
+#include "bootstrap/join_key.hpp"
 #include "bootstrap/rank_set.hpp"
 #include "bootstrap/socket.hpp"
 #include "bootstrap/unix_socket.hpp"
@@ -31,17 +32,26 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint32_t kMagic = 0x3152534c;  // "LSR1"
+constexpr std::uint32_t kMagic = 0x3252534c;  // "LSR2"
 /// Processes that may wait at once, strangers of this user included.
 constexpr std::size_t kMostVisitors = 256;
 
+/// What rank 0 says to whoever connects.
+struct Invitation {
+  std::uint32_t magic = kMagic;
+  std::uint32_t keyed = 0;
+  Nonce challenge{};
+};
+
+/// What a rank answers.
 struct Visit {
   std::uint32_t magic = kMagic;
   std::uint32_t rank = 0;
   std::uint32_t worldSize = 0;
+  Hash proof{};  ///< zero without a key
 };
 
-enum class Answer : std::uint32_t { text, missing, otherWorld, taken };
+enum class Answer : std::uint32_t { text, missing, otherWorld, taken, otherKey };
 
 struct Reply {
   std::uint32_t magic = kMagic;
@@ -59,13 +69,38 @@ std::uint64_t hashOf(std::string_view text) {
 }
 
 UnixAddress addressOf(const Rendezvous& place) {
-  return UnixAddress(fmt::format("lockstep-job-{}-{:016x}", ::geteuid(), hashOf(place.name)));
+  return UnixAddress(socketNameOf(place));
 }
 
 template <class T>
 std::span<const std::byte> bytesOf(const T& message) {
   return std::as_bytes(std::span(&message, 1));
 }
+
+/// Proves who visits, for this place and one challenge alone.
+class VisitKey {
+ public:
+  explicit VisitKey(const Rendezvous& place) {
+    if (place.psk.empty()) return;
+    Token salt;
+    const Hash name = sha256(lockstep::bytesOf(place.name));
+    std::copy_n(name.begin(), salt.size(), salt.begin());
+    key_.emplace(place.psk, salt);
+  }
+  explicit operator bool() const { return key_.has_value(); }
+
+  Hash proof(const Nonce& challenge, std::uint32_t rank, std::uint32_t worldSize) const {
+    if (!key_) return {};
+    const struct {
+      Nonce challenge;
+      std::uint32_t rank, worldSize;
+    } said{challenge, rank, worldSize};
+    return key_->proof("visit", bytesOf(said));
+  }
+
+ private:
+  std::optional<JoinKey> key_;
+};
 
 [[noreturn]] void failMissing(RankSet missing, int worldSize) {
   throw Error(
@@ -79,7 +114,8 @@ std::span<const std::byte> bytesOf(const T& message) {
 
 class Host {
  public:
-  explicit Host(const Rendezvous& place) : worldSize_(place.worldSize), listener_(openUnix()) {
+  explicit Host(const Rendezvous& place)
+      : worldSize_(place.worldSize), key_(place), listener_(openUnix()) {
     const UnixAddress address = addressOf(place);
     if (::bind(listener_.get(), address.get(), address.size()) != 0) {
       if (errno != EADDRINUSE) failErrno("cannot wait for the other ranks");
@@ -114,7 +150,8 @@ class Host {
  private:
   struct Visitor {
     Fd socket;
-    int rank = -1;  ///< once it has said it
+    Nonce challenge;
+    int rank = -1;  ///< once it has said it, and proven it
   };
 
   RankSet missing() const {
@@ -138,8 +175,14 @@ class Host {
       Fd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
       if (!socket && outOfDescriptors(errno)) failErrno("cannot let the other ranks in");
       if (!socket) return;
-      if (isOfThisUser(socket)) visitors_.push_back({std::move(socket)});
+      if (isOfThisUser(socket)) invite(std::move(socket));
     }
+  }
+
+  void invite(Fd socket) {
+    const Invitation invitation{.keyed = key_ ? 1U : 0U, .challenge = randomNonce()};
+    sendNow(socket, bytesOf(invitation));
+    visitors_.push_back({std::move(socket), invitation.challenge});
   }
 
   /// False: it is gone, or does not belong here.
@@ -149,20 +192,21 @@ class Host {
     if (!got) return false;
     if (*got == 0) return true;
     if (*got != sizeof visit || visit.magic != kMagic || visitor.rank >= 0) return false;
+    if (!equalInConstantTime(visit.proof,
+                             key_.proof(visitor.challenge, visit.rank, visit.worldSize)))
+      return refuse(visitor, {.answer = Answer::otherKey});
     const auto world = static_cast<std::uint32_t>(worldSize_);
-    if (visit.worldSize != world || visit.rank >= world) {
-      Reply reply{.answer = Answer::otherWorld, .worldSize = world};
-      sendNow(visitor.socket, bytesOf(reply));
-      return false;
-    }
+    if (visit.worldSize != world || visit.rank >= world)
+      return refuse(visitor, {.answer = Answer::otherWorld, .worldSize = world});
     const int rank = static_cast<int>(visit.rank);
-    if ((missing() & rankBit(rank)) == 0) {
-      Reply reply{.answer = Answer::taken};
-      sendNow(visitor.socket, bytesOf(reply));
-      return false;
-    }
+    if ((missing() & rankBit(rank)) == 0) return refuse(visitor, {.answer = Answer::taken});
     visitor.rank = rank;
     return true;
+  }
+
+  static bool refuse(const Visitor& visitor, const Reply& reply) {
+    sendNow(visitor.socket, bytesOf(reply));
+    return false;
   }
 
   void tellAll(const Reply& reply) const {
@@ -170,26 +214,46 @@ class Host {
   }
 
   int worldSize_;
+  VisitKey key_;
   Fd listener_;
   std::list<Visitor> visitors_;
 };
 
 // ---- the others ----
 
+[[noreturn]] void failKey(int blame, std::string_view whose) {
+  throw Error(ErrorCode::keyExchange, blame, {},
+              fmt::format("{}: give every rank the same (Options::psk)", whose));
+}
+
+/// The message that comes next; nothing if the host goes away, or is none.
+template <class Message>
+std::optional<Message> receive(const Fd& socket, Deadline deadline) {
+  Message message;
+  if (!waitFor(socket, POLLIN, deadline) ||
+      receiveNow(socket, std::as_writable_bytes(std::span(&message, 1))) != sizeof message ||
+      message.magic != kMagic)
+    return std::nullopt;
+  return message;
+}
+
 /// The host's answer; nothing if it is not there, or went away.
-std::optional<Reply> visit(const Rendezvous& place, Deadline deadline) {
+std::optional<Reply> visit(const Rendezvous& place, const VisitKey& key, Deadline deadline) {
   const UnixAddress address = addressOf(place);
   const Fd socket = openUnix();
   if (::connect(socket.get(), address.get(), address.size()) != 0 || !isOfThisUser(socket))
     return std::nullopt;
-  const Visit visit{.rank = static_cast<std::uint32_t>(place.rank),
-                    .worldSize = static_cast<std::uint32_t>(place.worldSize)};
-  if (!sendNow(socket, bytesOf(visit)) || !waitFor(socket, POLLIN, deadline)) return std::nullopt;
-  Reply reply;
-  if (receiveNow(socket, std::as_writable_bytes(std::span(&reply, 1))) != sizeof reply ||
-      reply.magic != kMagic)
-    return std::nullopt;
-  return reply;
+  const auto invitation = receive<Invitation>(socket, deadline);
+  if (!invitation) return std::nullopt;
+  if (key && invitation->keyed == 0)
+    failKey(0, "rank 0 has no pre-shared key, or another process of this user plays it");
+  if (!key && invitation->keyed != 0) failKey(place.rank, "rank 0 has a pre-shared key, this rank none");
+  const auto rank = static_cast<std::uint32_t>(place.rank);
+  const auto world = static_cast<std::uint32_t>(place.worldSize);
+  const Visit visit{
+      .rank = rank, .worldSize = world, .proof = key.proof(invitation->challenge, rank, world)};
+  if (!sendNow(socket, bytesOf(visit))) return std::nullopt;
+  return receive<Reply>(socket, deadline);
 }
 
 std::string await(const Rendezvous& place, Deadline deadline) {
@@ -198,8 +262,9 @@ std::string await(const Rendezvous& place, Deadline deadline) {
   Deadline patience;
   if (deadline.at() < Clock::time_point::max() - kGrace)
     patience = Deadline::in(deadline.at() - Clock::now() + kGrace);
+  const VisitKey key(place);
   for (Clock::duration pause = 1ms;; pause = std::min<Clock::duration>(2 * pause, 50ms)) {
-    if (const auto reply = visit(place, patience)) {
+    if (const auto reply = visit(place, key, patience)) {
       switch (reply->answer) {
         case Answer::text:
           return {reply->text.data(), ::strnlen(reply->text.data(), reply->text.size())};
@@ -215,6 +280,8 @@ std::string await(const Rendezvous& place, Deadline deadline) {
                       fmt::format("another process is rank {} of this job already; do two jobs use "
                                   "the same name at once (LOCKSTEP_JOB)?",
                                   place.rank));
+        case Answer::otherKey:
+          failKey(place.rank, "this rank has another pre-shared key than rank 0");
       }
     }
     if (deadline.passed()) failMissing(rankBit(0), place.worldSize);
@@ -223,6 +290,10 @@ std::string await(const Rendezvous& place, Deadline deadline) {
 }
 
 }  // namespace
+
+std::string socketNameOf(const Rendezvous& place) {
+  return fmt::format("lockstep-job-{}-{:016x}", ::geteuid(), hashOf(place.name));
+}
 
 std::string meetAt(const Rendezvous& place, const std::function<std::string()>& text,
                    Deadline deadline) {

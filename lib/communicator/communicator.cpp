@@ -78,18 +78,18 @@ Communicator Communicator::createFromEnvironment(const Options& options) {
   try {
     Options effective = checked(options, place.worldSize);
     const WipeAtEnd wiper(effective.psk);
-    const bool keyed = isSealed(effective.mode) && !effective.psk.empty();
-    const auto openOne = [&] {
-      return keyed ? UniqueId::create({}, effective.psk).text() : UniqueId::create().text();
-    };
+    const auto psk = isSealed(effective.mode) ? std::span<const std::byte>(effective.psk)
+                                              : std::span<const std::byte>();
+    const auto openOne = [&] { return UniqueId::create({}, psk).text(); };
     const std::string id = meetAt({.name = fmt::format("{}#{}", place.job, call),
                                    .rank = place.rank,
-                                   .worldSize = place.worldSize},
+                                   .worldSize = place.worldSize,
+                                   .psk = psk},
                                   openOne, Deadline::in(effective.timeout));
-    if (keyed && !isKeyedMeetingPoint(id))
+    if (!psk.empty() && !isKeyedMeetingPoint(id))
       throw Error(ErrorCode::keyExchange, 0, {},
-                  "rank 0 has no pre-shared key, or another process of this user plays it: give "
-                  "every rank the same (Options::psk)");
+                  "another process of this user plays rank 0: it named a meeting point without a "
+                  "key");
     return create(UniqueId::parse(id), place.rank, place.worldSize, options);
   } catch (const Error& error) {
     throw Error(error.code(), error.rank(), error.operation(),

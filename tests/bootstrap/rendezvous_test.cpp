@@ -6,6 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "bootstrap/socket.hpp"
+#include "bootstrap/unix_socket.hpp"
 #include "bootstrap/worlds.hpp"
 
 namespace lockstep::test {
@@ -106,6 +108,106 @@ TEST(Rendezvous, HasOneRankZero) {
   EXPECT_EQ(said[2], "here");
   EXPECT_NE(said[0], said[1]);
   EXPECT_TRUE(said[0] == "refused" || said[1] == "refused");
+}
+
+// ---- with a pre-shared key ----
+
+const Bytes kPsk(32, std::byte{0x5a});
+const Bytes kOther(32, std::byte{0x5b});
+
+std::string codeOf(const Rendezvous& place) {
+  try {
+    return meetAt(
+        place, [] { return "here"; }, soon());
+  } catch (const Error& error) {
+    return std::string(name(error.code()));
+  }
+}
+
+TEST(KeyedRendezvous, WhoCannotProveTheKeyTakesNobodysPlace) {
+  const std::string job = ownName();
+  std::atomic<bool> refused{false};
+  const auto said = runThreads(3, [&](int rank) -> std::string {
+    if (rank == 1) {
+      EXPECT_EQ(codeOf({job, 1, 3, kOther}), "key exchange");
+      EXPECT_EQ(codeOf({job, 1, 3}), "key exchange");
+      refused = true;
+    }
+    while (rank == 2 && !refused) sleepFor(1ms);
+    return codeOf({job, rank, 3, kPsk});
+  });
+  EXPECT_THAT(said, Each("here"));
+}
+
+TEST(KeyedRendezvous, RankZeroWithoutAKeyIsNotBelieved) {
+  const std::string job = ownName();
+  std::atomic<bool> refused{false};
+  const auto said = runThreads(3, [&](int who) -> std::string {
+    while (who == 2 && !refused) sleepFor(1ms);
+    const std::string code = who == 1 ? codeOf({job, 1, 2, kPsk}) : codeOf({job, who / 2, 2});
+    if (who == 1) refused = true;
+    return code;
+  });
+  EXPECT_THAT(said, testing::ElementsAre("here", "key exchange", "here"));
+}
+
+/// A process of this user that speaks as it likes.
+struct Stranger {
+  explicit Stranger(Fd fd) : socket(std::move(fd)) {}
+  /// As whoever visits.
+  static Stranger at(const Rendezvous& place) {
+    const UnixAddress address(socketNameOf(place));
+    for (const Deadline until = soon(); !until.passed(); sleepFor(1ms)) {
+      Fd socket = openUnix();
+      if (::connect(socket.get(), address.get(), address.size()) == 0)
+        return Stranger(std::move(socket));
+    }
+    throw std::runtime_error("no host");
+  }
+  Bytes hear() const {
+    Bytes message(4096);
+    if (!waitFor(socket, POLLIN, soon())) throw std::runtime_error("nothing said");
+    message.resize(receiveNow(socket, message).value_or(0));
+    return message;
+  }
+  void say(const Bytes& message) const { sendAll(socket, message, soon()); }
+
+  Fd socket;
+};
+
+TEST(KeyedRendezvous, ARecordedVisitIsOfNoUse) {
+  const std::string job = ownName();
+  const Rendezvous zero{job, 0, 3, kPsk}, one{job, 1, 3, kPsk}, two{job, 2, 3, kPsk};
+  // What rank 0 says first, heard from a genuine one that nobody else comes to.
+  std::jthread early([&] {
+    EXPECT_THROW(meetAt(
+                     zero, [] { return "here"; }, Deadline::in(1s)),
+                 Error);
+  });
+  const Bytes invitation = Stranger::at(one).hear();
+  early.join();
+  // With that, rank 1 is brought to prove itself to somebody else.
+  Bytes recorded;
+  std::jthread rank;
+  {
+    const UnixAddress address(socketNameOf(zero));
+    const Fd listener = openUnix();
+    ASSERT_EQ(::bind(listener.get(), address.get(), address.size()), 0);
+    ASSERT_EQ(::listen(listener.get(), 8), 0);
+    rank = std::jthread([&] { EXPECT_EQ(codeOf(one), "here"); });
+    ASSERT_TRUE(waitFor(listener, POLLIN, soon()));
+    const Stranger visitor(Fd(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK)));
+    visitor.say(invitation);
+    recorded = visitor.hear();
+  }
+  // Rank 0 is there: it takes the recording for nobody, or rank 1 would not get in any more.
+  std::jthread host([&] { EXPECT_EQ(codeOf(zero), "here"); });
+  const Stranger replay = Stranger::at(one);
+  replay.hear();
+  replay.say(recorded);
+  EXPECT_EQ(codeOf(two), "here");  // not before: rank 0 stays until then
+  rank.join();
+  host.join();
 }
 
 }  // namespace
