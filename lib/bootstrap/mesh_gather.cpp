@@ -112,7 +112,7 @@ class Gathering {
     Bytes& theirs = all_[at(from)];
     const auto part = message.subspan(std::min(message.size(), sizeof head));
     if (head.magic != MeshNote::kMagic || head.kind != NoteKind::part || head.number != sequence_ ||
-        head.bytes > kMaxContribution ||
+        head.bytes > kMaxContribution || head.bytes < theirs.size() ||
         part.size() != std::min<std::size_t>(kPart, head.bytes - theirs.size()))
       fail(ErrorCode::bootstrap, "rank {} sent something else than its part of exchange number {}",
            from, sequence_);

@@ -65,7 +65,7 @@ Received receiveMessage(const Link& link, std::span<std::byte> room, bool peek) 
   message.msg_iovlen = 1;
   if (!peek) {
     message.msg_control = control.bytes;
-    message.msg_controllen = sizeof control.bytes;
+    message.msg_controllen = CMSG_LEN(sizeof(int));  // its padding would hold a second one
   }
   const int flags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC | (peek ? MSG_PEEK : 0);
   ssize_t got = 0;
@@ -75,8 +75,10 @@ Received receiveMessage(const Link& link, std::span<std::byte> room, bool peek) 
     got = ::recvmsg(link.socket.get(), &message, flags);
   } while (got < 0 && (errno == EINTR || errno == ECONNRESET));
   if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return {};
-  if (got <= 0) return {Received::Status::ended, 0, Fd()};
-  return {Received::Status::message, static_cast<std::size_t>(got), takeFd(message)};
+  if (got < 0) return {Received::Status::ended, 0, Fd()};
+  Fd fd = takeFd(message);  // an empty message, which nobody sends but to do harm, may carry one
+  if (got == 0) return {Received::Status::ended, 0, Fd()};
+  return {Received::Status::message, static_cast<std::size_t>(got), std::move(fd)};
 }
 
 Waiting peekNote(const Link& link) {
