@@ -1,5 +1,6 @@
 // After a sealed communicator is gone, no key of it is left in its process's memory: neither keys,
-// nor the round keys and powers of H that a cipher makes of them, nor the pre-shared key.
+// nor the round keys and powers of H that a cipher makes of them, nor the pre-shared key. Of a
+// meeting point that is gone, nothing of its key.
 //
 // The process that is looked at tells its keys as its cipher gets them, through a pipe and without
 // a copy; its parent looks for them, so that what is looked for does not lie in the memory looked
@@ -30,6 +31,10 @@
 
 #include "base/fd.hpp"
 #include "base/secret.hpp"
+#include "bootstrap/join_key.hpp"
+#include "bootstrap/meeting_id.hpp"
+#include "bootstrap/peers.hpp"
+#include "bootstrap/relay.hpp"
 #include "secrets/watched_aead.hpp"
 #include "support/world.hpp"
 
@@ -38,7 +43,7 @@ namespace {
 
 // ---- what the child says ----
 
-enum class Says : char { key = 'k', psk = 'p', ready = 'r', gone = 'g' };
+enum class Says : char { key = 'k', psk = 'p', token = 't', ready = 'r', gone = 'g' };
 
 /// A long one: memory of that size is hardly used again, so what is left in it stays.
 constexpr std::size_t kPskBytes = 1000;
@@ -94,6 +99,13 @@ void awaitOrder(int orders) {
   if (::read(orders, &order, 1) != 1) ::_exit(2);  // the parent is gone
 }
 
+std::vector<std::byte> tellFreshPsk(int tells) {
+  std::vector<std::byte> psk(kPskBytes);
+  if (::getrandom(psk.data(), kPskBytes, 0) != ssize_t{kPskBytes}) ::_exit(4);
+  say(tells, Says::psk, psk);
+  return psk;
+}
+
 /// Between "ready" and "gone" the communicators live.
 void liveAndDie(Mode mode, const std::string& cipher, int tells, int orders) {
   const WatchedAead watched([tells](std::shared_ptr<const cc::Aead> inner) {
@@ -102,9 +114,7 @@ void liveAndDie(Mode mode, const std::string& cipher, int tells, int orders) {
   {
     Options options = optionsOf(mode);
     options.cipher = cipher;
-    options.psk.resize(kPskBytes);
-    if (::getrandom(options.psk.data(), kPskBytes, 0) != ssize_t{kPskBytes}) ::_exit(4);
-    say(tells, Says::psk, options.psk);
+    options.psk = tellFreshPsk(tells);
     auto ranks = Communicator::createInProcess(3, options);
     wipe(options.psk.data(), options.psk.size());  // the caller's own
     playRanks(Kind::threads, 3, [&](int rank) {
@@ -115,6 +125,30 @@ void liveAndDie(Mode mode, const std::string& cipher, int tells, int orders) {
       auto half = comm.split(rank == 1 ? kNoColor : 0, 0);
       if (half) useAll(*half);
     });
+    say(tells, Says::ready);
+    awaitOrder(orders);
+  }
+  say(tells, Says::gone);
+  awaitOrder(orders);
+}
+
+/// Between "ready" and "gone" a keyed meeting point lives, at which ranks have met.
+void serveAndDie(int tells, int orders) {
+  Fd listener = listenTcp("127.0.0.1");
+  const MeetingId id{SocketAddress::of(listener), randomToken(), true};
+  std::vector<std::byte> psk = tellFreshPsk(tells);
+  say(tells, Says::token, id.token);
+  {
+    Relay relay(std::move(listener), id.token,
+                std::optional<JoinKey>(std::in_place, psk, id.token));
+    std::thread server([&] { relay.run(); });
+    const auto deadline = Deadline::in(std::chrono::seconds(60));
+    playRanks(Kind::threads, 3, [&](int rank) {
+      joinProcesses(id.text(), rank, 3, deadline, psk)->allGather({}, deadline);
+    });
+    wipe(psk.data(), psk.size());  // the caller's own
+    relay.stop();
+    server.join();  // so that nothing changes while it is looked at
     say(tells, Says::ready);
     awaitOrder(orders);
   }
@@ -213,28 +247,65 @@ std::set<std::string> searchProcess(pid_t pid, const Search& search) {
   return found;
 }
 
-/// Reads what the child says until `until`; false if it ends before.
-bool listen(int fd, Says until, Search& search, int& keys) {
-  for (Says what{};;) {
-    if (::read(fd, &what, 1) != 1) return false;
-    if (what == until) return true;
-    std::string secret(what == Says::psk ? kPskBytes : cc::kKeyBytes, '\0');
-    if (::read(fd, secret.data(), secret.size()) != static_cast<ssize_t>(secret.size()))
-      return false;
-    const std::string name =
-        what == Says::psk ? "the pre-shared key" : fmt::format("key {}", ++keys);
-    // By blocks: freed memory has lost its first bytes to the allocator.
-    for (std::size_t at = 0; at + 16 <= secret.size(); at += 16)
-      search.add({secret.substr(at, 16), name});
-    if (what == Says::psk) continue;
-    int block = 0;
-    for (const std::string& bytes : expansionOf(secret))
-      search.add({bytes, fmt::format("{}, block {} of what is made of it", name, ++block)});
+/// By blocks: freed memory has lost its first bytes to the allocator.
+void addBlocks(Search& search, const std::string& secret, const std::string& name) {
+  for (std::size_t at = 0; at + 16 <= secret.size(); at += 16)
+    search.add({secret.substr(at, 16), name});
+}
+
+/// The key of the meeting point with this token, and HMAC's two blocks of it.
+void addJoinKey(Search& search, const std::string& psk, const std::string& token) {
+  Token salt{};
+  std::memcpy(salt.data(), token.data(), salt.size());
+  Hash key{};
+  deriveJoinKey(std::as_bytes(std::span(psk)), salt, key);
+  for (const unsigned pad : {0U, 0x36U, 0x5cU}) {
+    std::string padded;
+    for (const std::byte b : key) padded += static_cast<char>(static_cast<unsigned>(b) ^ pad);
+    addBlocks(search, padded, pad == 0 ? "the join key" : "the join key, as HMAC has it");
   }
 }
 
-void expectNothingLeft(Mode mode, const std::string& cipher) {
-  SCOPED_TRACE(fmt::format("{}, {}", name(mode), cipher));
+std::size_t lengthOf(Says what) {
+  if (what == Says::psk) return kPskBytes;
+  return what == Says::token ? sizeof(Token) : cc::kKeyBytes;
+}
+
+/// Reads what the child says until `until`; false if it ends before.
+bool listen(int fd, Says until, Search& search, int& keys) {
+  std::string psk;
+  for (Says what{};;) {
+    if (::read(fd, &what, 1) != 1) return false;
+    if (what == until) return true;
+    std::string said(lengthOf(what), '\0');
+    if (::read(fd, said.data(), said.size()) != static_cast<ssize_t>(said.size())) return false;
+    if (what == Says::token) {
+      addJoinKey(search, psk, said);
+    } else if (what == Says::psk) {
+      addBlocks(search, psk = said, "the pre-shared key");
+    } else {
+      const std::string name = fmt::format("key {}", ++keys);
+      addBlocks(search, said, name);
+      int block = 0;
+      for (const std::string& bytes : expansionOf(said))
+        search.add({bytes, fmt::format("{}, block {} of what is made of it", name, ++block)});
+    }
+  }
+}
+
+/// What was found of a child's secrets between "ready" and "gone".
+struct Findings {
+  int keys = 0;
+  std::set<std::string> places;
+
+  std::ptrdiff_t count(const std::string& text) const {
+    return std::ranges::count_if(
+        places, [&](const std::string& place) { return place.find(text) != std::string::npos; });
+  }
+};
+
+/// Forks a child that does `live`, and expects that nothing is left after "gone".
+void searchChild(const std::function<void(int tells, int orders)>& live, Findings& findings) {
   int tells[2], orders[2];
   ASSERT_EQ(::pipe2(tells, O_CLOEXEC), 0);
   ASSERT_EQ(::pipe2(orders, O_CLOEXEC), 0);
@@ -244,36 +315,38 @@ void expectNothingLeft(Mode mode, const std::string& cipher) {
   if (child == 0) {
     ::close(tells[0]);  // or it would not see its parent go
     ::close(orders[1]);
-    liveAndDie(mode, cipher, tells[1], orders[0]);
+    live(tells[1], orders[0]);
     ::_exit(0);
   }
   speaks.reset();
   obeys.reset();
   Search search;
-  int keys = 0;
-  EXPECT_TRUE(listen(hears.get(), Says::ready, search, keys));
-  // 3 ranks with keys to and from two others and 3 of groups, the same of a duplicate, 4 of a pair;
-  // and keys that wrap, which are gone by now.
-  EXPECT_GE(keys, 3 * 7 + 3 * 7 + 2 * 4);
-  const auto before = searchProcess(child, search);
-  const auto count = [&](const std::string& text) {
-    return std::ranges::count_if(
-        before, [&](const std::string& place) { return place.find(text) != std::string::npos; });
-  };
-  EXPECT_GE(before.size(), 9U) << "a live communicator has keys: the search does not find them";
-  EXPECT_EQ(count("the pre-shared key"), 0) << "it has done its work";
-#if __has_include(<intel-ipsec-mb.h>)
-  if (cipher == "ipsec-mb") {
-    EXPECT_GE(count("made of it"), 9 * 15) << "a live key has round keys and powers of H";
-  }
-#endif
+  EXPECT_TRUE(listen(hears.get(), Says::ready, search, findings.keys));
+  findings.places = searchProcess(child, search);
   EXPECT_EQ(::write(commands.get(), "x", 1), 1);
-  EXPECT_TRUE(listen(hears.get(), Says::gone, search, keys));
+  EXPECT_TRUE(listen(hears.get(), Says::gone, search, findings.keys));
   EXPECT_THAT(searchProcess(child, search), ::testing::IsEmpty());
   EXPECT_EQ(::write(commands.get(), "x", 1), 1);
   int status = -1;
   EXPECT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
+}
+
+void expectNothingLeft(Mode mode, const std::string& cipher) {
+  SCOPED_TRACE(fmt::format("{}, {}", name(mode), cipher));
+  Findings findings;
+  searchChild([&](int tells, int orders) { liveAndDie(mode, cipher, tells, orders); }, findings);
+  // 3 ranks with keys to and from two others and 3 of groups, the same of a duplicate, 4 of a pair;
+  // and keys that wrap, which are gone by now.
+  EXPECT_GE(findings.keys, 3 * 7 + 3 * 7 + 2 * 4);
+  EXPECT_GE(findings.places.size(), 9U)
+      << "a live communicator has keys: the search does not find them";
+  EXPECT_EQ(findings.count("the pre-shared key"), 0) << "it has done its work";
+#if __has_include(<intel-ipsec-mb.h>)
+  if (cipher == "ipsec-mb") {
+    EXPECT_GE(findings.count("made of it"), 9 * 15) << "a live key has round keys and powers of H";
+  }
+#endif
 }
 
 /// The dynamic linker saves all vector registers on the stack when it binds a function at its first
@@ -283,10 +356,13 @@ bool isBoundAtStart() {
   return std::getenv("LD_BIND_NOW") != nullptr;
 }
 int statusOfBoundRun() {
+  const auto* const test = ::testing::UnitTest::GetInstance()->current_test_info();
+  const std::string filter =
+      fmt::format("--gtest_filter={}.{}", test->test_suite_name(), test->name());
   const pid_t child = ::fork();
   if (child == 0) {
     ::setenv("LD_BIND_NOW", "1", 1);
-    ::execl("/proc/self/exe", "test_secrets", "--gtest_filter=LeftoverKeys.*", nullptr);
+    ::execl("/proc/self/exe", "test_secrets", filter.c_str(), nullptr);
     ::_exit(127);
   }
   int status = -1;
@@ -311,6 +387,18 @@ TEST(LeftoverKeys, NothingIsLeftOfADestroyedCommunicator) {
       ++searched;
     }
   EXPECT_GE(searched, 2) << "OpenSSL is everywhere";
+}
+
+TEST(LeftoverKeys, NothingIsLeftOfAMeetingPoint) {
+  if (!isBoundAtStart()) {
+    EXPECT_EQ(statusOfBoundRun(), 0);
+    return;
+  }
+  Findings findings;
+  searchChild(serveAndDie, findings);
+  // Its own, in secret pages; what the ranks and HMAC made for a moment is gone.
+  EXPECT_EQ(findings.count("the join key in "), 1) << "the search does not find a live one";
+  EXPECT_EQ(findings.places.size(), 1U) << ::testing::PrintToString(findings.places);
 }
 
 }  // namespace
