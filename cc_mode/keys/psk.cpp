@@ -46,6 +46,21 @@ void writeAll(const Fd& fd, const char* text, std::size_t size, const std::strin
   }
 }
 
+/// Waits until what was written is on the disk: the file, then its name in its folder. (A file
+/// system that cannot be told to, EINVAL, decides itself.)
+void writeOut(const Fd& fd, const std::string& path) {
+  const auto flush = [](const Fd& what) {
+    return what && (::fsync(what.get()) == 0 || errno == EINVAL);
+  };
+  const std::size_t slash = path.find_last_of('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  if (flush(fd) && flush(Fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)))) return;
+  const int error = errno;
+  ::unlink(path.c_str());
+  errno = error;
+  failErrno("cannot write the key file '{}' out to its disk", path);
+}
+
 std::size_t readAll(const Fd& fd, char* text, std::size_t size, const std::string& path) {
   std::size_t have = 0;
   while (have < size) {
@@ -127,6 +142,7 @@ void writePskFile(const std::string& path) {
   }
   text->back() = '\n';
   writeAll(fd, text->data(), text->size(), path);
+  writeOut(fd, path);
 }
 
 std::vector<std::byte> readPskFile(const std::string& path) {

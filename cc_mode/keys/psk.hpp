@@ -11,8 +11,8 @@ namespace lockstep::cc {
 std::vector<std::byte> freshPsk();
 
 /// Creates `path`, readable by its owner only, with a fresh key in it: one line of hexadecimal
-/// text. Throws invalidArgument if the file exists (a key in use is never overwritten), system if
-/// it cannot be written.
+/// text. On its disk when this returns. Throws invalidArgument if the file exists (a key in use is
+/// never overwritten), system if it cannot be written; then there is none.
 void writePskFile(const std::string& path);
 
 /// The key in `path`: hexadecimal text, blanks and line ends at the end ignored. Throws

@@ -1,7 +1,9 @@
 // Pre-shared keys in files.
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,6 +12,21 @@
 
 #include "cc_mode/keys/psk.hpp"
 #include <lockstep/error.hpp>
+
+namespace {
+
+/// What fsync was asked for in this program, in order; and what it answers.
+std::vector<::ino_t> flushed;
+int fsyncError = 0;
+
+}  // namespace
+
+extern "C" int fsync(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) == 0) flushed.push_back(status.st_ino);
+  errno = fsyncError;
+  return fsyncError == 0 ? 0 : -1;
+}
 
 namespace lockstep::test {
 namespace {
@@ -49,6 +66,34 @@ TEST_F(PskFile, FreshKeysDiffer) {
   for (int i = 0; i < 10; ++i) keys.insert(cc::freshPsk());
   EXPECT_EQ(keys.size(), 10u);
   EXPECT_EQ(keys.begin()->size(), 32u);
+}
+
+::ino_t inodeOf(const std::filesystem::path& path) {
+  struct stat status {};
+  EXPECT_EQ(::stat(path.c_str(), &status), 0);
+  return status.st_ino;
+}
+
+TEST_F(PskFile, IsOnItsDiskWithItsNameWhenItCountsAsWritten) {
+  flushed.clear();
+  cc::writePskFile(path_);
+  EXPECT_EQ(flushed, (std::vector{inodeOf(path_), inodeOf(folder_)}));
+  flushed.clear();
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder_);
+  cc::writePskFile("beside");
+  std::filesystem::current_path(before);
+  EXPECT_EQ(flushed, (std::vector{inodeOf(folder_ / "beside"), inodeOf(folder_)}));
+}
+
+TEST_F(PskFile, ThatDoesNotReachItsDiskIsNone) {
+  fsyncError = EIO;
+  EXPECT_THROW(cc::writePskFile(path_), Error);
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  fsyncError = EINVAL;  // a file system that cannot be told
+  cc::writePskFile(path_);
+  fsyncError = 0;
+  EXPECT_TRUE(std::filesystem::exists(path_));
 }
 
 TEST_F(PskFile, WrittenFileReadsBackAndIsTheOwnersOnly) {
