@@ -219,6 +219,35 @@ TEST(Handshake, ReplayOfAnotherSession) {
   expectRefusal(session.outcomes[2]);
 }
 
+// What rank 1 said in an earlier round comes again, as it was and cut to the length of this
+// round's.
+TEST(Handshake, RoundsReordered) {
+  for (int round = 1; round < 3; ++round)
+    for (int earlier = 0; earlier < round; ++earlier)
+      for (const bool cut : {false, true}) {
+        SCOPED_TRACE(testing::Message() << "round " << earlier << " in round " << round);
+        Bytes heard;
+        expectVictimRefuses(run(members(3),
+                                [&](int r, int receiver, Messages& all) {
+                                  if (receiver != 0) return;
+                                  if (r == earlier) heard = all[1];
+                                  if (r != round) return;
+                                  if (cut) heard.resize(all[1].size());
+                                  all[1] = heard;
+                                }),
+                            round);
+      }
+}
+
+TEST(Handshake, TwoRanksClaimOneNumber) {
+  auto all = members(3);
+  all[2].parameters.rank = 1;
+  const Session session = run(all);
+  expectAllRefuse(session);
+  EXPECT_THAT(textOf(session, 0), HasSubstr("two processes use the same rank"));
+  EXPECT_THAT(textOf(session, 2), HasSubstr("two processes use rank 1"));
+}
+
 TEST(Handshake, MyOwnMessagesReflected) {
   for (int round = 0; round < 3; ++round)
     expectVictimRefuses(run(members(2),
