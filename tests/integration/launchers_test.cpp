@@ -2,6 +2,7 @@
 // variables that others set.
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -14,6 +15,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "base/clock.hpp"
 #include "support/family.hpp"
 #include "support/world.hpp"
 
@@ -118,6 +120,28 @@ TEST(Launchers, WithoutRankZeroTheOthersSaySo) {
   });
   EXPECT_EQ(outcomes[1].code, ErrorCode::timeout);
   EXPECT_THAT(outcomes[1].text, HasSubstr("rank 0 of 2 has not come"));
+}
+
+// Whoever plays a rank of a sealed job without its key is told, and disturbs nobody.
+TEST(Launchers, RanksOfSealedJobsProveTheirKey) {
+  const std::string job = ownJob();
+  const Shared<std::atomic<bool>> refused;
+  const auto outcomes = playRanks(Kind::processes, 3, [&](int i) {
+    beUnderSlurm(job, i == 2 ? 1 : i, 2);
+    Options options = optionsOf(Mode::cc);
+    if (i == 1) options.psk.back() ^= std::byte{1};
+    const auto until = Deadline::in(60s);
+    while (i == 2 && !*refused && !until.passed()) std::this_thread::sleep_for(1ms);
+    try {
+      Communicator::createFromEnvironment(options).barrier();
+    } catch (...) {
+      *refused = true;
+      throw;
+    }
+  });
+  EXPECT_TRUE(outcomes[0].ok && outcomes[2].ok) << describe(outcomes);
+  EXPECT_EQ(outcomes[1].code, ErrorCode::keyExchange) << describe(outcomes);
+  EXPECT_THAT(outcomes[1].text, HasSubstr("another pre-shared key"));
 }
 
 TEST(Launchers, ErrorsSayWhatToDo) {
