@@ -43,7 +43,7 @@ bool hasGivenUp(const MeshNote& said, std::uint64_t number) {
 /// The socket that `from` passes for this group, once it has come. What is left over from exchanges
 /// that failed, or from earlier groups, is dropped.
 std::optional<Fd> takeSocket(const Link& link, int from, std::uint64_t number, bool gone) {
-  for (;;) {
+  for (int dropped = 0; dropped < kMostDropped; ++dropped) {
     const Waiting waiting = peekNote(link);
     if (waiting.status == Received::Status::ended ||
         (waiting.status == Received::Status::nothing && gone))
@@ -67,6 +67,7 @@ std::optional<Fd> takeSocket(const Link& link, int from, std::uint64_t number, b
            from);
     return std::move(got.fd);
   }
+  return std::nullopt;
 }
 
 }  // namespace

@@ -61,6 +61,10 @@ struct Waiting {
 };
 Waiting peekNote(const Link& link);
 
+/// Messages of one link that may be dropped in a row: whoever floods it does not keep a wait from
+/// its deadline.
+inline constexpr int kMostDropped = 64;
+
 /// Takes a message away unread.
 void discardMessage(const Link& link);
 

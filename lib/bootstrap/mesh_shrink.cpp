@@ -80,7 +80,7 @@ class Shrinking {
       forRanks(agreement.awaited(), [&](int r) {
         if (!later) later = listen(agreement, r, (gone & rankBit(r)) != 0);
       });
-      if (later) {
+      if (later && !deadline_.passed()) {
         startCall(*later);
         return std::nullopt;
       }
@@ -113,7 +113,7 @@ class Shrinking {
   }
 
   bool hasConcluded(int from, bool gone) const {
-    for (;;) {
+    for (int dropped = 0; dropped < kMostDropped; ++dropped) {
       const Waiting waiting = peekNote(links_[at(from)]);
       if (waiting.status != Received::Status::message)
         return gone || waiting.status == Received::Status::ended;
@@ -124,6 +124,7 @@ class Shrinking {
           said.number == number_)
         return true;
     }
+    return false;
   }
 
   MeshNote note(NoteKind kind) const {
@@ -167,7 +168,8 @@ class Shrinking {
   /// Takes what has come from an awaited rank, up to its note of this round. Returns the number of
   /// a later call that it has begun.
   std::optional<std::uint32_t> listen(Agreement& agreement, int from, bool gone) {
-    while ((agreement.awaited() & rankBit(from)) != 0) {
+    for (int dropped = 0; dropped < kMostDropped && (agreement.awaited() & rankBit(from)) != 0;
+         ++dropped) {
       const Waiting waiting = peekNote(links_[at(from)]);
       if (waiting.status == Received::Status::ended ||
           (waiting.status == Received::Status::nothing && gone)) {

@@ -1,5 +1,7 @@
 // What a rank may say over its link to another, without libFuzzer.
+#include <atomic>
 #include <random>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -61,6 +63,49 @@ TEST(MeshMessages, AContributionDoesNotOutgrowWhatItSays) {
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::bootstrap) << error.what();
   }
+}
+
+/// Says the same over and over, as fast as it is taken, until the end of the test.
+class Flood {
+ public:
+  Flood(const Fd& socket, std::span<const std::byte> message)
+      : thread_([this, &socket, message] {
+          for (const auto until = Deadline::in(std::chrono::seconds(10)); !stop_ && !ended_;
+               ended_ = until.passed())
+            fuzz::sendWith(socket, message, 0);
+        }) {}
+  ~Flood() {
+    stop_ = true;
+    thread_.join();
+  }
+  bool ended() const { return ended_; }
+
+ private:
+  std::atomic<bool> stop_{false}, ended_{false};
+  std::thread thread_;
+};
+
+TEST(MeshMessages, AFloodKeepsNobodyFromItsDeadline) {
+  const MeshNote old{.kind = NoteKind::proposal, .from = 1, .number = 0};
+  const auto message = std::as_bytes(std::span(&old, 1));
+  const auto soonOver = [] { return Deadline::in(std::chrono::milliseconds(50)); };
+  const std::array<int, 2> members{0, 1};
+  {
+    Pair pair;  // rank 1 waits for a socket of rank 0
+    std::swap(pair.links[0], pair.links[1]);
+    const Flood flood(pair.theirs, message);
+    EXPECT_THROW(connectGroup(
+                     pair.links, 1, members, 1, [] {}, soonOver()),
+                 Error);
+    EXPECT_FALSE(flood.ended());
+  }
+  Pair pair;
+  const Flood flood(pair.theirs, message);
+  std::uint32_t shrinks = 0;
+  EXPECT_THROW(shrinkOverLinks(
+                   pair.links, 0, shrinks, [](const auto&, const auto&) {}, [] {}, soonOver()),
+               Error);
+  EXPECT_FALSE(flood.ended());
 }
 
 }  // namespace
