@@ -1,7 +1,6 @@
 #include "bench/floors/contest.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/fail.hpp"
 #include "bench/floors/transfer.hpp"
@@ -12,32 +11,35 @@ namespace lockstep::floors {
 namespace {
 
 /// Long enough for the clock and the two barriers not to matter, short enough for neighbouring
-/// batches to see the same machine.
-constexpr double kBatchSeconds = 1e-3;
+/// batches to see the same machine; longer where ranks share cores and the scheduler has a say.
+double batchSeconds(const Team& team) {
+  return team.waiting() == Waiting::spin ? 1e-3 : 1e-2;
+}
 constexpr int kTrials = 5;
 constexpr std::size_t kFinalists = 3;
 
 /// Seconds per call of a batch: the slower rank's.
-double timeBatch(Pair& pair, const Contender& contender, std::size_t count, std::uint64_t calls) {
-  pair.barrier();
+double timeBatch(Team& team, const Contender& contender, std::size_t count, std::uint64_t calls) {
+  team.barrier();
   const auto start = Clock::now();
   for (std::uint64_t i = 0; i < calls; ++i) contender.loop->run(contender.in, contender.out, count);
   const std::chrono::duration<double> took = Clock::now() - start;
-  return pair.agreeOnMax(took.count()) / static_cast<double>(calls);
+  return team.agreeOnMax(took.count()) / static_cast<double>(calls);
 }
 
-void verify(Pair& pair, Collective op, const Contender& contender, std::size_t count) {
-  const std::size_t outputs = contractOf(op).outPerRank ? 2 * count : count;
+void verify(Team& team, Collective op, const Contender& contender, std::size_t count) {
+  const std::size_t outputs =
+      contractOf(op).outPerRank ? static_cast<std::size_t>(team.ranks()) * count : count;
   std::fill_n(contender.out, outputs, -1.0F);
-  pair.barrier();
+  team.barrier();
   contender.loop->run(contender.in, contender.out, count);
   for (std::size_t i = 0; i < outputs; ++i) {
-    const float expected = expectedAt(op, pair.rank(), count, i);
+    const float expected = expectedAt(op, team.rank(), team.ranks(), count, i);
     if (contender.out[i] != expected)
       fail(ErrorCode::internal, "{}, {} elements: element {} on rank {} is {}, not {}",
-           contender.name, count, i, pair.rank(), contender.out[i], expected);
+           contender.name, count, i, team.rank(), contender.out[i], expected);
   }
-  pair.barrier();
+  team.barrier();
 }
 
 /// A contender with what was measured of it.
@@ -47,16 +49,16 @@ struct Entry {
   std::vector<double> samples;
 };
 
-Entry enter(Pair& pair, Collective op, const Contender& contender, std::size_t count) {
-  verify(pair, op, contender, count);
-  timeBatch(pair, contender, count, 1);
-  const double once = timeBatch(pair, contender, count, 3);
-  const double fitting = std::clamp(kBatchSeconds / once, 1.0, 1e5);
-  return {&contender, pair.follow(static_cast<std::uint64_t>(fitting)), {}};
+Entry enter(Team& team, Collective op, const Contender& contender, std::size_t count) {
+  verify(team, op, contender, count);
+  timeBatch(team, contender, count, 1);
+  const double once = timeBatch(team, contender, count, 3);
+  const double fitting = std::clamp(batchSeconds(team) / once, 1.0, 1e5);
+  return {&contender, team.follow(static_cast<std::uint64_t>(fitting)), {}};
 }
 
-void round(Pair& pair, std::vector<Entry>& entries, std::size_t count) {
-  for (Entry& e : entries) e.samples.push_back(timeBatch(pair, *e.contender, count, e.calls));
+void round(Team& team, std::vector<Entry>& entries, std::size_t count) {
+  for (Entry& e : entries) e.samples.push_back(timeBatch(team, *e.contender, count, e.calls));
 }
 
 /// The order in which both ranks see the same medians: samples are agreed on.
@@ -66,52 +68,41 @@ void sortByMedian(std::vector<Entry>& entries) {
   });
 }
 
-double timeFlag(Pair& pair) {
+double timeFlag(Team& team) {
   constexpr int kExchanges = 500;
   const auto start = Clock::now();
-  for (int i = 0; i < kExchanges; ++i) pair.barrier();
+  for (int i = 0; i < kExchanges; ++i) team.barrier();
   return std::chrono::duration<double>(Clock::now() - start).count() / kExchanges;
 }
 
 void compare(const Entry& challenger, const Entry& floor, Standing& standing) {
-  std::vector<double> ratios;
-  for (std::size_t i = 0; i < floor.samples.size(); ++i)
-    ratios.push_back(challenger.samples[i] / floor.samples[i]);
-  std::ranges::sort(ratios);
-  // Order statistics n/2 -+ 1.96 sqrt(n)/2 bound the median with 95 % (binomial, normal
-  // approximation); nothing is assumed about the distribution, which has a long tail.
-  const auto n = static_cast<double>(ratios.size());
-  const double reach = 1.96 * std::sqrt(n) / 2;
-  const auto low = static_cast<std::size_t>(std::max(0.0, std::floor(n / 2 - reach)));
-  const auto high = static_cast<std::size_t>(std::min(n - 1, std::ceil(n / 2 + reach)));
   standing.compared = true;
   standing.seconds = bench::median(challenger.samples);
-  standing.ratio = bench::median(ratios);
-  standing.low = ratios[low];
-  standing.high = ratios[high];
+  standing.ratio = ratioOfNeighbours(challenger.samples, floor.samples);
 }
 
 }  // namespace
 
-Standing compete(Pair& pair, Collective op, const std::vector<Contender>& floors,
+Standing compete(Team& team, Collective op, const std::vector<Contender>& floors,
                  const Contender* challenger, std::size_t bytes, int samples) {
-  const std::size_t count = bytes / sizeof(float) / bench::blocksOf(bench::operationOf(op), 2);
+  const std::size_t count =
+      bytes / sizeof(float) / bench::blocksOf(bench::operationOf(op), team.ranks());
   std::vector<Entry> entries;
   for (const Contender& floor : floors)
     if (bytes >= floor.minBytes && bytes <= floor.maxBytes)
-      entries.push_back(enter(pair, op, floor, count));
-  for (int i = 0; i < kTrials; ++i) round(pair, entries, count);
+      entries.push_back(enter(team, op, floor, count));
+  for (int i = 0; i < kTrials; ++i) round(team, entries, count);
   sortByMedian(entries);
   entries.resize(std::min(entries.size(), kFinalists));
   for (Entry& e : entries) e.samples.clear();
 
   std::vector<Entry> challengers;
-  if (challenger != nullptr) challengers.push_back(enter(pair, op, *challenger, count));
+  if (challenger != nullptr) challengers.push_back(enter(team, op, *challenger, count));
   std::vector<double> flags;
   for (int i = 0; i < samples; ++i) {
-    flags.push_back(timeFlag(pair));
-    round(pair, challengers, count);
-    round(pair, entries, count);
+    flags.push_back(timeFlag(team));
+    round(team, challengers, count);
+    round(team, entries, count);
   }
   sortByMedian(entries);
 

@@ -1,4 +1,4 @@
-// Lockstep against the floors: the same sizes, in turn, in the same two processes.
+// Lockstep against the floors: the same sizes, in turn, in the same processes.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "bench/floors/floors.hpp"
-#include "bench/floors/pair.hpp"
+#include "bench/floors/ratio.hpp"
+#include "bench/floors/team.hpp"
 #include <lockstep/types.hpp>
 
 namespace lockstep::floors {
@@ -30,15 +31,14 @@ struct Standing {
   double flagSeconds = 0;
   bool compared = false;  ///< the rest holds only with a challenger
   double seconds = 0;
-  /// Median of challenger/floor over neighbouring batches, and its 95 % interval.
-  double ratio = 0, low = 0, high = 0;
+  Ratio ratio;  ///< challenger / floor, of neighbouring batches
 };
 
 /// `bytes`: of the larger buffer. Verifies every floor that takes part at this size, finds the
 /// three fastest in a short trial, measures them in turn with `challenger` (may be null) and
-/// reports the fastest. Both ranks at once, both get the result. Throws internal for a wrong
+/// reports the fastest. All ranks at once, all get the result. Throws internal for a wrong
 /// result.
-Standing compete(Pair& pair, Collective op, const std::vector<Contender>& floors,
+Standing compete(Team& team, Collective op, const std::vector<Contender>& floors,
                  const Contender* challenger, std::size_t bytes, int samples);
 
 }  // namespace lockstep::floors

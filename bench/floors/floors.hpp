@@ -1,5 +1,5 @@
-// The registry of floors: hand-made two-rank loops (f32, sum) of all-reduce, and of the collectives
-// that transfer.hpp names, that show what this machine can do at all. Every ratio of Lockstep's is
+// The registry of floors: hand-made loops (f32, sum) of all-reduce, and of the collectives that
+// transfer.hpp names, that show what this machine can do at all. Every ratio of Lockstep's is
 // measured against the best of them.
 #pragma once
 
@@ -22,29 +22,34 @@ enum class Group {
 };
 const char* name(Group group);
 
-/// One way to do a collective, made ready. Both ranks call `run` with the same counts in the same
+/// One way to do a collective, made ready. All ranks call `run` with the same counts in the same
 /// order.
 class Loop {
  public:
   virtual ~Loop() = default;
   /// The collective, in blocks of `count` elements (at most what it was made for), as Lockstep does
-  /// it; of all-reduce out[i] = in[i] here + in[i] there. The buffers are page aligned and do not
+  /// it; of all-reduce out[i] = the sum of all in[i]. The buffers are page aligned and do not
   /// overlap. Returns when `out` is complete and `in` may be written.
   virtual void run(const float* in, float* out, std::size_t count) = 0;
 };
 
-struct Floor {
+template <class Ranks>
+struct FloorOf {
   std::string name;
   Group group;
   /// Sizes at which it can win; it is not tried at others. Bytes, both inclusive.
   std::size_t minBytes, maxBytes;
-  /// Both ranks at once; `maxCount` elements at most in a run.
-  std::function<std::unique_ptr<Loop>(Pair&, std::size_t maxCount)> make;
+  /// All ranks at once; `maxCount` elements at most in a run.
+  std::function<std::unique_ptr<Loop>(Ranks&, std::size_t maxCount)> make;
 };
+using Floor = FloorOf<Pair>;
+using TeamFloor = FloorOf<Team>;
 
 std::vector<Floor> registeredFloors();
 std::vector<Floor> ordinaryFloors();
 std::vector<Floor> sealedFloors();
+/// Of all-reduce by any number of ranks, which may share cores.
+std::vector<TeamFloor> sealedTeamFloors();
 /// Of broadcast (root 0), allGather, allToAll or reduceScatter; not sealed.
 std::vector<Floor> transferFloors(Group group, Collective op);
 

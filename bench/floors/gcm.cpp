@@ -39,12 +39,12 @@ void Gcm::FreeManager::operator()(IMB_MGR* manager) const {
   free_mb_mgr(manager);
 }
 
-Gcm::Gcm(const Pair& pair) : manager_(alloc_mb_mgr(0)), keys_(2 * kKeyRoom) {
+Gcm::Gcm(const Team& team, int peer) : manager_(alloc_mb_mgr(0)), keys_(2 * kKeyRoom) {
   if (!manager_) fail(ErrorCode::system, "intel-ipsec-mb has no memory for its manager");
   init_mb_mgr_auto(manager_.get(), nullptr);
   IMB_MGR* m = manager_.get();
-  IMB_AES256_GCM_PRE(m, pair.sealKey().data(), key(0));
-  IMB_AES256_GCM_PRE(m, pair.openKey().data(), key(1));
+  IMB_AES256_GCM_PRE(m, team.key(team.rank(), peer).data(), key(0));
+  IMB_AES256_GCM_PRE(m, team.key(peer, team.rank()).data(), key(1));
 }
 
 Gcm::~Gcm() = default;

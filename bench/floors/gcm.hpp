@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "base/secret.hpp"
-#include "bench/floors/pair.hpp"
+#include "bench/floors/team.hpp"
 
 struct IMB_MGR;
 struct gcm_key_data;
@@ -17,10 +17,10 @@ inline constexpr std::size_t kTag = 16;
 /// What a record of Lockstep's authenticates beside its data: who sends what to whom in which call.
 inline constexpr std::size_t kAad = 48;
 
-/// Seals for the peer and opens what it sealed. Private memory only.
+/// Seals for a peer and opens what it sealed. Private memory only.
 class Gcm {
  public:
-  explicit Gcm(const Pair& pair);
+  Gcm(const Team& team, int peer);
   ~Gcm();
   Gcm(const Gcm&) = delete;
   Gcm& operator=(const Gcm&) = delete;

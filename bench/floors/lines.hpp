@@ -57,7 +57,7 @@ inline void writeLine(Line& line, const void* data, std::size_t bytes, std::uint
 
 /// Spins until the line belongs to `call`.
 inline void awaitLine(const Line& line, std::uint64_t call) {
-  spinUntil([&] {
+  waitUntil([&] {
     return std::atomic_ref(const_cast<Line&>(line).call).load(std::memory_order_acquire) == call;
   });
 }

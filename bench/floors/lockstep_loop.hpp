@@ -22,7 +22,7 @@ class LockstepLoop : public Loop {
   Collective op_;
 };
 
-/// Joins the two ranks. Both at once.
-std::unique_ptr<LockstepLoop> joinLockstep(Pair& pair, const Options& options, Collective op);
+/// Joins the ranks. All at once.
+std::unique_ptr<LockstepLoop> joinLockstep(Team& team, const Options& options, Collective op);
 
 }  // namespace lockstep::floors

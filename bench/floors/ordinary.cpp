@@ -50,7 +50,7 @@ class AttachTwoShot : public Loop {
     mine_->in = in;
     mine_->out = out;
     mine_->call.store(++call_, std::memory_order_release);
-    spinUntil([&] { return theirs_->call.load(std::memory_order_acquire) >= call_; });
+    waitUntil([&] { return theirs_->call.load(std::memory_order_acquire) >= call_; });
 
     const Half half = halfOf(pair_.rank(), count), other = halfOf(pair_.peer(), count);
     const std::size_t blocks = (std::max(half.size, other.size) + block_ - 1) / block_;

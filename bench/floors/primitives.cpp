@@ -47,7 +47,7 @@ class Measurer {
  public:
   explicit Measurer(Pair& pair)
       : pair_(pair),
-        gcm_(pair),
+        gcm_(pair, pair.peer()),
         a_(Mapping::anonymous(kMost + kPage)),
         b_(Mapping::anonymous(kMost + kPage)),
         c_(Mapping::anonymous(kMost + kPage)) {

@@ -9,6 +9,7 @@
 #include "bench/floors/gcm.hpp"
 #include "bench/floors/kernels.hpp"
 #include "bench/floors/lines.hpp"
+#include "bench/floors/records.hpp"
 
 namespace lockstep::floors {
 namespace {
@@ -19,7 +20,7 @@ constexpr std::size_t kPerLine = kCacheLine / sizeof(float);
 class SealedLines : public Loop {
  public:
   SealedLines(Pair& pair, std::size_t maxCount)
-      : gcm_(pair),
+      : gcm_(pair, pair.peer()),
         sets_(pair, maxCount * sizeof(float) + kTag),
         record_(Mapping::anonymous(sizeOfLines(maxCount))) {}
 
@@ -51,62 +52,16 @@ class SealedLines : public Loop {
   Mapping record_;
 };
 
-/// A stream of records to the peer and one back, through slots in shared memory. The user of it
-/// sees to it that a slot is free: of `depth` slots, number n is sent after the peer has received
-/// number n - depth. Streaming into the slots: see SlotOneShot.
-template <Write Slot>
-class Records {
- public:
-  Records(Pair& pair, Gcm& gcm, std::size_t recordBytes, std::size_t depth)
-      : gcm_(gcm),
-        depth_(depth),
-        slotBytes_(roundUp(recordBytes + kTag, kCacheLine)),
-        slots_(pair.takeShared(depth * slotBytes_)),
-        flags_(pair.takeShared<Flag>(depth)),
-        theirSlots_(pair.theirs(slots_)),
-        theirFlags_(pair.theirs(flags_)),
-        sealing_(Mapping::anonymous(slotBytes_)),
-        opening_(Mapping::anonymous(slotBytes_)) {}
-
-  void send(const float* plain, std::size_t count) {
-    const std::size_t bytes = count * sizeof(float), slot = sent_ % depth_;
-    gcm_.seal(plain, sealing_.data(), bytes);
-    // Whole lines, so that none is written half past the cache and half through it.
-    copy<Slot>(reinterpret_cast<float*>(slots_ + slot * slotBytes_),
-               reinterpret_cast<const float*>(sealing_.data()),
-               roundUp(bytes + kTag, kCacheLine) / sizeof(float));
-    flags_[slot].raise(++sent_);
-  }
-  /// The plaintext of the next record, valid until the next call.
-  const float* receive(std::size_t count) {
-    const std::size_t bytes = count * sizeof(float), slot = received_ % depth_;
-    await(theirFlags_[slot], ++received_);
-    std::memcpy(opening_.data(), theirSlots_ + slot * slotBytes_, bytes + kTag);
-    gcm_.open(opening_.data(), opening_.data(), bytes);
-    return reinterpret_cast<const float*>(opening_.data());
-  }
-
- private:
-  Gcm& gcm_;
-  std::size_t depth_, slotBytes_;
-  std::byte* slots_;
-  Flag* flags_;
-  const std::byte* theirSlots_;
-  const Flag* theirFlags_;
-  Mapping sealing_, opening_;
-  std::uint64_t sent_ = 0, received_ = 0;
-};
-
 /// Both ranks send everything and reduce everything. `ahead` records are sent before the first is
 /// received; 2 + 2 * ahead slots need no acknowledgement (as in the one-shot slots in the clear).
 template <Write Slot, Write Out>
 class SealedOneShot : public Loop {
  public:
   SealedOneShot(Pair& pair, std::size_t record, std::size_t ahead)
-      : gcm_(pair),
+      : gcm_(pair, pair.peer()),
         record_(record),
         ahead_(ahead),
-        records_(pair, gcm_, record * sizeof(float), 2 + 2 * ahead) {}
+        records_(Streams(pair, record * sizeof(float), 2 + 2 * ahead), pair.peer(), gcm_) {}
 
   void run(const float* in, float* out, std::size_t count) override {
     const std::size_t n = (count + record_ - 1) / record_;
@@ -131,7 +86,10 @@ template <Write Slot>
 class SealedTwoShot : public Loop {
  public:
   SealedTwoShot(Pair& pair, std::size_t record)
-      : pair_(pair), gcm_(pair), record_(record), records_(pair, gcm_, record * sizeof(float), 4) {}
+      : pair_(pair),
+        gcm_(pair, pair.peer()),
+        record_(record),
+        records_(Streams(pair, record * sizeof(float), 4), pair.peer(), gcm_) {}
 
   void run(const float* in, float* out, std::size_t count) override {
     const std::size_t middle = std::min(roundUp(count / 2, kPerLine), count);

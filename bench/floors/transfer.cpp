@@ -26,7 +26,7 @@ Transfer transferOf(Collective op, int rank, const float* in, float* out, std::s
   return t;
 }
 
-float expectedAt(Collective op, int rank, std::size_t count, std::size_t i) {
+float expectedAt(Collective op, int rank, int ranks, std::size_t count, std::size_t i) {
   const std::size_t mine = static_cast<std::size_t>(rank) * count;
   const int block = i < count ? 0 : 1;
   const std::size_t within = i - static_cast<std::size_t>(block) * count;
@@ -39,8 +39,11 @@ float expectedAt(Collective op, int rank, std::size_t count, std::size_t i) {
       return patternAt(mine + within, block);
     case Collective::reduceScatter:
       return patternAt(mine + i, 0) + patternAt(mine + i, 1);
-    default:
-      return patternAt(i, 0) + patternAt(i, 1);
+    default: {
+      float sum = 0;
+      for (int r = 0; r < ranks; ++r) sum += patternAt(i, r);
+      return sum;
+    }
   }
 }
 

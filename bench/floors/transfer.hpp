@@ -27,7 +27,8 @@ Transfer transferOf(Collective op, int rank, const float* in, float* out, std::s
 inline float patternAt(std::size_t i, int rank) {
   return static_cast<float>((i * 7 + static_cast<std::size_t>(rank) * 13) % 1001);
 }
-/// Element i of the output of a rank after a call on such inputs (of all-reduce too).
-float expectedAt(Collective op, int rank, std::size_t count, std::size_t i);
+/// Element i of the output of a rank after a call on such inputs (of all-reduce too, which alone
+/// may have more than two ranks).
+float expectedAt(Collective op, int rank, int ranks, std::size_t count, std::size_t i);
 
 }  // namespace lockstep::floors
