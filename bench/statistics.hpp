@@ -45,4 +45,9 @@ struct Resampling {
 /// fewer than 6 samples. Asks for equal, non-zero lengths.
 Ratio ratioOfMedians(std::span<const double> a, std::span<const double> b, Resampling how = {});
 
+/// Median of a[i] / b[i], which were measured one after the other, with the 95 % interval of a
+/// median by order statistics (as medianUncertainty, but as if samples were independent): for few
+/// batches on a machine whose speed jumps. Asks for equal, non-zero lengths.
+Ratio medianOfRatios(std::span<const double> a, std::span<const double> b);
+
 }  // namespace lockstep::bench

@@ -9,7 +9,6 @@
 #include <fmt/format.h>
 
 #include "base/mapping.hpp"
-#include "bench/floors/ratio.hpp"
 #include "bench/floors/raw_aead.hpp"
 #include "bench/floors/team.hpp"
 #include "bench/sizes.hpp"
@@ -169,12 +168,13 @@ void measure(Ways& ways, int samples) {
 }
 
 /// A way's rate as a share of the raw library's.
-Ratio share(const Ways& ways, Direction direction, Kind kind) {
-  return ratioOfNeighbours(ways[direction][kRaw].samples, ways[direction][kind].samples);
+bench::Ratio share(const Ways& ways, Direction direction, Kind kind) {
+  return bench::medianOfRatios(ways[direction][kRaw].samples, ways[direction][kind].samples);
 }
 
-std::string percent(const Ratio& r) {
-  return fmt::format("{:.1f} ({:.1f}..{:.1f})", 100 * r.value, 100 * r.low, 100 * r.high);
+std::string percent(const bench::Ratio& r) {
+  return fmt::format("{:.1f} ({:.1f}..{:.1f})", 100 * r.value, 100 * r.interval.low,
+                     100 * r.interval.high);
 }
 
 class Table {
@@ -194,7 +194,8 @@ class Table {
     fmt::print("{:>8}", bench::formatBytes(bytes));
     for (const Direction direction : {kSeal, kOpen}) {
       const double raw = bench::median(ways[direction][kRaw].samples);
-      const Ratio ours = share(ways, direction, kOurs), copied = share(ways, direction, kCopied);
+      const bench::Ratio ours = share(ways, direction, kOurs),
+                         copied = share(ways, direction, kCopied);
       fmt::print(" {:>9.2f} {:>20} {:>20}", bytes / raw / 1e9, percent(ours), percent(copied));
       json[direction == kSeal ? "seal" : "open"] = {
           {"rawSeconds", raw}, {"ours", toJson(ours)}, {"copied", toJson(copied)}};
@@ -212,8 +213,8 @@ class Table {
   }
 
  private:
-  static nlohmann::json toJson(const Ratio& r) {
-    return {{"share", r.value}, {"low", r.low}, {"high", r.high}};
+  static nlohmann::json toJson(const bench::Ratio& r) {
+    return {{"share", r.value}, {"low", r.interval.low}, {"high", r.interval.high}};
   }
   double worst_ = 0;
 };

@@ -78,7 +78,7 @@ double timeFlag(Team& team) {
 void compare(const Entry& challenger, const Entry& floor, Standing& standing) {
   standing.compared = true;
   standing.seconds = bench::median(challenger.samples);
-  standing.ratio = ratioOfNeighbours(challenger.samples, floor.samples);
+  standing.ratio = bench::medianOfRatios(challenger.samples, floor.samples);
 }
 
 }  // namespace

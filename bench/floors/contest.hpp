@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "bench/floors/floors.hpp"
-#include "bench/floors/ratio.hpp"
 #include "bench/floors/team.hpp"
+#include "bench/statistics.hpp"
 #include <lockstep/types.hpp>
 
 namespace lockstep::floors {
@@ -31,7 +31,7 @@ struct Standing {
   double flagSeconds = 0;
   bool compared = false;  ///< the rest holds only with a challenger
   double seconds = 0;
-  Ratio ratio;  ///< challenger / floor, of neighbouring batches
+  bench::Ratio ratio;  ///< challenger / floor, of neighbouring batches
 };
 
 /// `bytes`: of the larger buffer. Verifies every floor that takes part at this size, finds the

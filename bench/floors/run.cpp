@@ -110,7 +110,9 @@ class Contests {
             bench::formatBytes(static_cast<double>(bytes)), s.floorSeconds * 1e6,
             s.compared ? fmt::format("{:.2f}", s.seconds * 1e6) : "-",
             s.compared ? fmt::format("{:.2f}", s.ratio.value) : "-",
-            s.compared ? fmt::format("{:.2f} to {:.2f}", s.ratio.low, s.ratio.high) : "-",
+            s.compared
+                ? fmt::format("{:.2f} to {:.2f}", s.ratio.interval.low, s.ratio.interval.high)
+                : "-",
             s.flagSeconds * 1e9, s.floor, plan);
       record(op, group, s, plan);
     }
@@ -127,8 +129,8 @@ class Contests {
     if (s.compared)
       line.update({{"seconds", s.seconds},
                    {"ratio", s.ratio.value},
-                   {"low", s.ratio.low},
-                   {"high", s.ratio.high},
+                   {"low", s.ratio.interval.low},
+                   {"high", s.ratio.interval.high},
                    {"plan", plan}});
     json_["standings"].push_back(std::move(line));
   }

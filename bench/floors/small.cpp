@@ -63,13 +63,14 @@ nlohmann::json line(Pair& pair, const Standing& s, double record) {
   if (pair.rank() == 0)
     fmt::print("{:>8} {:>9.3f} {:>9.3f} {:>6.2f} {:>15} {:>10.3f} {:>22.3f}{}\n",
                bench::formatBytes(static_cast<double>(s.bytes)), clear * 1e6, sealed * 1e6,
-               s.ratio.value, fmt::format("{:.2f} to {:.2f}", s.ratio.low, s.ratio.high),
+               s.ratio.value,
+               fmt::format("{:.2f} to {:.2f}", s.ratio.interval.low, s.ratio.interval.high),
                record * 1e6, bound * 1e6,
                !judged           ? ""
                : sealed <= bound ? "  within it"
                                  : "  ABOVE IT");
-  return {{"bytes", s.bytes},        {"clearSeconds", clear}, {"sealedSeconds", sealed},
-          {"ratio", s.ratio.value},  {"low", s.ratio.low},    {"high", s.ratio.high},
+  return {{"bytes", s.bytes},        {"clearSeconds", clear},       {"sealedSeconds", sealed},
+          {"ratio", s.ratio.value},  {"low", s.ratio.interval.low}, {"high", s.ratio.interval.high},
           {"recordSeconds", record}, {"boundSeconds", bound}};
 }
 

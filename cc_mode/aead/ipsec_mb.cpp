@@ -6,7 +6,6 @@
 #include <cassert>
 
 #include <intel-ipsec-mb.h>
-#include <openssl/crypto.h>
 
 #include "base/secret.hpp"
 
@@ -37,6 +36,18 @@ const std::uint8_t* in(const std::byte* p) {
 }
 std::uint8_t* out(std::byte* p) {
   return reinterpret_cast<std::uint8_t*>(p);
+}
+
+/// In constant time: nothing depends on where they differ, and the compiler may not look inside.
+/// (CRYPTO_memcmp does it byte by byte: 4 % of opening a record of 1 KiB.)
+bool equal(const Tag& a, const Tag& b) {
+  std::uint64_t x[2], y[2];
+  static_assert(sizeof x == kTagBytes);
+  std::memcpy(x, a.data(), sizeof x);
+  std::memcpy(y, b.data(), sizeof y);
+  std::uint64_t difference = (x[0] ^ y[0]) | (x[1] ^ y[1]);
+  asm("" : "+r"(difference));
+  return difference == 0;
 }
 
 struct FreeManager {
@@ -75,7 +86,7 @@ class IpsecMb final : public Aead {
     IMB_AES256_GCM_DEC(manager_.get(), &state.key, &state.context, out(plain.data()),
                        in(cipher.data()), cipher.size(), in(nonce.data()), in(aad.data()),
                        aad.size(), out(expected.data()), kTagBytes);
-    const bool genuine = CRYPTO_memcmp(expected.data(), tag.data(), kTagBytes) == 0;
+    const bool genuine = equal(expected, tag);
     // The right tag of a forged record is what a forger wants: it does not stay on the stack.
     wipe(expected.data(), expected.size());
     if (!genuine && plain.size() > 0) wipe(plain.data(), plain.size());

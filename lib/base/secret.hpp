@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstring>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -12,7 +13,11 @@
 namespace lockstep {
 
 /// Overwrites memory in a way the compiler may not drop.
-void wipe(void* data, std::size_t bytes) noexcept;
+inline void wipe(void* data, std::size_t bytes) noexcept {
+  if (bytes == 0) return;  // `data` may be null then
+  std::memset(data, 0, bytes);
+  asm volatile("" : : "r"(data) : "memory");  // the zeroes count as read
+}
 
 /// Wipes what a container holds when this goes out of scope. A container that has been moved from
 /// by then holds nothing. (Not for what a function returns by its name: that is the caller's.)

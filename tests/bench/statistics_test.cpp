@@ -132,6 +132,28 @@ TEST(RatioOfMedians, FewSamplesHaveNoInterval) {
   EXPECT_TRUE(std::isinf(ratioOfMedians(a, b).interval.high));
 }
 
+TEST(MedianOfRatios, WhatPairsShareCancels) {
+  std::vector<double> a, b;  // the machine's speed jumps, the ratio stays
+  for (int i = 0; i < 15; ++i) {
+    b.push_back(i % 3 == 0 ? 40 : 1);
+    a.push_back(1.5 * b.back());
+  }
+  const Ratio ratio = medianOfRatios(a, b);
+  EXPECT_DOUBLE_EQ(ratio.value, 1.5);
+  EXPECT_DOUBLE_EQ(ratio.interval.low, 1.5);
+  EXPECT_DOUBLE_EQ(ratio.interval.high, 1.5);
+}
+
+TEST(MedianOfRatios, TakesTheOrderStatisticsOfTheBinomial) {
+  std::vector<double> a;
+  for (int i = 1; i <= 100; ++i) a.push_back(i);
+  const Ratio ratio = medianOfRatios(a, std::vector<double>(100, 1.0));
+  EXPECT_DOUBLE_EQ(ratio.value, 50.5);
+  EXPECT_DOUBLE_EQ(ratio.interval.low, 41);  // as MedianUncertainty
+  EXPECT_DOUBLE_EQ(ratio.interval.high, 61);
+  EXPECT_THROW(medianOfRatios(a, std::vector<double>(99, 1.0)), Error);
+}
+
 TEST(RatioOfMedians, RefusesUnpairedSamples) {
   EXPECT_THROW(ratioOfMedians(std::vector<double>{1}, std::vector<double>{1, 2}), Error);
   EXPECT_THROW(ratioOfMedians(std::vector<double>{}, std::vector<double>{}), Error);
