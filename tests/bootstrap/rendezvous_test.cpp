@@ -144,11 +144,16 @@ TEST(KeyedRendezvous, RankZeroWithoutAKeyIsNotBelieved) {
   std::atomic<bool> refused{false};
   const auto said = runThreads(3, [&](int who) -> std::string {
     while (who == 2 && !refused) sleepFor(1ms);
-    const std::string code = who == 1 ? codeOf({job, 1, 2, kPsk}) : codeOf({job, who / 2, 2});
-    if (who == 1) refused = true;
-    return code;
+    if (who != 1) return codeOf({job, who / 2, 2});
+    try {
+      return meetAt({job, 1, 2, kPsk}, {}, soon());
+    } catch (const Error& error) {
+      refused = true;
+      return error.what();
+    }
   });
-  EXPECT_THAT(said, testing::ElementsAre("here", "key exchange", "here"));
+  EXPECT_THAT(said,
+              testing::ElementsAre("here", HasSubstr("rank 0 has no pre-shared key"), "here"));
 }
 
 /// A process of this user that speaks as it likes.
@@ -186,28 +191,28 @@ TEST(KeyedRendezvous, ARecordedVisitIsOfNoUse) {
   });
   const Bytes invitation = Stranger::at(one).hear();
   early.join();
-  // With that, rank 1 is brought to prove itself to somebody else.
+  // With that, rank 1 is brought to prove itself to somebody else, who says nothing more.
   Bytes recorded;
-  std::jthread rank;
   {
     const UnixAddress address(socketNameOf(zero));
     const Fd listener = openUnix();
     ASSERT_EQ(::bind(listener.get(), address.get(), address.size()), 0);
     ASSERT_EQ(::listen(listener.get(), 8), 0);
-    rank = std::jthread([&] { EXPECT_EQ(codeOf(one), "here"); });
+    std::jthread rank([&] { EXPECT_THROW(meetAt(one, {}, Deadline::in(1ms)), Error); });
     ASSERT_TRUE(waitFor(listener, POLLIN, soon()));
     const Stranger visitor(Fd(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK)));
     visitor.say(invitation);
     recorded = visitor.hear();
+    rank.join();
   }
   // Rank 0 is there: it takes the recording for nobody, or rank 1 would not get in any more.
   std::jthread host([&] { EXPECT_EQ(codeOf(zero), "here"); });
   const Stranger replay = Stranger::at(one);
   replay.hear();
   replay.say(recorded);
-  EXPECT_EQ(codeOf(two), "here");  // not before: rank 0 stays until then
-  rank.join();
-  host.join();
+  replay.hear();  // that it was refused; who is counted hears nothing yet
+  std::jthread rank([&] { EXPECT_EQ(codeOf(one), "here"); });
+  EXPECT_EQ(codeOf(two), "here");
 }
 
 }  // namespace
