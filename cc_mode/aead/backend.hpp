@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/fail.hpp"
+#include "base/shared_ranges.hpp"
 #include "cc_mode/aead/aead.hpp"
 
 namespace lockstep::cc {
@@ -15,6 +16,19 @@ std::shared_ptr<const Aead> createOpenssl();
 /// Far above any record of ours, and below what OpenSSL's `int` lengths and GCM (2^36 - 32 bytes,
 /// NIST SP 800-38D section 5.2.1.1) take.
 inline constexpr std::size_t kMaxRecordBytes = std::size_t{1} << 30;
+
+/// Throws internal for memory that others may write, in builds with LOCKSTEP_CHECK_PRIVATE.
+inline void checkPrivate([[maybe_unused]] ConstPrivateBytes aad,
+                         [[maybe_unused]] ConstPrivateBytes from,
+                         [[maybe_unused]] ConstPrivateBytes to, [[maybe_unused]] const Tag& tag) {
+#ifdef LOCKSTEP_CHECK_PRIVATE
+  for (const ConstPrivateBytes bytes : {aad, from, to, ConstPrivateBytes(tag.data(), tag.size())})
+    if (isShared(bytes.data(), bytes.size()))
+      fail(ErrorCode::internal,
+           "AEAD on memory that others can write: it may change between what is "
+           "verified and what is used");
+#endif
+}
 
 /// Throws internal for sizes that would make a library write past `to`, or do nothing at all.
 inline void checkSizes(ConstPrivateBytes aad, ConstPrivateBytes from, PrivateBytes to) {

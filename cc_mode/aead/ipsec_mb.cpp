@@ -72,6 +72,7 @@ class IpsecMb final : public Aead {
   void seal(ExpandedKey& key, const Nonce& nonce, ConstPrivateBytes aad, ConstPrivateBytes plain,
             PrivateBytes cipher, Tag& tag) const override {
     checkSizes(aad, plain, cipher);
+    checkPrivate(aad, plain, cipher, tag);
     State& state = stateOf(key);
     IMB_AES256_GCM_ENC(manager_.get(), &state.key, &state.context, out(cipher.data()),
                        in(plain.data()), plain.size(), in(nonce.data()), in(aad.data()), aad.size(),
@@ -81,6 +82,7 @@ class IpsecMb final : public Aead {
   bool open(ExpandedKey& key, const Nonce& nonce, ConstPrivateBytes aad, ConstPrivateBytes cipher,
             const Tag& tag, PrivateBytes plain) const override {
     checkSizes(aad, cipher, plain);
+    checkPrivate(aad, cipher, plain, tag);
     State& state = stateOf(key);
     Tag expected;
     IMB_AES256_GCM_DEC(manager_.get(), &state.key, &state.context, out(plain.data()),

@@ -111,6 +111,7 @@ class Openssl final : public Aead {
   void seal(ExpandedKey& key, const Nonce& nonce, ConstPrivateBytes aad, ConstPrivateBytes plain,
             PrivateBytes cipher, Tag& tag) const override {
     checkSizes(aad, plain, cipher);
+    checkPrivate(aad, plain, cipher, tag);
     const Record record(key, encrypt, nonce, aad);
     transform(record.context(), plain, cipher);
     require(end(record.context()) &&
@@ -120,6 +121,7 @@ class Openssl final : public Aead {
   bool open(ExpandedKey& key, const Nonce& nonce, ConstPrivateBytes aad, ConstPrivateBytes cipher,
             const Tag& tag, PrivateBytes plain) const override {
     checkSizes(aad, cipher, plain);
+    checkPrivate(aad, cipher, plain, tag);
     const Record record(key, decrypt, nonce, aad);
     transform(record.context(), cipher, plain);
     Tag expected = tag;  // OpenSSL takes it through a pointer to non-const

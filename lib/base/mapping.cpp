@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/fail.hpp"
+#include "base/shared_ranges.hpp"
 
 namespace lockstep {
 
@@ -17,7 +18,9 @@ Mapping Mapping::ofFile(const Fd& fd, std::size_t bytes, Access access) {
   const int protection = access == Access::read ? PROT_READ : PROT_READ | PROT_WRITE;
   void* data = ::mmap(nullptr, bytes, protection, MAP_SHARED, fd.get(), 0);
   if (data == MAP_FAILED) failErrno("cannot map {} bytes of shared memory", bytes);
-  return {data, bytes};
+  Mapping mapping(data, bytes);
+  addSharedRange(data, roundUp(bytes, kPage));
+  return mapping;
 }
 
 Mapping Mapping::anonymous(std::size_t bytes) {
@@ -29,7 +32,9 @@ Mapping Mapping::anonymous(std::size_t bytes) {
 }
 
 void Mapping::reset() noexcept {
-  if (data_ != nullptr) ::munmap(std::exchange(data_, nullptr), std::exchange(size_, 0));
+  if (data_ == nullptr) return;
+  removeSharedRange(data_);  // before: then another mapping may begin here
+  ::munmap(std::exchange(data_, nullptr), std::exchange(size_, 0));
 }
 
 Fd createSharedMemory(const char* label, std::size_t bytes) {
@@ -45,8 +50,8 @@ void checkSharedMemory(const Fd& fd, std::size_t bytes) {
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) failErrno("cannot look at a peer's shared memory");
   const int seals = ::fcntl(fd.get(), F_GET_SEALS);
-  if (static_cast<std::size_t>(status.st_size) != roundUp(bytes, kPage) ||
-      seals < 0 || (seals & kSeals) != kSeals)
+  if (static_cast<std::size_t>(status.st_size) != roundUp(bytes, kPage) || seals < 0 ||
+      (seals & kSeals) != kSeals)
     fail(ErrorCode::bootstrap,
          "a peer's shared memory has {} bytes and seals {:#x}, expected {} bytes sealed against "
          "resizing; "

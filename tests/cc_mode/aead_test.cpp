@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/mapping.hpp"
 #include "cc_mode/aead_fixture.hpp"
 
 namespace lockstep::test {
@@ -139,6 +140,38 @@ TEST(Aead, DifferentSizesAreABug) {
     cc::Tag tag{};
     EXPECT_THROW(aead->seal(*key, cc::nonceOf(0), {}, view(large), view(small), tag), Error);
     EXPECT_THROW((void)aead->open(*key, cc::nonceOf(0), {}, view(large), tag, view(small)), Error);
+  }
+}
+
+/// In builds with LOCKSTEP_CHECK_PRIVATE, as all are that have tests.
+TEST(Aead, SharedMemoryIsRefusedWhereverItIsGiven) {
+  const auto shared =
+      Mapping::ofFile(createSharedMemory("aead", kPage), kPage, Mapping::Access::readWrite);
+  const cc::PrivateBytes slot(shared.data(), 64);  // which it is not
+  auto& sharedTag = *reinterpret_cast<cc::Tag*>(shared.data());
+  for (const auto& aead : allAeads()) {
+    const auto key = expand(*aead, Bytes(cc::kKeyBytes));
+    const cc::Nonce nonce = cc::nonceOf(0);
+    Bytes bytes(64);
+    const cc::PrivateBytes ours = view(bytes);
+    cc::Tag tag{};
+    const auto seal = [&](cc::ConstPrivateBytes aad, cc::ConstPrivateBytes plain,
+                          cc::PrivateBytes cipher,
+                          cc::Tag& to) { aead->seal(*key, nonce, aad, plain, cipher, to); };
+    const auto open = [&](cc::ConstPrivateBytes aad, cc::ConstPrivateBytes cipher,
+                          const cc::Tag& from, cc::PrivateBytes plain) {
+      (void)aead->open(*key, nonce, aad, cipher, from, plain);
+    };
+    EXPECT_NO_THROW(seal(ours, ours, ours, tag));
+    EXPECT_NO_THROW(open(ours, ours, tag, ours));
+    EXPECT_THROW(seal(slot, ours, ours, tag), Error) << aead->name();
+    EXPECT_THROW(seal(ours, slot, ours, tag), Error);
+    EXPECT_THROW(seal(ours, ours, slot, tag), Error);
+    EXPECT_THROW(seal(ours, ours, ours, sharedTag), Error);
+    EXPECT_THROW(open(slot, ours, tag, ours), Error);
+    EXPECT_THROW(open(ours, slot, tag, ours), Error);
+    EXPECT_THROW(open(ours, ours, sharedTag, ours), Error);
+    EXPECT_THROW(open(ours, ours, tag, slot), Error);
   }
 }
 
