@@ -15,9 +15,10 @@ inline constexpr std::size_t kKeyBytes = 32;
 inline constexpr std::size_t kTagBytes = 16;
 inline constexpr std::size_t kNonceBytes = 12;
 
-/// Memory that only this process can reach. Constructing one is a statement by the caller; no
-/// pointer into shared memory may ever become one, because an AEAD on memory that changes under it
-/// is broken.
+/// Memory that only this process can reach: an AEAD on memory that changes under it is broken.
+/// Constructing one of a pointer is a statement by the caller. What lies in shared memory the
+/// transport gives as something else (shm/shared_bytes.hpp), of which none can be made; and with
+/// LOCKSTEP_CHECK_PRIVATE every Aead refuses what is mapped shared.
 class PrivateBytes {
  public:
   PrivateBytes() = default;

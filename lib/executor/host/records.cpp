@@ -42,19 +42,22 @@ bool RecordSealer::open(cc::ExpandedKey& key, std::uint64_t nonce, const RecordN
                      cc::ConstPrivateBytes(record, bytes), tag, cc::PrivateBytes(plain, bytes));
 }
 
-void copyRecordIn(RecordSealer& sealer, const std::byte* message, std::size_t bytes,
+void copyRecordIn(RecordSealer& sealer, shm::ConstSharedBytes message, std::size_t bytes,
                   std::uint32_t record) {
   const std::size_t n = sizeOfRecord(bytes, record);
   std::byte* to = sealer.copyIn();
-  if (n != 0) std::memcpy(to, message + std::size_t{record} * kRecordBytes, n);
-  std::memcpy(to + n, message + bytes + record * cc::kTagBytes, cc::kTagBytes);
+  message.copyOut(std::size_t{record} * kRecordBytes, to, n);
+  message.copyOut(bytes + record * cc::kTagBytes, to + n, cc::kTagBytes);
 }
 
-void copyRecordOut(std::byte* message, std::size_t bytes, std::uint32_t record,
+void copyRecordOut(shm::SharedBytes message, std::size_t bytes, std::uint32_t record,
                    const std::byte* sealed, std::size_t streamingBytes) {
   const std::size_t n = sizeOfRecord(bytes, record);
-  copyBytes(message + std::size_t{record} * kRecordBytes, sealed, n, n >= streamingBytes);
-  std::memcpy(message + bytes + record * cc::kTagBytes, sealed + n, cc::kTagBytes);
+  const auto copy = [&](std::byte* to, const std::byte* from, std::size_t size) {
+    copyBytes(to, from, size, size >= streamingBytes);
+  };
+  message.copyIn(std::size_t{record} * kRecordBytes, sealed, n, copy);
+  message.copyIn(bytes + record * cc::kTagBytes, sealed + n, cc::kTagBytes);
 }
 
 }  // namespace lockstep::host

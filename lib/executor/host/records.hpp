@@ -5,10 +5,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "base/secret.hpp"
 #include "cc_mode/aead/aead.hpp"
 #include "executor/host/plan.hpp"
+#include "transport/shm/shared_bytes.hpp"
 
 namespace lockstep::host {
 
@@ -54,10 +56,18 @@ constexpr std::size_t sealedBytes(std::size_t bytes) {
   return bytes + recordsOf(bytes) * cc::kTagBytes;
 }
 /// Copies a record of a sealed message of `bytes` from shared memory to where it can be opened.
-void copyRecordIn(RecordSealer& sealer, const std::byte* message, std::size_t bytes,
+void copyRecordIn(RecordSealer& sealer, shm::ConstSharedBytes message, std::size_t bytes,
                   std::uint32_t record);
 /// Copies what was `sealed` to its place in a message of `bytes` in shared memory.
-void copyRecordOut(std::byte* message, std::size_t bytes, std::uint32_t record,
+void copyRecordOut(shm::SharedBytes message, std::size_t bytes, std::uint32_t record,
                    const std::byte* sealed, std::size_t streamingBytes);
+
+// What is in shared memory has no way to a cipher but by copyRecordIn.
+static_assert(!std::is_constructible_v<cc::ConstPrivateBytes, shm::ConstSharedBytes, std::size_t> &&
+              !std::is_constructible_v<cc::ConstPrivateBytes, shm::ConstSharedBytes> &&
+              !std::is_constructible_v<cc::PrivateBytes, shm::SharedBytes, std::size_t> &&
+              !std::is_constructible_v<cc::PrivateBytes, shm::SharedBytes>);
+static_assert(!std::is_convertible_v<shm::ConstSharedBytes, const void*> &&
+              !std::is_convertible_v<shm::SharedBytes, const void*>);
 
 }  // namespace lockstep::host

@@ -134,8 +134,8 @@ class Run {
   std::size_t bytesOf(const Context& context, const PlanOp& op) const;
   std::byte* local(const Context& context, const Term& term) const;
   std::byte* remote(const Context& context, const Term& term) const;
-  const std::byte* arrived(const Context& context, const Term& term, std::size_t bytes,
-                           std::size_t place);
+  shm::ConstSharedBytes arrived(const Context& context, const Term& term, std::size_t bytes,
+                                std::size_t place);
   shm::Step inStep(const Context& context, const Term& term) const;
   shm::Step outStep(const Context& context, const Term& term) const;
   const std::byte* sealRecord(const Context& context, const Term& term, std::uint32_t record,

@@ -70,7 +70,7 @@ void Run::takeEager(const PlanOp& op, std::size_t bytes, std::size_t onWire) {
       if (asItIs)
         return plan_->ins[term.port].channel->readLines(inBase_[term.port],
                                                         static_cast<std::byte*>(out), bytes);
-      src[k] = arrived(contexts_[0], term, bytes, k);
+      src[k] = arrived(contexts_[0], term, bytes, k).inTheClear();
     } else {
       plan_->ins[term.port].channel->readLines(inBase_[term.port], sealer_.copyIn(), onWire);
       std::byte* plain = asItIs ? static_cast<std::byte*>(out) : sealer_.plain(k);

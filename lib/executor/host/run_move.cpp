@@ -79,15 +79,15 @@ std::byte* Run::staging(std::size_t place, std::size_t bytes) {
 }
 
 /// The bytes of a message that has arrived, where they lie or copied together out of their lines.
-const std::byte* Run::arrived(const Context& c, const Term& term, std::size_t bytes,
-                              std::size_t place) {
+shm::ConstSharedBytes Run::arrived(const Context& c, const Term& term, std::size_t bytes,
+                                   std::size_t place) {
   const shm::InChannel& channel = *plan_->ins[term.port].channel;
   const shm::Step step = inStep(c, term);
   if (channel.protocol() == shm::Protocol::simple) return channel.payload(step);
   if (bytes <= shm::kFirstLineBytes) return channel.firstLine(step);
   std::byte* together = staging(place, bytes);
   channel.readLines(step, together, bytes);
-  return together;
+  return shm::ConstSharedBytes(together);  // private by now, but not always
 }
 
 // ---- before and after ----
@@ -164,7 +164,7 @@ void Run::move(Context& c, const PlanOp& op, std::size_t bytes) {
         src[k] = local(c, term);
         break;
       case Term::Kind::message:
-        src[k] = arrived(c, term, bytes, k);
+        src[k] = arrived(c, term, bytes, k).inTheClear();
         break;
       case Term::Kind::remote:
         src[k] = remote(c, term);
@@ -189,7 +189,7 @@ void Run::move(Context& c, const PlanOp& op, std::size_t bytes) {
         if (isLines(channel.protocol()))
           toLines = true;
         else
-          slots[toSlots++] = channel.payload(outStep(c, term));
+          slots[toSlots++] = channel.payload(outStep(c, term)).inTheClear();
         break;
       }
       case Term::Kind::remote:
@@ -371,10 +371,10 @@ void Run::moveSealed(Context& c, const PlanOp& op, std::size_t bytes) {
   const auto records = static_cast<std::uint32_t>(recordsOf(bytes));
   const std::size_t onWire = sealedBytes(bytes);
   const bool asItIs = op.srcs == 1 && divisorOf(op) == 1;
-  std::array<const std::byte*, kMaxTerms> from;  // messages (ciphertext) or local memory
+  std::array<shm::ConstSharedBytes, kMaxTerms> messages;  // ciphertext
   for (std::uint32_t k = 0; k < op.srcs; ++k) {
     const Term& term = plan_->terms[op.src + k];
-    from[k] = term.kind == Term::Kind::message ? arrived(c, term, onWire, k) : local(c, term);
+    if (term.kind == Term::Kind::message) messages[k] = arrived(c, term, onWire, k);
   }
   std::array<std::byte*, kMaxTerms> to;  // local destinations
   std::size_t tos = 0;
@@ -389,11 +389,11 @@ void Run::moveSealed(Context& c, const PlanOp& op, std::size_t bytes) {
     for (std::uint32_t k = 0; k < op.srcs; ++k) {
       const Term& term = plan_->terms[op.src + k];
       if (term.kind == Term::Kind::local) {
-        src[k] = from[k] + at;
+        src[k] = local(c, term) + at;
         continue;
       }
       std::byte* plain = asItIs && tos != 0 ? to[0] + at : sealer_.plain(k);
-      copyRecordIn(sealer_, from[k], bytes, record);
+      copyRecordIn(sealer_, messages[k], bytes, record);
       openRecord(c, term, record, n, plain);
       src[k] = plain;
     }
@@ -425,7 +425,7 @@ void Run::forwardSealed(Context& c, const PlanOp& op, std::size_t bytes) {
   const std::size_t onWire = sealedBytes(bytes);
   const Term& source = plan_->terms[op.src];
   std::byte* message = staging(kMessage, onWire);
-  std::memcpy(message, arrived(c, source, onWire, 0), onWire);
+  arrived(c, source, onWire, 0).copyOut(0, message, onWire);
   for (std::uint32_t k = 0; k < op.dsts; ++k) {
     const Term& term = plan_->terms[op.dst + k];
     if (term.kind == Term::Kind::message) {
@@ -433,12 +433,12 @@ void Run::forwardSealed(Context& c, const PlanOp& op, std::size_t bytes) {
       if (isLines(channel.protocol()))
         channel.writeLines(outStep(c, term), stamp_, message, onWire);
       else
-        std::memcpy(channel.payload(outStep(c, term)), message, onWire);
+        channel.payload(outStep(c, term)).copyIn(0, message, onWire);
       continue;
     }
     std::byte* plain = local(c, term);
     for (std::uint32_t record = 0; record < records; ++record) {
-      copyRecordIn(sealer_, message, bytes, record);
+      copyRecordIn(sealer_, shm::ConstSharedBytes(message), bytes, record);
       openRecord(c, source, record, sizeOfRecord(bytes, record),
                  plain + std::size_t{record} * kRecordBytes);
     }

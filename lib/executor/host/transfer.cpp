@@ -204,8 +204,8 @@ bool Transfers::sendTile(Lane& lane) {
   const std::size_t bytes = tileBytes(lane);
   const auto* from =
       static_cast<const std::byte*>(lane.queue.first()->data) + lane.tile * kTileBytes;
-  std::byte* slot = out.payload(step);
-  if (!sealed()) copyBytes(slot, from, bytes, bytes >= env_.slotStreamingBytes);
+  const shm::SharedBytes slot = out.payload(step);
+  if (!sealed()) copyBytes(slot.inTheClear(), from, bytes, bytes >= env_.slotStreamingBytes);
   for (std::uint32_t record = 0; sealed() && record < recordsOf(bytes); ++record) {
     const std::byte* cipher =
         seal(lane, false, record, from + record * kRecordBytes, sizeOfRecord(bytes, record));
@@ -294,8 +294,8 @@ bool Transfers::receiveTile(Lane& lane) {
     return false;
   }
   auto* to = static_cast<std::byte*>(lane.queue.first()->data) + lane.tile * kTileBytes;
-  const std::byte* slot = in.payload(step);
-  if (!sealed()) std::memcpy(to, slot, bytes);
+  const shm::ConstSharedBytes slot = in.payload(step);
+  if (!sealed()) slot.copyOut(0, to, bytes);
   for (std::uint32_t record = 0; sealed() && record < recordsOf(bytes); ++record) {
     copyRecordIn(sealer_, slot, bytes, record);
     open(lane, false, record, sizeOfRecord(bytes, record), to + record * kRecordBytes);

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -12,6 +14,7 @@
 #include "base/cpu.hpp"
 #include "transport/shm/protocol.hpp"
 #include "transport/shm/segment.hpp"
+#include "transport/shm/shared_bytes.hpp"
 
 namespace lockstep::shm {
 
@@ -101,7 +104,7 @@ class OutChannel {
   Awaited lacking() const { return lacking_; }
 
   /// Payload memory of `step` (simple), kSlotStride bytes.
-  std::byte* payload(Step step) const { return area_->payload[step % kSlots].data(); }
+  SharedBytes payload(Step step) const { return SharedBytes(area_->payload[step % kSlots].data()); }
   /// Makes the payload of `step` visible (simple).
   void publishPayload(Step step, std::uint64_t fingerprint) {
     SlotHeader& header = area_->headers[step % kSlots];
@@ -193,9 +196,13 @@ class InChannel {
   /// The word whose arrival means that the message is there: the last to be written.
   Awaited awaited(Step step, std::size_t bytes) const { return {&lastFlag(step, bytes), writer_}; }
 
-  const std::byte* payload(Step step) const { return area_->payload[step % kSlots].data(); }
+  ConstSharedBytes payload(Step step) const {
+    return ConstSharedBytes(area_->payload[step % kSlots].data());
+  }
   /// Where a message that fits the first line lies in place (ll, bytes <= kFirstLineBytes).
-  const std::byte* firstLine(Step step) const { return lines_.of(step)->data.data(); }
+  ConstSharedBytes firstLine(Step step) const {
+    return ConstSharedBytes(lines_.of(step)->data.data());
+  }
   /// Copies a message out of its lines (ll, brief).
   void readLines(Step step, std::byte* data, std::size_t bytes) const {
     const Line* line = lines_.of(step);
@@ -209,9 +216,9 @@ class InChannel {
   std::uint64_t fingerprint(Step step) const {
     if (protocol_ == Protocol::simple)
       return area_->headers[step % kSlots].fingerprint.load(std::memory_order_relaxed);
-    std::uint64_t value = 0;
-    std::memcpy(&value, firstLine(step) + kFirstLineBytes, sizeof value);
-    return value;
+    std::array<std::byte, sizeof(std::uint64_t)> value;
+    firstLine(step).copyOut(kFirstLineBytes, value.data(), value.size());
+    return std::bit_cast<std::uint64_t>(value);
   }
   void consumed(Step step) { consume(credits_[step & (slots_ - 1)], step); }
   const Word& credit(Step step) const { return credits_[step & (slots_ - 1)]; }
