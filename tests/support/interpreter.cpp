@@ -287,6 +287,13 @@ class Interpreter {
       }
       for (const int reader : readersOf(dst.channel)) queue(dst.channel, reader).push_back(shared);
       count(result_.sent[static_cast<std::size_t>(cursor.rank)], *shared);
+      if (options_.onSend)
+        options_.onSend({.rank = cursor.rank,
+                         .lane = cursor.lane,
+                         .op = cursor.op,
+                         .dst = static_cast<std::size_t>(&dst - op.dst.data()),
+                         .tile = cursor.tile,
+                         .payload = std::as_bytes(std::span(*shared))});
     }
   }
 

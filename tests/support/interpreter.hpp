@@ -4,12 +4,21 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "collectives/schedule.hpp"
 
 namespace lockstep::test {
+
+/// A message as its writer put it into a channel: which destination of which operation it is.
+struct SentMessage {
+  int rank = 0;
+  std::size_t lane = 0, op = 0, dst = 0, tile = 0;
+  std::span<const std::byte> payload;  ///< until the call returns
+};
 
 struct InterpretOptions {
   /// Every block is cut into so many tiles, the last ones short or empty. Ignored where memory is
@@ -21,6 +30,8 @@ struct InterpretOptions {
   int divisor = 1;
   /// 0: ranks take turns; else each turn goes around in a random order drawn from it.
   std::uint32_t seed = 0;
+  /// Is told of every message (once, if it is to everyone).
+  std::function<void(const SentMessage&)> onSend = {};
 };
 
 /// Messages (and the elements in them) that one rank wrote to or took from channels. A message to
