@@ -82,5 +82,25 @@ TEST(Alloc, EndsWhenAnotherThreadOfItsRankAborts) {
     }
 }
 
+/// What others read and write is refused by the cipher of a sealed communicator (in builds that
+/// check, as all are that have tests): sent from there, and received to there.
+TEST(Alloc, SharedMemoryIsNotForASealedCommunicator) {
+  for (const bool sends : {true, false}) {
+    const auto play = [sends](std::vector<Communicator>& communicators, int rank) {
+      const Buffer shared = communicators[0].alloc(1 << 16);
+      std::vector<std::byte> own(shared.size());
+      const bool mine = rank == (sends ? 0 : 1);
+      void* data = mine ? shared.data() : own.data();
+      if (rank == 0)
+        communicators[1].send(data, own.size(), DataType::u8, 1);
+      else
+        communicators[1].receive(data, own.size(), DataType::u8, 0);
+    };
+    const auto outcomes = runRanks(
+        Kind::sockets, 2, std::vector<Options>{optionsOf(Mode::p2p), optionsOf(Mode::cc)}, play);
+    EXPECT_EQ(outcomes[sends ? 0 : 1].code, ErrorCode::internal) << describe(outcomes);
+  }
+}
+
 }  // namespace
 }  // namespace lockstep::testing

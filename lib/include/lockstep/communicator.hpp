@@ -108,7 +108,9 @@ class CommunicatorImpl;
 inline constexpr int kNoColor = -1;
 
 /// Memory that the peers of a communicator can read in place (in sealed modes, and where ranks are
-/// threads: private memory). Gives it back when destroyed. It may outlive its communicator.
+/// threads: private memory). Gives it back when destroyed. It may outlive its communicator. One of
+/// a communicator in the clear is not for calls of a sealed one, which promises nothing of memory
+/// that others read and write.
 class LOCKSTEP_API Buffer {
  public:
   Buffer() = default;
