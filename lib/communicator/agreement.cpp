@@ -37,10 +37,10 @@ std::string_view keySourceOf(const Options& o) {
 std::string describe(const Options& o, const TuningTable& tuning, const cc::Aead* aead) {
   return fmt::format(
       "version: {}\nmode: {}\ntimeout: {} ms\nalgorithm: {}\nprotocol: {}\ncipher: {}\nkeys: {}\n"
-      "cross-memory attach: {}\nreproducible: {}\ntuning table: {:x}\n",
+      "cross-memory attach: {}\nreproducible: {}\nrekey bytes: {}\ntuning table: {:x}\n",
       version(), name(o.mode), o.timeout.count(), o.algorithm, o.protocol,
       aead == nullptr ? "none" : aead->name(), keySourceOf(o), o.crossMemoryAttach, o.reproducible,
-      std::hash<std::string>{}(tuning.text()));
+      o.rekeyBytes, std::hash<std::string>{}(tuning.text()));
 }
 
 std::string lineAt(const std::string& text, std::size_t at) {

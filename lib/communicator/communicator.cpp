@@ -29,6 +29,10 @@ Options checked(Options options, int worldSize) {
   if (options.timeout.count() < 1 || options.timeout > kLongest)
     fail(ErrorCode::invalidArgument, "the timeout is {} ms; it takes 1 ms to 24 hours",
          options.timeout.count());
+  constexpr std::uint64_t kLeastRekey = 1 << 20;
+  if (options.rekeyBytes != 0 && options.rekeyBytes < kLeastRekey)
+    fail(ErrorCode::invalidArgument, "keys replaced every {} bytes: it takes 1 MiB at least, or 0",
+         options.rekeyBytes);
   const Attestation* attestation = options.attestation.get();
   if (attestation != nullptr && (!attestation->quote || !attestation->verify))
     fail(ErrorCode::invalidArgument,

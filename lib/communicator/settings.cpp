@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <cstdint>
 #include <cstdlib>
 #include <optional>
 #include <string_view>
@@ -20,6 +21,8 @@ constexpr std::array kSettings{
     Setting{"LOCKSTEP_PROTOCOL", "ll | simple | zero_copy", "",
             "forces a protocol (Options::protocol)"},
     Setting{"LOCKSTEP_CIPHER", "ipsec-mb | openssl", "", "forces an AEAD (Options::cipher)"},
+    Setting{"LOCKSTEP_REKEY_BYTES", "bytes", "0",
+            "sealed modes: replaces keys after so many, 0: 389 GB (Options::rekeyBytes)"},
     Setting{"LOCKSTEP_TUNING_FILE", "path", "", "tuning table in JSON (Options::tuningFile)"},
     Setting{"LOCKSTEP_REPRODUCIBLE", "0 | 1", "0",
             "1: the same bits for every run and way to run (Options::reproducible)"},
@@ -50,6 +53,19 @@ void fill(std::string& option, const char* name) {
 }
 
 /// Nothing when it is not set.
+std::optional<std::uint64_t> number(const char* name, std::uint64_t least, std::uint64_t most,
+                                    std::string_view unit) {
+  const auto text = variable(name);
+  if (text.empty()) return std::nullopt;
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value < least || value > most)
+    fail(ErrorCode::invalidArgument, "{} is '{}'; it takes {} to {} {}", name, text, least, most,
+         unit);
+  return value;
+}
+
+/// Nothing when it is not set.
 std::optional<bool> yesOrNo(const char* name) {
   const auto text = variable(name);
   if (text.empty()) return std::nullopt;
@@ -66,15 +82,12 @@ std::span<const Setting> settings() {
 
 Options withEnvironment(Options options) {
   const WipeAtEnd wiper(options.psk);  // of one that is refused
-  if (const auto text = variable("LOCKSTEP_TIMEOUT_MS");
-      !text.empty() && options.timeout == Options{}.timeout) {
-    long value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || end != text.data() + text.size() || value < 1 || value > 86400000)
-      fail(ErrorCode::invalidArgument,
-           "LOCKSTEP_TIMEOUT_MS is '{}'; it takes 1 to 86400000 milliseconds", text);
-    options.timeout = std::chrono::milliseconds(value);
-  }
+  if (options.timeout == Options{}.timeout)
+    if (const auto ms = number("LOCKSTEP_TIMEOUT_MS", 1, 86400000, "milliseconds"))
+      options.timeout = std::chrono::milliseconds(*ms);
+  if (options.rekeyBytes == 0)
+    if (const auto bytes = number("LOCKSTEP_REKEY_BYTES", 0, ~std::uint64_t{0}, "bytes"))
+      options.rekeyBytes = *bytes;
   fill(options.algorithm, "LOCKSTEP_ALGORITHM");
   fill(options.protocol, "LOCKSTEP_PROTOCOL");
   fill(options.cipher, "LOCKSTEP_CIPHER");

@@ -1,5 +1,6 @@
 // The pieces of the key exchange: hashes, HKDF, X25519, and keys that count their use.
 #include <algorithm>
+#include <random>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -114,7 +115,6 @@ TEST(LiveKey, BothEndsMoveToTheNextEpochTogether) {
   const auto aead = cc::createAead();
   cc::LiveKey sender(aead, kKey), receiver(aead, kKey), old(aead, kKey);
   constexpr std::uint64_t kRecords = 1 << 20;  // of 16 KiB: 2^30 blocks and 2^20 for tags
-  std::uint64_t expected = 0;
   std::uint32_t epoch = 0;
   for (int call = 0; call < 50; ++call) {
     SCOPED_TRACE(call);
@@ -125,31 +125,97 @@ TEST(LiveKey, BothEndsMoveToTheNextEpochTogether) {
       EXPECT_EQ(call % 22, 0);  // 2^34.5 / (2^20 * 1025) = 22.6 calls per key
       EXPECT_FALSE(understand(*aead, sender, old));
       epoch = sender.epoch();
-      expected = 0;
     }
-    EXPECT_EQ(base, expected);
-    expected += kRecords;
+    EXPECT_EQ(base, call * kRecords);  // nonces go on, whatever the key
     EXPECT_TRUE(understand(*aead, sender, receiver));
   }
   EXPECT_EQ(epoch, 2u);
 }
 
 TEST(LiveKey, ExactBound) {
-  constexpr std::uint64_t kBlocks =
-      24'296'003'999;  // floor(2^34.5), records of no data: 1 block each
+  constexpr std::uint64_t kBlocks = 24'296'003'999;  // floor(2^34.5)
+  constexpr std::uint64_t kHalf = kBlocks / 16;      // records of no data: 1 block each
   cc::LiveKey key(cc::createAead(), kKey);
-  EXPECT_EQ(key.reserve(kBlocks, 0), 0u);
+  for (std::uint64_t i = 0; i < 16; ++i) EXPECT_EQ(key.reserve(kHalf, 0), i * kHalf);
+  EXPECT_EQ(key.reserve(kBlocks - 16 * kHalf, 0), 16 * kHalf);
   EXPECT_EQ(key.epoch(), 0u);
-  EXPECT_EQ(key.reserve(1, 0), 0u);
+  EXPECT_EQ(key.reserve(1, 0), kBlocks);
   EXPECT_EQ(key.epoch(), 1u);
 }
 
-TEST(LiveKey, MoreThanAKeyMayProtectIsRefusedAndUsesNothing) {
+TEST(LiveKey, MoreThanCanBeCountedIsRefusedAndUsesNothing) {
+  constexpr std::uint64_t kAll = ~std::uint64_t{0};
   cc::LiveKey key(cc::createAead(), kKey);
-  EXPECT_THROW(key.reserve(24'296'004'000, 0), Error);
-  EXPECT_THROW(key.reserve(~std::uint64_t{0}, ~std::size_t{0}), Error);
+  EXPECT_THROW(key.reserve(24'296'004'000, 0), Error);  // in one unit
+  EXPECT_THROW(key.reserve(kAll, ~std::size_t{0}), Error);
+  EXPECT_THROW(key.reserve(kAll, 2, 16), Error);
   EXPECT_EQ(key.reserve(1, 0), 0u);
   EXPECT_EQ(key.epoch(), 0u);
+  EXPECT_THROW(key.reserve(kAll, 1, 16), Error) << "nonces would come again";
+}
+
+/// A call has as many epochs as it needs: here 2^24 units, of which a key takes 740,731.
+TEST(LiveKey, NoCallIsTooLarge) {
+  cc::LiveKey key(cc::createAead(), kKey);
+  constexpr std::uint64_t kUnits = std::uint64_t{1} << 24, kPerEpoch = 24'296'003'999 / (32 * 1025);
+  EXPECT_EQ(key.reserve(kUnits, 32, 16384), 0u);
+  EXPECT_EQ(key.turnsAt(), kPerEpoch);
+  EXPECT_EQ(key.epochOf(kPerEpoch - 1), 0u);
+  EXPECT_EQ(key.epochOf(kPerEpoch), 1u);
+  key.done(kPerEpoch);
+  EXPECT_EQ(key.epoch(), 1u);
+  EXPECT_EQ(key.turnsAt(), 2 * kPerEpoch);
+  EXPECT_EQ(key.reserve(1, 16), kUnits * 32);
+  EXPECT_EQ(key.epoch(), (kUnits - 1) / kPerEpoch);
+}
+
+/// Random calls, against the plain meaning: unit after unit goes to the epoch that has room. Two
+/// ends, which say at different times that units are done, agree on every key.
+TEST(LiveKey, UnitsGoToTheEpochThatHasRoom) {
+  constexpr std::uint64_t kBlocks = 100;
+  std::mt19937 random(7);
+  const auto aead = cc::createAead();
+  cc::LiveKey sender(aead, kKey, kBlocks), receiver(aead, kKey, kBlocks);
+  std::uint64_t used = 0, nonces = 0;
+  std::uint32_t epoch = 0;
+  for (int call = 0; call < 300; ++call) {
+    SCOPED_TRACE(call);
+    const std::uint64_t units = 1 + random() % 60, records = 1 + random() % 4;
+    const std::size_t bytes = random() % 100;
+    const std::uint64_t perUnit = records * ((bytes + 15) / 16 + 1);
+    const std::uint64_t most = std::max(kBlocks, std::min(units, cc::kUnitsInFlight) * perUnit);
+    EXPECT_EQ(sender.reserve(units, records, bytes), nonces);
+    EXPECT_EQ(receiver.reserve(units, records, bytes), nonces);
+    nonces += units * records;
+    std::uint64_t first = 0;  // unit that is not done
+    bool fresh = used == 0;   // the epoch began with this call's units
+    for (std::uint64_t unit = 0; unit < units; ++unit) {
+      if (used + perUnit > (fresh ? most : kBlocks)) {
+        ++epoch;
+        used = 0;
+        fresh = true;
+      }
+      used += perUnit;
+      EXPECT_EQ(sender.epochOf(unit), epoch);
+      EXPECT_EQ(receiver.epochOf(unit), epoch);
+      const Bytes plain(10, std::byte{1});
+      Bytes opened;
+      const Sealed sealed = seal(*aead, sender.of(unit), cc::nonceOf(5), {}, plain);
+      EXPECT_TRUE(open(*aead, receiver.of(unit), cc::nonceOf(5), {}, sealed, opened));
+      sender.done(unit);
+      if (unit - first >= cc::kUnitsInFlight - 1) receiver.done(first = unit - random() % 4);
+    }
+  }
+  EXPECT_GT(epoch, 500u);
+}
+
+TEST(LiveKey, WhoAsksTooFarAheadGetsNoKey) {
+  cc::LiveKey key(cc::createAead(), kKey, 8);
+  key.reserve(100, 1, 0);
+  static_cast<void>(key.of(15));
+  EXPECT_THROW(static_cast<void>(key.of(16)), Error);
+  key.done(8);
+  static_cast<void>(key.of(16));
 }
 
 TEST(LiveKey, IsRefusedInAForkedChild) {

@@ -52,6 +52,8 @@ TEST(Agreement, OptionsThatDifferAreNamedWithBothValues) {
        "cross-memory attach: false"},
       {Mode::p2p, [](Options& o) { o.reproducible = true; }, "reproducible: false",
        "reproducible: true"},
+      {Mode::cc, [](Options& o) { o.rekeyBytes = 1 << 20; }, "rekey bytes: 0",
+       "rekey bytes: 1048576"},
       {Mode::cc,
        [](Options& o) {
          o.psk.clear();

@@ -365,6 +365,17 @@ TEST(Arguments, BuffersThatTouchDoNotOverlap) {
   EXPECT_EQ(failures(outcomes), "");
 }
 
+TEST(Arguments, KeysAreNotReplacedTooOften) {
+  Options options = optionsOf(Mode::cc);
+  for (const std::uint64_t bytes : {1, (1 << 20) - 1}) {
+    options.rekeyBytes = bytes;
+    requireError(ErrorCode::invalidArgument, "1 MiB",
+                 [&] { static_cast<void>(Communicator::createInProcess(2, options)); });
+  }
+  options.rekeyBytes = 1 << 20;
+  static_cast<void>(Communicator::createInProcess(2, options));
+}
+
 TEST(Arguments, NothingNeedsNoMemory) {
   const auto outcomes =
       runRanks(Kind::threads, 3, optionsOf(Mode::p2p), [](Communicator& communicator, int rank) {

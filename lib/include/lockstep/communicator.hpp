@@ -64,6 +64,11 @@ struct Options {
   std::string protocol;
   /// Forces an AEAD ("ipsec-mb", "openssl") or, empty, takes the fastest.
   std::string cipher;
+  /// Sealed modes: a key is replaced before it has sealed more than so many bytes (tags, and what
+  /// fills up blocks of 16, included), within a call too. At least 1 MiB; 0: after 2^34.5 blocks,
+  /// 389 GB. The same on every rank. (What is in flight at once is sealed under two keys at most,
+  /// so a key is kept for at least eight tiles.)
+  std::uint64_t rekeyBytes = 0;
   /// Results have the same bits in every run, mode, algorithm, transport and chunking, at a given
   /// world size, on every CPU: each element is reduced in the order of ranks, f16 and bf16 in f32,
   /// rounded once; a NaN is always the same one. Only algorithms that do so are selected; to force
