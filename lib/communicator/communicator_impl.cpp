@@ -101,6 +101,7 @@ CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options
                                    options_.algorithm, options_.protocol));
   if (aead_ != nullptr) {
     keys_.emplace(agreement::keys(transcript_, options_, aead_, lineage_, deadline));
+    keys_->replaceAfter(options_.rekeyBytes);
     keySource_ = parent == nullptr ? describeKeys(options_) : parent->keySource_;
   }
   wipe(options_.psk.data(), options_.psk.size());  // it has done its work
@@ -134,6 +135,7 @@ host::Surroundings CommunicatorImpl::surroundings() {
   s.sameProcess = peers_->sameProcess();
   s.streamingBytes = agreement::streamingBytes(worldSize());
   s.aead = aead_.get();
+  s.planOf = [this](const shm::CallDescription& call) { return planOf(call); };
   return s;
 }
 
@@ -411,6 +413,28 @@ const host::Plan* CommunicatorImpl::planOf(const Choice& choice, const Shape& sh
                                                      .oneNan = options_.reproducible},
                                                     fabric_, keys_ ? &*keys_ : nullptr));
   return plan.get();
+}
+
+/// Of a call that somebody says another rank makes; throws if no rank can.
+const host::Plan* CommunicatorImpl::planOf(const shm::CallDescription& call) {
+  Request request{.collective = call.collective,
+                  .count = call.count,
+                  .type = call.type,
+                  .reduction = call.reduction,
+                  .root = call.root};
+  settle(request, worldSize());
+  std::size_t bytes = 0, all = 0;
+  if (__builtin_mul_overflow(request.count, sizeOf(request.type), &bytes) ||
+      __builtin_mul_overflow(bytes, static_cast<std::size_t>(worldSize()), &all) ||
+      all > kMostBytes)
+    return nullptr;
+  return planFor({.collective = request.collective,
+                  .type = request.type,
+                  .reduction = request.reduction,
+                  .inPlace = false,
+                  .root = request.root,
+                  .bytes = bytes},
+                 true);
 }
 
 // ---- memory ----

@@ -188,6 +188,7 @@ class CommunicatorImpl {
   const Remembered& remember(const Shape& shape);
   const host::Plan* planFor(const Shape& shape, bool direct);
   const host::Plan* planOf(const Choice& choice, const Shape& shape);
+  const host::Plan* planOf(const shm::CallDescription& call);
 
   std::unique_ptr<Peers> peers_;
   Transcript transcript_;  ///< of what was said over them before there were keys

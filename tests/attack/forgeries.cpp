@@ -180,7 +180,7 @@ void spliceCommunicator(Play& play) {
   strikeOnce(play, spliceTwin);
 }
 
-/// Under the next epoch's key numbers begin again: everything is as it was, but for the key.
+/// Under the next epoch's key, whose numbers go on.
 void spliceEpoch(Play& play) {
   const Scene scene = drawScene(play.random);
   const bool older = play(2) == 0;

@@ -13,6 +13,8 @@
 #include "bootstrap/peers.hpp"
 #include "cc_mode/aead/aead.hpp"
 #include "cc_mode/keys/handshake.hpp"
+#include "executor/host/plan_digest.hpp"
+#include "executor/prepare.hpp"
 
 namespace lockstep::host {
 namespace {
@@ -160,6 +162,99 @@ TEST(Plan, TheDigestTellsPlansApart) {
     }
     EXPECT_EQ(digests.size(), made);
   });
+}
+
+/// Changes of an operation that a record must notice, wherever it is; nothing where one does not
+/// apply.
+std::vector<std::function<bool(schedule::Op&)>> changesOfOps() {
+  using schedule::Op, schedule::Operand;
+  std::vector<std::function<bool(Op&)>> changes{
+      [](Op& op) { return op.finish = !op.finish, true; },
+      [](Op& op) {
+        op.kind =
+            op.kind == schedule::OpKind::move ? schedule::OpKind::forward : schedule::OpKind::move;
+        return true;
+      },
+      [](Op& op) { return op.src.push_back(op.src.front()), true; },
+      [](Op& op) { return op.dst.push_back(op.dst.front()), true; },
+      [](Op& op) { return std::swap(op.dst, op.src), true; }};
+  const auto inOperands = [&](bool messages, const std::function<void(Operand&)>& change) {
+    for (const bool source : {false, true})
+      changes.emplace_back([=](Op& op) {
+        for (Operand& o : source ? op.src : op.dst)
+          if ((o.kind == Operand::Kind::channel) == messages) return change(o), true;
+        return false;
+      });
+  };
+  for (const bool messages : {false, true}) {
+    inOperands(messages, [](Operand& o) { ++o.range.chunk; });
+    inOperands(messages, [](Operand& o) { ++o.range.chunks; });
+  }
+  inOperands(false, [](Operand& o) {
+    o.buffer =
+        o.buffer == schedule::BufferName::in ? schedule::BufferName::out : schedule::BufferName::in;
+  });
+  inOperands(false, [](Operand& o) { o.rank = 1; });
+  inOperands(true, [](Operand& o) { o.channel.writer ^= 1; });
+  inOperands(true, [](Operand& o) { o.channel.reader = o.channel.reader == 2 ? -1 : 2; });
+  inOperands(true, [](Operand& o) { ++o.seal.sender; });
+  inOperands(true, [](Operand& o) { o.seal.receiver = o.seal.receiver == 2 ? -1 : 2; });
+  inOperands(true, [](Operand& o) { ++o.seal.index; });
+  return changes;
+}
+
+bool touchesAMessage(const schedule::Op& op) {
+  const auto isMessage = [](const schedule::Operand& o) {
+    return o.kind == schedule::Operand::Kind::channel;
+  };
+  return std::ranges::any_of(op.dst, isMessage) || std::ranges::any_of(op.src, isMessage);
+}
+
+TEST(PlanDigest, IsOfEveryOperationOfEveryRankThatTouchesAMessage) {
+  using schedule::Op, schedule::Schedule;
+  Plan plan;
+  std::size_t changed = 0;
+  for (const schedule::Algorithm* algorithm : schedule::algorithms()) {
+    if (algorithm->edges != schedule::Edges::channels) continue;
+    const Schedule usual = prepareSchedule(*algorithm, Mode::ccMulticast, 4, false, 0);
+    const auto digest = digestOf(plan, usual);
+    const auto expectOther = [&](const Schedule& other) {
+      EXPECT_NE(digestOf(plan, other), digest);
+      ++changed;
+    };
+    for (std::size_t r = 0; r < usual.programs.size(); ++r)
+      for (std::size_t l = 0; l < usual.programs[r].lanes.size(); ++l) {
+        const schedule::Lane& lane = usual.programs[r].lanes[l];
+        for (std::size_t i = 0; i < lane.size(); ++i) {
+          SCOPED_TRACE(fmt::format("{}, rank {}, {}", algorithm->name, r, toString(lane[i])));
+          Schedule without = usual;
+          auto& ops = without.programs[r].lanes[l];
+          ops.erase(ops.begin() + static_cast<std::ptrdiff_t>(i));
+          if (!touchesAMessage(lane[i])) {
+            EXPECT_EQ(digestOf(plan, without), digest) << "in place, a rank may do without it";
+            continue;
+          }
+          expectOther(without);
+          for (const auto& change : changesOfOps()) {
+            Schedule other = usual;
+            if (change(other.programs[r].lanes[l][i])) expectOther(other);
+          }
+          Schedule moved = without;  // the same operation, in a lane of its own
+          moved.programs[r].lanes.push_back({lane[i]});
+          expectOther(moved);
+        }
+      }
+    for (const auto& change : std::vector<std::function<void(Schedule&)>>{
+             [](Schedule& s) { s.name += "2"; }, [](Schedule& s) { ++s.chunks; },
+             [](Schedule& s) { ++s.scratchChunks; }, [](Schedule& s) { ++s.shape.root; },
+             [](Schedule& s) { ++s.shape.worldSize; },
+             [](Schedule& s) { std::swap(s.programs.front(), s.programs.back()); }}) {
+      Schedule other = usual;
+      change(other);
+      if (!(other == usual)) expectOther(other);
+    }
+  }
+  EXPECT_GT(changed, 2000U);
 }
 
 TEST(Plan, OnlyAveragesDivide) {

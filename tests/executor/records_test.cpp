@@ -59,9 +59,11 @@ TEST_F(Records, AreBoundToEveryFieldOfTheirName) {
                         .count = 2,
                         .tile = 3,
                         .index = 4,
-                        .record = 5,
-                        .sender = 6,
-                        .receiver = 7};
+                        .epoch = 5,
+                        .record = 6,
+                        .lane = 7,
+                        .sender = 8,
+                        .receiver = 9};
   const auto plain = text(64);
   seal(plain, 9, name);
   std::vector<std::byte> got(64);

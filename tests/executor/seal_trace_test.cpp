@@ -5,18 +5,15 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "bootstrap/peers.hpp"
 #include "cc_mode/secure_pass.hpp"
-#include "executor/host/run.hpp"
+#include "collectives/building.hpp"
 #include "executor/host/transfer.hpp"
-#include "support/recording_aead.hpp"
-#include <lockstep/error.hpp>
+#include "executor/sealed_ranks.hpp"
 
 namespace lockstep::host {
 namespace {
@@ -25,83 +22,9 @@ using schedule::Edges;
 using schedule::Operand;
 using schedule::OpKind;
 using schedule::Schedule;
-using testing::KeyBytes;
-using testing::Ledger;
-using testing::RecordingAead;
 using testing::Use;
 
 constexpr DataType kType = DataType::i32;
-
-/// A key that says whose it is: no secret.
-KeyBytes keyOf(int sender, int receiver) {
-  return {std::byte{1}, static_cast<std::byte>(sender), static_cast<std::byte>(receiver)};
-}
-
-/// One rank with keys, and a ledger of its own.
-struct Rank {
-  Rank(Peers& peers, Deadline deadline)
-      : fabric(peers, deadline),
-        aead(std::make_shared<RecordingAead>(cc::createAead(), ledger)),
-        keys(aead),
-        doorbell(fabric, false),
-        run({.fabric = fabric,
-             .regions = regions,
-             .doorbell = doorbell,
-             .pids = {},
-             .pidfds = {},
-             .sameProcess = true,
-             .streamingBytes = 1 << 20,
-             .aead = aead.get()}) {
-    const int me = peers.rank();
-    for (int peer = 0; peer < peers.worldSize(); ++peer) {
-      keys.add({peer, schedule::kEveryone}, keyOf(peer, schedule::kEveryone));
-      if (peer == me) continue;
-      keys.add({me, peer}, keyOf(me, peer));
-      keys.add({peer, me}, keyOf(peer, me));
-    }
-  }
-
-  shm::Fabric fabric;
-  shm::Regions regions;
-  Ledger ledger;
-  std::shared_ptr<const cc::Aead> aead;
-  cc::KeyRing keys;
-  Doorbell doorbell;
-  Run run;
-  std::vector<std::unique_ptr<const Plan>> plans;
-  Call call;
-  std::vector<std::int32_t> in, out;
-};
-
-std::vector<std::unique_ptr<Rank>> makeWorld(int world, std::vector<std::unique_ptr<Peers>>& ends) {
-  ends = joinThreads(world);
-  std::vector<std::unique_ptr<Rank>> ranks(ends.size());
-  std::vector<std::thread> threads;
-  for (std::size_t r = 0; r < ends.size(); ++r)
-    threads.emplace_back([&, r] {
-      ranks[r] = std::make_unique<Rank>(*ends[r], Deadline::in(std::chrono::seconds(20)));
-    });
-  for (std::thread& thread : threads) thread.join();
-  return ranks;
-}
-
-/// One thread steps all until all are done; false if nobody can go on.
-template <class Ranks, class Step>
-bool driveAll(Ranks& ranks, Step step) {
-  std::vector<bool> done(ranks.size());
-  for (int idle = 0; idle < 100; ++idle) {
-    bool all = true;
-    for (std::size_t r = 0; r < ranks.size(); ++r) {
-      if (done[r]) continue;
-      const Progress progress = step(*ranks[r]);
-      done[r] = progress == Progress::done;
-      if (progress != Progress::none) idle = 0;
-      all = all && done[r];
-    }
-    if (all) return true;
-  }
-  return false;
-}
 
 // ---- what a schedule says ----
 
@@ -117,10 +40,13 @@ class Expectation {
   Expectation(const Schedule& schedule, const Numbers& numbers, std::size_t count,
               std::uint64_t sequence)
       : schedule_(schedule), numbers_(numbers), count_(count), sequence_(sequence) {
-    forEach([&](int, const schedule::Op& op) {
+    forEach([&](int, std::size_t lane, const schedule::Op& op) {
       if (op.kind != OpKind::move) return;
       for (const Operand& o : op.dst)
-        if (o.kind == Operand::Kind::channel) ++perTile_[{o.seal.sender, o.seal.receiver}];
+        if (o.kind == Operand::Kind::channel) {
+          ++perTile_[{o.seal.sender, o.seal.receiver}];
+          lanes_[o.seal] = static_cast<std::uint8_t>(lane);
+        }
     });
     tiles_ = count <= numbers.tileElements ? 1 : (count - 1) / numbers.tileElements + 1;
   }
@@ -129,7 +55,7 @@ class Expectation {
   std::vector<Use> of(int rank, const std::map<cc::KeyName, std::uint64_t>& bases) const {
     std::vector<Use> uses;
     for (std::uint64_t tile = 0; tile < tiles_; ++tile)
-      forEach([&](int who, const schedule::Op& op) {
+      forEach([&](int who, std::size_t, const schedule::Op& op) {
         if (who != rank) return;
         const bool opens =
             op.kind == OpKind::move || std::ranges::any_of(op.dst, [](const Operand& o) {
@@ -155,8 +81,11 @@ class Expectation {
   template <class Visit>
   void forEach(Visit visit) const {
     for (int rank = 0; rank < schedule_.shape.worldSize; ++rank)
-      for (const schedule::Lane& lane : schedule_.programs[static_cast<std::size_t>(rank)].lanes)
-        for (const schedule::Op& op : lane) visit(rank, op);
+      for (std::size_t lane = 0;
+           const auto& ops : schedule_.programs[static_cast<std::size_t>(rank)].lanes) {
+        for (const schedule::Op& op : ops) visit(rank, lane, op);
+        ++lane;
+      }
   }
 
   std::size_t bytesOf(const schedule::Range& range, std::uint64_t tile) const {
@@ -185,9 +114,11 @@ class Expectation {
                             .count = count_,
                             .tile = static_cast<std::uint32_t>(tile),
                             .index = o.seal.index,
-                            .record = record,
-                            .sender = static_cast<std::int16_t>(o.seal.sender),
-                            .receiver = static_cast<std::int16_t>(o.seal.receiver)};
+                            .epoch = 0,
+                            .record = static_cast<std::uint8_t>(record),
+                            .lane = lanes_.at(o.seal),
+                            .sender = static_cast<std::int8_t>(o.seal.sender),
+                            .receiver = static_cast<std::int8_t>(o.seal.receiver)};
       const auto aad = std::as_bytes(std::span(&name, 1));
       uses.push_back({.key = keyOf(key.sender, key.receiver),
                       .nonce = cc::nonceOf((base == bases.end() ? 0 : base->second) +
@@ -203,6 +134,7 @@ class Expectation {
   std::size_t count_;
   std::uint64_t sequence_, tiles_ = 1;
   std::map<cc::KeyName, std::uint32_t> perTile_;
+  std::map<schedule::Seal, std::uint8_t> lanes_;  ///< of whoever seals
 };
 
 /// As sorted text: several tiles are in flight, so the order is free.
@@ -242,7 +174,7 @@ Schedule scheduleOf(const Case& c) {
   return cc::secure(multicast ? std::move(s) : schedule::deliverUnicast(std::move(s)), multicast);
 }
 
-void begin(Rank& rank, int me, const Case& c, const Schedule& s, std::size_t count,
+void begin(SealedRank& rank, int me, const Case& c, const Schedule& s, std::size_t count,
            std::uint64_t sequence) {
   using schedule::BufferName;
   rank.in.assign(schedule::blocksOf(s, BufferName::in, me) * count, 1);
@@ -291,9 +223,10 @@ Seen expectTraces(const Case& c, const std::vector<std::size_t>& counts) {
                                count, ++sequence);
     for (int r = 0; r < c.world; ++r)
       begin(*ranks[static_cast<std::size_t>(r)], r, c, s, count, sequence);
-    EXPECT_TRUE(driveAll(ranks, [](Rank& rank) { return rank.run.step(); })) << "nobody goes on";
+    EXPECT_TRUE(driveAll(ranks, [](SealedRank& rank) { return rank.run.step(); }))
+        << "nobody goes on";
     for (int r = 0; r < c.world; ++r) {
-      Rank& rank = *ranks[static_cast<std::size_t>(r)];
+      SealedRank& rank = *ranks[static_cast<std::size_t>(r)];
       const auto uses = rank.ledger.uses();
       EXPECT_EQ(sorted(uses), sorted(expected.of(r, bases))) << "rank " << r << ", " << count;
       all.insert(all.end(), uses.begin(), uses.end());
@@ -333,14 +266,50 @@ TEST(SealTrace, EveryCollectiveSealsWhatItsScheduleSays) {
   EXPECT_GT(total.interpreted, 500);
 }
 
+/// An all-gather of two lanes, crossed: what even ranks send in one, odd ones send in the other.
+const schedule::Algorithm kTwoLanes = {
+    .name = "two_lanes",
+    .collective = Collective::allGather,
+    .edges = Edges::channels,
+    .rankOrder = false,
+    .describe =
+        [](const schedule::Shape& shape) {
+          return schedule::building::describe(Collective::allGather, "two_lanes", shape);
+        },
+    .program =
+        [](const schedule::Shape& shape, int rank) {
+          using namespace schedule;
+          const auto me = static_cast<std::uint32_t>(rank);
+          std::vector<Lane> lanes(2);
+          lanes[1].push_back(move({out({me, 1})}, {in({0, 1})}));
+          for (int q = 0; q < shape.worldSize; ++q) {
+            if (q == rank) continue;
+            const Range mine{me, 1}, theirs{static_cast<std::uint32_t>(q), 1};
+            lanes[static_cast<std::size_t>(rank % 2)].push_back(
+                move({via({rank, q}, mine)}, {in({0, 1})}));
+            lanes[0].push_back(move({out(theirs)}, {via({q, rank}, theirs)}));
+          }
+          return Program{std::move(lanes)};
+        }};
+
+TEST(SealTrace, ARecordSaysInWhichLaneItWasSealed) {
+  for (const shm::Protocol protocol : {shm::Protocol::ll, shm::Protocol::simple})
+    expectTraces({.algorithm = &kTwoLanes,
+                  .mode = Mode::cc,
+                  .world = 3,
+                  .root = 0,
+                  .protocol = protocol,
+                  .tileBytes = 64},
+                 {100, 3, 101});
+}
+
 // ---- sends and receives ----
 
-/// One nonce for the first message, then one for each record that follows.
+/// A unit of nonces for the first message, then one for each tile.
 std::vector<Use> expectedOf(std::uint64_t sequence, std::uint64_t base, std::size_t bytes,
                             bool whole, const std::array<std::byte, 16>& digest) {
   constexpr std::size_t kTile = std::size_t{32} << 10;
   std::vector<Use> uses;
-  std::uint64_t nonce = base;
   const auto add = [&](std::uint32_t tile, std::uint32_t index, std::uint32_t record,
                        std::size_t n) {
     const RecordName name{.digest = digest,
@@ -348,12 +317,14 @@ std::vector<Use> expectedOf(std::uint64_t sequence, std::uint64_t base, std::siz
                           .count = bytes,
                           .tile = tile,
                           .index = index,
-                          .record = record,
+                          .epoch = 0,
+                          .record = static_cast<std::uint8_t>(record),
+                          .lane = 255,
                           .sender = 0,
                           .receiver = 1};
     const auto aad = std::as_bytes(std::span(&name, 1));
     uses.push_back({.key = keyOf(0, 1),
-                    .nonce = cc::nonceOf(nonce++),
+                    .nonce = cc::nonceOf(base + (index == 0 ? 0 : 2 * (tile + 1)) + record),
                     .aad = {aad.begin(), aad.end()},
                     .bytes = n,
                     .seals = true});
@@ -406,7 +377,7 @@ TEST(SealTrace, TransfersSealAHeadAndThenRecords) {
     all.insert(all.end(), opened.begin(), opened.end());
     for (Use& use : opened) use.seals = true;
     EXPECT_EQ(sorted(opened), sorted(expected));
-    base += 1 + (whole ? 0 : recordsOf(bytes));
+    base += whole ? 1 : 2 * (1 + (bytes + (32 << 10) - 1) / (32 << 10));
     for (const auto& rank : ranks) rank->ledger.clear();
   }
   EXPECT_EQ(testing::offencesIn(all), "");

@@ -80,9 +80,9 @@ class TellingAead : public cc::Aead {
   int fd_;
 };
 
-/// Uses most of a communicator and of a child of it.
+/// Uses most of a communicator and of a child of it, for longer than its first keys live.
 void useAll(Communicator& comm) {
-  std::vector<std::int32_t> data(100000, 1);
+  std::vector<std::int32_t> data(1'000'000, 1);
   for (const std::size_t count : {std::size_t{1}, std::size_t{1000}, data.size()})
     comm.allReduce(data.data(), data.data(), count, DataType::i32);
   const int next = (comm.rank() + 1) % comm.worldSize();
@@ -114,6 +114,7 @@ void liveAndDie(Mode mode, const std::string& cipher, int tells, int orders) {
   {
     Options options = optionsOf(mode);
     options.cipher = cipher;
+    options.rekeyBytes = 1 << 20;
     options.psk = tellFreshPsk(tells);
     auto ranks = Communicator::createInProcess(3, options);
     wipe(options.psk.data(), options.psk.size());  // the caller's own
@@ -342,6 +343,13 @@ void expectNothingLeft(Mode mode, const std::string& cipher) {
   EXPECT_GE(findings.places.size(), 9U)
       << "a live communicator has keys: the search does not find them";
   EXPECT_EQ(findings.count("the pre-shared key"), 0) << "it has done its work";
+  // A rank holds 7 keys of records and 4 of control messages, of one epoch each: keys before are
+  // gone.
+  EXPECT_GT(findings.keys, 130) << "no key was replaced";
+  std::set<std::string> live;
+  for (const std::string& place : findings.places)
+    if (place.starts_with("key ")) live.insert(place.substr(0, place.find_first_of(", ", 4)));
+  EXPECT_LE(live.size(), 3U * (7U + 4U));
 #if __has_include(<intel-ipsec-mb.h>)
   if (cipher == "ipsec-mb") {
     EXPECT_GE(findings.count("made of it"), 9 * 15) << "a live key has round keys and powers of H";

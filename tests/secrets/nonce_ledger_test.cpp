@@ -3,6 +3,8 @@
 #include <atomic>
 #include <numeric>
 #include <set>
+#include <string_view>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -10,6 +12,7 @@
 #include <unistd.h>
 
 #include "cc_mode/keys/key_ring.hpp"
+#include "collectives/registry.hpp"
 #include "executor/host/records.hpp"
 #include "secrets/watched_aead.hpp"
 #include "support/family.hpp"
@@ -190,6 +193,90 @@ TEST_F(NonceLedger, AnAbortGivesNothingBack) {
     }
 }
 
+/// Options with keys that are replaced as often as may be.
+Options rekeying(Mode mode) {
+  Options options = optionsOf(mode);
+  options.rekeyBytes = 1 << 20;
+  return options;
+}
+
+/// Calls large enough for a key's life to end within them, small ones between, sends of 3 MB.
+void callThroughEpochs(Communicator& comm) {
+  const int world = comm.worldSize(), rank = comm.rank();
+  constexpr std::size_t kCount = 600'000;
+  Buffers b(world, kCount);
+  for (std::size_t c = 0; c < kCollectives; ++c)
+    comm.run(static_cast<Collective>(c), b.in.data(), b.out.data(), kCount, DataType::i32);
+  std::iota(b.in.begin(), b.in.end(), rank);
+  for (int round = 0; round < 3; ++round) {
+    comm.allReduce(b.in.data(), b.out.data(), kCount, DataType::i32);
+    for (std::size_t i = 0; i < kCount; ++i)
+      require(b.out[i] == static_cast<int>(i) * world + world * (world - 1) / 2, "a wrong sum");
+    comm.allReduce(b.in.data(), b.out.data(), 1, DataType::i32);
+    require(b.out[0] == world * (world - 1) / 2, "a wrong small sum");
+  }
+  const int next = (rank + 1) % world, previous = (rank + world - 1) % world;
+  Group group;
+  group.send(comm, b.in.data(), kCount, DataType::i32, next)
+      .receive(comm, b.out.data(), kCount, DataType::i32, previous);
+  group.start().wait();
+  for (std::size_t i = 0; i < kCount; ++i)
+    require(b.out[i] == static_cast<int>(i) + previous, "a wrong element arrived");
+}
+
+TEST_F(NonceLedger, KeysAreReplacedUnderTraffic) {
+  std::set<std::string_view> algorithms{""};
+  for (const schedule::Algorithm* algorithm : schedule::algorithms())
+    if (algorithm->edges == schedule::Edges::channels) algorithms.insert(algorithm->name);
+  for (const Mode mode : kSealedModes)
+    for (const std::string_view algorithm : algorithms)
+      for (const char* protocol : {"ll", "simple"}) {
+        if (protocol == std::string_view("ll") && !algorithm.empty()) continue;
+        SCOPED_TRACE(fmt::format("{}, '{}', protocol {}", name(mode), algorithm, protocol));
+        constexpr int kWorld = 3;
+        Options options = rekeying(mode);
+        options.algorithm = algorithm;
+        options.protocol = protocol;
+        ASSERT_EQ(failures(runRanks(Kind::threads, kWorld, options,
+                                    [](Communicator& comm, int) { callThroughEpochs(comm); })),
+                  "");
+        expectClean(3 * kWorld * (kWorld - 1));  // three epochs of each pair, at least
+      }
+}
+
+/// Ranks give up while keys are being replaced; children and survivors go on, replacing theirs.
+TEST_F(NonceLedger, AnAbortWithinAnEpochGivesNothingBack) {
+  for (const Mode mode : kSealedModes)
+    for (int round = 0; round < 3; ++round) {
+      SCOPED_TRACE(fmt::format("{}, round {}", name(mode), round));
+      constexpr int kWorld = 3;
+      const auto outcomes =
+          runRanks(Kind::threads, kWorld, rekeying(mode), [&](Communicator& comm, int rank) {
+            std::vector<float> data(1'000'000, 1);
+            std::atomic<bool> over{false};
+            std::thread killer;
+            if (rank == 1)
+              killer = std::thread([&] {
+                // Somewhere in the second or a later megabyte of a pair.
+                while (!over && ledger_.size() < 1000 + 700 * static_cast<std::size_t>(round))
+                  std::this_thread::yield();
+                comm.abort();
+              });
+            try {
+              for (;;) comm.allReduce(data.data(), data.data(), data.size(), DataType::f32);
+            } catch (const Error& error) {
+              require(error.code() == ErrorCode::aborted, error.what());
+            }
+            over = true;
+            if (killer.joinable()) killer.join();
+            Communicator rest = comm.shrink();
+            callThroughEpochs(rest);
+          });
+      EXPECT_EQ(failures(outcomes), "");
+      expectClean(4 * 6);
+    }
+}
+
 /// A forked child has copies of the counters: it must not seal anything.
 TEST_F(NonceLedger, AForkedChildSealsNothing) {
   auto ranks = Communicator::createInProcess(2, optionsOf(Mode::cc));
@@ -215,7 +302,7 @@ TEST_F(NonceLedger, AForkedChildSealsNothing) {
   EXPECT_EQ(status, 0);
 }
 
-/// An epoch ends after 2^34.5 blocks: counters begin anew, under another key.
+/// An epoch ends after 2^34.5 blocks: nonces go on, under another key.
 TEST_F(NonceLedger, AnEpochHasItsOwnKey) {
   const auto aead = cc::createAead();
   const KeyBytes key{std::byte{1}};

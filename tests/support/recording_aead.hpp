@@ -42,6 +42,10 @@ class Ledger {
     const std::lock_guard lock(mutex_);
     return uses_;
   }
+  std::size_t size() const {
+    const std::lock_guard lock(mutex_);
+    return uses_.size();
+  }
   void clear() {
     const std::lock_guard lock(mutex_);
     uses_.clear();

@@ -25,16 +25,21 @@ TEST(TransferStamp, DiffersWhenTransfersDoAndLeavesRoomForDirect) {
 
 TEST(TransferStamp, IsReadBackWithOrWithoutDirect) {
   const std::uint64_t stamp = stampOf({.sequence = 77, .count = 123456, .type = DataType::bf16});
-  EXPECT_EQ(transferText(stamp), "123456 bf16");
-  EXPECT_EQ(transferText(stamp | kDirect), "123456 bf16");
+  for (const std::uint64_t read : {stamp, stamp | kDirect}) {
+    const auto transfer = transferOf(read);
+    ASSERT_TRUE(transfer);
+    EXPECT_EQ(transfer->sequence, 77U);
+    EXPECT_EQ(transfer->count, 123456U);
+    EXPECT_EQ(transfer->type, DataType::bf16);
+  }
 }
 
 /// In sealed modes anybody may have written it.
 TEST(TransferStamp, OfSomethingElseIsNone) {
-  EXPECT_EQ(transferText(0), std::nullopt);
-  EXPECT_EQ(transferText(fingerprint({.sequence = 1, .count = 5})), std::nullopt);
+  EXPECT_FALSE(transferOf(0));
+  EXPECT_FALSE(transferOf(fingerprint({.sequence = 1, .count = 5})));
   const std::uint64_t noSuchType = stampOf({.sequence = 1, .count = 1}) | std::uint64_t{31} << 41;
-  EXPECT_EQ(transferText(noSuchType), std::nullopt);
+  EXPECT_FALSE(transferOf(noSuchType));
 }
 
 }  // namespace

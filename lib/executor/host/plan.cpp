@@ -6,8 +6,8 @@
 #include <set>
 
 #include "base/fail.hpp"
-#include "cc_mode/digest.hpp"
 #include "cc_mode/secure_pass.hpp"
+#include "executor/host/plan_digest.hpp"
 #include "executor/prepare.hpp"
 
 namespace lockstep::host {
@@ -44,7 +44,7 @@ class Lowering {
     messages_ = messagesOf(schedule);
     sizeTile();
     plan_.eager = isEager();
-    plan_.digest = digest();
+    if (plan_.sealed) plan_.digest = digestOf(plan_, schedule);
     return std::move(plan_);
   }
 
@@ -57,7 +57,21 @@ class Lowering {
       if (!group && name.sender != me && name.receiver != me) continue;
       keyIndex_[name] = static_cast<std::uint32_t>(plan_.keys.size());
       plan_.keys.push_back({&keys_->at(name), perTile});
+      lanes_.emplace_back(perTile);
     }
+    for (const schedule::Program& program : schedule.programs)
+      for (std::size_t lane = 0; lane < program.lanes.size(); ++lane)
+        for (const schedule::Op& op : program.lanes[lane])
+          if (op.kind == OpKind::move)
+            for (const Operand& o : op.dst)
+              if (o.seal) noteLane(o.seal, lane);
+  }
+
+  /// In which lane a message is sealed: bound to it, so its readers must know.
+  void noteLane(const schedule::Seal& seal, std::size_t lane) {
+    const auto key = keyIndex_.find({seal.sender, seal.receiver});
+    if (key != keyIndex_.end())
+      lanes_[key->second].at(seal.index) = static_cast<std::uint8_t>(lane);
   }
 
   void addProgram(const schedule::Program& program) {
@@ -177,6 +191,7 @@ class Lowering {
     if (plan_.sealed) {
       t.keyUse = keyIndex_.at({operand.seal.sender, operand.seal.receiver});
       t.key = plan_.keys[t.keyUse].key;
+      t.lane = lanes_[t.keyUse].at(operand.seal.index);
     }
     return t;
   }
@@ -241,19 +256,12 @@ class Lowering {
     return all.chunks * chunk * plan_.elementBytes;
   }
 
-  std::array<std::byte, 16> digest() const {
-    return cc::digest16(fmt::format(
-        "lockstep plan 2|{}|{}|{}|{}|{}|world {}|root {}|tile {}|protocol {}|record {}",
-        plan_.algorithm, name(request_.algorithm->collective), name(request_.type),
-        name(request_.reduction), name(request_.mode), fabric_.worldSize(), request_.root,
-        plan_.tileElements, static_cast<int>(request_.protocol), kRecordBytes));
-  }
-
   PlanRequest request_;
   shm::Fabric& fabric_;
   cc::KeyRing* keys_;
   Plan plan_;
   std::map<cc::KeyName, std::uint32_t> keyIndex_;
+  std::vector<std::vector<std::uint8_t>> lanes_;  ///< by key and index
   std::set<schedule::Range> messages_;
 };
 

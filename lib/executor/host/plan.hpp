@@ -23,6 +23,7 @@ namespace lockstep::host {
 inline constexpr std::size_t kRecordBytes = 16384;
 inline constexpr std::size_t kMaxLanes = 4;
 inline constexpr int kMaxDepth = static_cast<int>(shm::kSlots);
+static_assert(kMaxDepth <= cc::kUnitsInFlight);
 
 /// Records that a message of `bytes` is sealed as; an empty message still has one, so that it
 /// cannot be forged.
@@ -63,6 +64,7 @@ struct Term {
   schedule::Seal seal;         ///< message
   cc::LiveKey* key = nullptr;  ///< message, sealed
   std::uint32_t keyUse = 0;    ///< message, sealed: which of Plan::keys
+  std::uint8_t lane = 0;       ///< message, sealed: of the program of whoever sealed it
 };
 
 struct PlanOp {
@@ -87,6 +89,11 @@ struct KeyUse {
 };
 
 struct Plan {
+  /// Of a call of `count` elements.
+  std::uint64_t tilesOf(std::size_t count) const {
+    return exposes || count <= tileElements ? 1 : (count - 1) / tileElements + 1;
+  }
+
   PlanRequest request;
   std::string algorithm;
   std::uint32_t chunks = 1, scratchChunks = 0;
@@ -108,7 +115,7 @@ struct Plan {
   std::vector<Port<shm::OutChannel>> outs;
   std::vector<Port<shm::InChannel>> ins;
   std::vector<KeyUse> keys;
-  /// Binds records to this plan: SHA-256 of everything that all ranks must agree on, truncated.
+  /// Sealed modes: binds records to this plan (plan_digest.hpp).
   std::array<std::byte, 16> digest{};
 };
 

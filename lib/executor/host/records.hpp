@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include "base/secret.hpp"
@@ -15,18 +16,24 @@
 namespace lockstep::host {
 
 /// What a record is bound to besides its key; all of it from the plan and call of whoever seals or
-/// opens. Laid out without padding: these bytes are the additional authenticated data.
+/// opens. Laid out without padding: these bytes are the additional authenticated data. What is
+/// narrow here is checked where it is made (Run::begin) or bounded by the assertions below.
 struct RecordName {
   std::array<std::byte, 16> digest{};  ///< Plan::digest
   std::uint64_t sequence = 0;          ///< of the call
   std::uint64_t count = 0;             ///< elements of the call
   std::uint32_t tile = 0;
   std::uint32_t index = 0;   ///< of the message under its key in the tile
-  std::uint32_t record = 0;  ///< in the message
-  std::int16_t sender = 0;
-  std::int16_t receiver = 0;  ///< or -1 for the group
+  std::uint32_t epoch = 0;   ///< of the key
+  std::uint8_t record = 0;   ///< in the message
+  std::uint8_t lane = 0;     ///< of the sender's program
+  std::int8_t sender = 0;    ///< who sealed it
+  std::int8_t receiver = 0;  ///< or -1 for the group
 };
-static_assert(sizeof(RecordName) == 48);
+static_assert(sizeof(RecordName) == 48 && std::has_unique_object_representations_v<RecordName>);
+static_assert(shm::kSlotBytes / kRecordBytes <= std::numeric_limits<std::uint8_t>::max());
+static_assert(kMaxLanes <= std::numeric_limits<std::uint8_t>::max());
+static_assert(schedule::kMaxWorld <= std::numeric_limits<std::int8_t>::max());
 
 /// Knows private memory only: whoever uses it copies records out to shared memory and in from it.
 class RecordSealer {

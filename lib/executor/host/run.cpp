@@ -1,6 +1,7 @@
 #include "executor/host/run.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/fail.hpp"
 
@@ -28,9 +29,7 @@ void Run::begin(const Plan& plan, const Call& call, bool fallBackUnlessDirect) {
     nonceBase_.resize(plan.keys.size());
     cutElements_ = kNoElements;
   }
-  tiles_ = plan.exposes || call.count <= plan.tileElements
-               ? 1
-               : (call.count - 1) / plan.tileElements + 1;
+  tiles_ = plan.tilesOf(call.count);
   firstTile_ = nextTile_ = 0;
   takeSteps();
   if (plan.sealed) takeNonces();
@@ -55,6 +54,11 @@ void Run::takeSteps() {
 
 /// The nonces of this call under every key, the same for all who hold it.
 void Run::takeNonces() {
+  if (tiles_ > std::numeric_limits<decltype(RecordName::tile)>::max())
+    fail(ErrorCode::invalidArgument,
+         "{} tiles are more than a record can be named in: split the message into smaller calls",
+         tiles_);
+  turnsAt_ = cc::LiveKey::kNever;
   // A message has several blocks where each is one chunk: as many as a buffer has, at most. Who
   // counts too many changes keys early; the same number on all ranks.
   const std::size_t blocks = std::max(plan_->blocks[0], plan_->blocks[1]);
@@ -63,15 +67,17 @@ void Run::takeNonces() {
       blockBytes < kRecordBytes ? std::min(kRecordBytes, blockBytes * blocks) : kRecordBytes;
   for (std::size_t i = 0; i < nonceBase_.size(); ++i) {
     const KeyUse& use = plan_->keys[i];
-    std::uint64_t records = 0;
-    // A number that wrapped around would pass for a small one, and hand nonces out twice.
-    if (__builtin_mul_overflow(tiles_, use.perTile, &records) ||
-        __builtin_mul_overflow(records, plan_->recordsPerMessage, &records))
-      fail(ErrorCode::invalidArgument,
-           "{} tiles of {} messages of {} records are more than a key can count: split the "
-           "message into smaller calls",
-           tiles_, use.perTile, plan_->recordsPerMessage);
-    nonceBase_[i] = use.key->reserve(records, recordBytes);
+    nonceBase_[i] = use.key->reserve(tiles_, use.perTile * plan_->recordsPerMessage, recordBytes);
+    turnsAt_ = std::min(turnsAt_, use.key->turnsAt());
+  }
+}
+
+/// No tile before firstTile_ is under way: keys of epochs before it can go.
+void Run::turnKeys() {
+  turnsAt_ = cc::LiveKey::kNever;
+  for (const KeyUse& use : plan_->keys) {
+    use.key->done(firstTile_);
+    turnsAt_ = std::min(turnsAt_, use.key->turnsAt());
   }
 }
 
@@ -118,6 +124,8 @@ Progress Run::step() {
   awaited_ = oldest;
   while (firstTile_ < nextTile_ && finished(contexts_[firstTile_ % depth])) {
     ++firstTile_;
+    if (firstTile_ >= turnsAt_) [[unlikely]]
+      turnKeys();
     if (nextTile_ < tiles_) startTile();
   }
   if (firstTile_ == tiles_) return Progress::done;

@@ -5,6 +5,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <vector>
 
 #include "base/mapping.hpp"
@@ -34,6 +36,9 @@ struct Surroundings {
   std::size_t slotStreamingBytes = kNeverStream;
   static constexpr std::size_t kNeverStream = ~std::size_t{0};
   const cc::Aead* aead = nullptr;  ///< sealed modes
+  /// Sealed modes: the plan of a call that somebody says a peer makes, or nullptr if nobody can
+  /// make that. It lives as long as the communicator. Throws for what cannot be planned.
+  std::function<const Plan*(const shm::CallDescription&)> planOf{};
 };
 
 /// The arguments of one call.
@@ -75,6 +80,15 @@ class Run {
   RecordSealer& sealer() { return sealer_; }
   Counters& counters() { return counters_; }
   void forgetCounters() { counters_ = {}; }
+  /// Was what lies in `step` of a channel sealed by a rank that makes the call `theirs`? Opens it
+  /// under the name it would then have, and wipes what comes out. `first`: the step with which that
+  /// call began. `nonces`: the first nonce of that call under each key.
+  bool wasSealedIn(const shm::CallDescription& theirs, const shm::InChannel& channel,
+                   shm::Step step, shm::Step first,
+                   const std::function<std::uint64_t(cc::LiveKey&)>& nonces);
+  /// The same of a message of `bytes` whose first record has this name and nonce.
+  bool opens(const shm::InChannel& channel, shm::Step step, std::size_t bytes, cc::LiveKey& key,
+             std::uint64_t nonce, const RecordName& name);
   /// Messages this large are written past the cache when they go into slots.
   void streamSlotsFrom(std::size_t bytes) { env_.slotStreamingBytes = bytes; }
 
@@ -98,6 +112,7 @@ class Run {
   };
   void takeSteps();
   void takeNonces();
+  void turnKeys();
   std::size_t chunkElements(std::size_t elements);
   void startTile();
   void giveScratch(Context& context);
@@ -131,7 +146,10 @@ class Run {
   bool close();
 
   std::size_t begins(const Context& context, const Term& term) const;
-  std::size_t bytesOf(const Context& context, const PlanOp& op) const;
+  static std::size_t bytesOf(const Plan& plan, const Context& context, const PlanOp& op);
+  std::size_t bytesOf(const Context& context, const PlanOp& op) const {
+    return bytesOf(*plan_, context, op);
+  }
   std::byte* local(const Context& context, const Term& term) const;
   std::byte* remote(const Context& context, const Term& term) const;
   shm::ConstSharedBytes arrived(const Context& context, const Term& term, std::size_t bytes,
@@ -142,6 +160,9 @@ class Run {
                               const std::byte* plain, std::size_t bytes);
   void openRecord(const Context& context, const Term& term, std::uint32_t record, std::size_t bytes,
                   std::byte* plain);
+  [[noreturn]] void refuse(const Context& context, const Term& term, std::uint32_t record);
+  std::optional<int> otherCallOf(const Context& context, const Term& term,
+                                 shm::CallDescription& theirs);
   RecordName recordName(const Context& context, const Term& term, std::uint32_t record) const;
   std::uint64_t nonce(const Context& context, const Term& term, std::uint32_t record) const;
   int divisorOf(const PlanOp& op) const { return op.finish ? plan_->divisor : 1; }
@@ -162,6 +183,7 @@ class Run {
   std::array<Context, kMaxDepth> contexts_;
   std::vector<shm::Step> outBase_, inBase_;
   std::vector<std::uint64_t> nonceBase_;
+  std::uint64_t turnsAt_ = cc::LiveKey::kNever;  ///< first tile that is another epoch's, of any key
   Mapping scratch_;
   std::vector<Mapping> staging_;
   RecordSealer sealer_;

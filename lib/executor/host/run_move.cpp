@@ -37,11 +37,11 @@ std::size_t Run::begins(const Context& c, const Term& term) const {
 }
 
 /// Every operand of an operation has this size.
-std::size_t Run::bytesOf(const Context& c, const PlanOp& op) const {
+std::size_t Run::bytesOf(const Plan& plan, const Context& c, const PlanOp& op) {
   const std::size_t begin = std::min(op.range.chunk * c.chunkElements, c.elements);
   const std::size_t end =
       std::min((std::size_t{op.range.chunk} + op.range.chunks) * c.chunkElements, c.elements);
-  return (end - begin) * op.blocks * plan_->elementBytes;
+  return (end - begin) * op.blocks * plan.elementBytes;
 }
 
 std::byte* Run::local(const Context& c, const Term& term) const {
@@ -315,9 +315,11 @@ RecordName Run::recordName(const Context& c, const Term& term, std::uint32_t rec
           .count = call_->count,
           .tile = static_cast<std::uint32_t>(c.tile),
           .index = term.seal.index,
-          .record = record,
-          .sender = static_cast<std::int16_t>(term.seal.sender),
-          .receiver = static_cast<std::int16_t>(term.seal.receiver)};
+          .epoch = term.key->epochOf(c.tile),
+          .record = static_cast<std::uint8_t>(record),
+          .lane = term.lane,
+          .sender = static_cast<std::int8_t>(term.seal.sender),
+          .receiver = static_cast<std::int8_t>(term.seal.receiver)};
 }
 
 /// base + (tile * K + index) * records per message + record
@@ -334,7 +336,7 @@ const std::byte* Run::sealRecord(const Context& c, const Term& term, std::uint32
                                  const std::byte* plain, std::size_t bytes) {
   counters_.sealed += bytes;
   ++counters_.records;
-  return sealer_.seal(term.key->expanded(), nonce(c, term, record), recordName(c, term, record),
+  return sealer_.seal(term.key->of(c.tile), nonce(c, term, record), recordName(c, term, record),
                       plain, bytes);
 }
 
@@ -343,26 +345,10 @@ void Run::openRecord(const Context& c, const Term& term, std::uint32_t record, s
                      std::byte* plain) {
   counters_.opened += bytes;
   ++counters_.records;
-  if (sealer_.open(term.key->expanded(), nonce(c, term, record), recordName(c, term, record), bytes,
+  if (sealer_.open(term.key->of(c.tile), nonce(c, term, record), recordName(c, term, record), bytes,
                    plain))
     return;
-  const int sender = term.seal.sender;
-  const auto& theirCall = env_.fabric.of(sender).call;
-  const auto theirs = shm::read(theirCall);
-  // Their word is not authenticated: it only makes the message better. Either way nothing is
-  // released.
-  const bool different =
-      theirs && theirs->sequence == call_->what.sequence && !(*theirs == call_->what);
-  throw Error(
-      different ? ErrorCode::mismatch : ErrorCode::integrity, sender, shm::toString(call_->what),
-      different
-          ? shm::mismatchText(sender, theirCall, env_.fabric.rank(), call_->what)
-          : fmt::format("{}: a record from rank {} (tile {}, record {}) did not verify on rank {}: "
-                        "shared memory was tampered with or is faulty, or this call or an "
-                        "earlier one differed between ranks (count, type, root?). Nothing of it "
-                        "was released; "
-                        "create a new communicator to go on",
-                        shm::toString(call_->what), sender, c.tile, record, env_.fabric.rank()));
+  refuse(c, term, record);
 }
 
 /// Record by record, so that a record stays in the cache from seal to copy-out, and from copy-in to

@@ -17,6 +17,11 @@ using Direction = Transfer::Direction;
 constexpr std::size_t kTileBytes = std::size_t{32} << 10;
 static_assert(kTileBytes <= shm::kSlotBytes && kTileBytes % kRecordBytes == 0);
 
+constexpr std::size_t kTileRecords = kTileBytes / kRecordBytes;
+/// No lane of a program has this number: no record of a transfer passes for one of a schedule's.
+constexpr std::uint8_t kTransferLane = 255;
+static_assert(kTransferLane >= kMaxLanes);
+
 constexpr std::size_t kHereBytes = sizeof(shm::Location);  ///< a message that says where
 static_assert(kHereBytes <= shm::kFirstLineBytes);
 
@@ -37,7 +42,11 @@ std::string toString(const Transfer& t) {
 }
 
 Transfers::Transfers(Run& run, cc::KeyRing* keys)
-    : env_(run.surroundings()), sealer_(run.sealer()), counters_(run.counters()), keys_(keys) {
+    : run_(run),
+      env_(run.surroundings()),
+      sealer_(run.sealer()),
+      counters_(run.counters()),
+      keys_(keys) {
   for (std::size_t type = 0; type < kDataTypes && sealed(); ++type)
     digests_[type] =
         cc::digest16(fmt::format("lockstep transfer of {}", name(static_cast<DataType>(type))));
@@ -140,7 +149,7 @@ void Transfers::begin(Lane& lane) {
   const Transfer& t = *lane.queue.first();
   const std::size_t bytes = t.bytes();
   lane.stamp = shm::stampOf({.sequence = ++lane.sequence, .count = t.count, .type = t.type});
-  lane.whole = (sealed() ? bytes + cc::kTagBytes : bytes) <= shm::kLlBytes;
+  lane.whole = isWhole(bytes);
   lane.tile = 0;
   lane.tiles = static_cast<std::uint32_t>((bytes + kTileBytes - 1) / kTileBytes);
   lane.stage = Stage::head;
@@ -150,10 +159,12 @@ void Transfers::begin(Lane& lane) {
                       : env_.fabric.in(lane.peer, false, shm::Protocol::ll).take(1);
 }
 
-/// One for the first message, and one for each record that follows.
+/// A unit for the first message and one for each tile, of as many nonces as a tile has records.
 void Transfers::takeNonces(Lane& lane, std::size_t bytes) const {
-  const std::size_t following = lane.whole ? 0 : recordsOf(bytes);
-  lane.nonce = lane.key->reserve(1 + following, std::min(bytes, kRecordBytes));
+  if (lane.whole)
+    lane.nonce = lane.key->reserve(1, bytes);
+  else
+    lane.nonce = lane.key->reserve(1 + std::uint64_t{lane.tiles}, kTileRecords, kRecordBytes);
 }
 
 // ---- sending ----
@@ -215,8 +226,13 @@ bool Transfers::sendTile(Lane& lane) {
   const std::size_t onWire = sealed() ? sealedBytes(bytes) : bytes;
   counters_.moved += onWire;
   if (env_.doorbell.armed()) out.ring(env_.doorbell, step, onWire);
-  if (++lane.tile == lane.tiles) finish(lane);
+  nextTile(lane);
   return true;
+}
+
+void Transfers::nextTile(Lane& lane) {
+  if (++lane.tile == lane.tiles) return finish(lane);
+  if (sealed()) lane.key->done(unitOf(lane, false));
 }
 
 // ---- receiving ----
@@ -269,19 +285,47 @@ void Transfers::finishHead(Lane& lane) {
   env_.doorbell.ring(in.credit(lane.headStep), lane.peer);
 }
 
-/// In sealed modes the stamp is anybody's word: what it can do is end this communicator.
-void Transfers::checkStamp(const Lane& lane, std::uint64_t stamp) const {
-  if ((sealed() ? stamp : stamp & ~shm::kDirect) == lane.stamp) return;
+void Transfers::checkStamp(const Lane& lane, std::uint64_t stamp) {
+  if ((sealed() ? stamp : stamp & ~shm::kDirect) != lane.stamp) [[unlikely]]
+    refuseStamp(lane, stamp);
+}
+
+/// In sealed modes the stamp, and the line that says what the peer calls, are anybody's words: it
+/// is a mismatch if the record was sealed as they say.
+void Transfers::refuseStamp(const Lane& lane, std::uint64_t stamp) {
   const Transfer& t = *lane.queue.first();
-  const auto theirs = shm::transferText(stamp);
+  const auto theirs = shm::transferOf(stamp);
   const auto call = shm::read(env_.fabric.of(lane.peer).call);
+  const bool told =
+      !sealed() || (theirs ? wasSealedAs(lane, *theirs) : call && wasSealedIn(lane, *call));
+  if (!told) refuseRecord(lane);
   throw Error(ErrorCode::mismatch, lane.peer, toString(t),
               fmt::format("{} (number {} between them) on rank {}, but rank {} {}: each send "
                           "must meet a receive of the same count and type, in the same order",
                           toString(t), lane.sequence, rank(), lane.peer,
-                          theirs ? fmt::format("sends {}", *theirs)
+                          theirs ? fmt::format("sends {} {}", theirs->count, name(theirs->type))
                           : call ? fmt::format("is in {}", shm::toString(*call))
                                  : "calls something else"));
+}
+
+/// Is the first message that of a send like this, and not like the one I receive?
+bool Transfers::wasSealedAs(const Lane& lane, const shm::TransferDescription& theirs) {
+  Transfer other = *lane.queue.first();
+  if (other.count == theirs.count && other.type == theirs.type) return false;
+  other.count = theirs.count;
+  other.type = theirs.type;
+  const std::size_t bytes = isWhole(other.bytes()) ? other.bytes() : 0;
+  return run_.opens(env_.fabric.in(lane.peer, false, shm::Protocol::ll), lane.headStep, bytes,
+                    *lane.key, lane.nonce, recordName(lane, other, true, 0));
+}
+
+/// Is it one of a collective?
+bool Transfers::wasSealedIn(const Lane& lane, const shm::CallDescription& call) {
+  const auto nonces = [&](cc::LiveKey& key) {
+    return &key == lane.key ? lane.nonce : key.nextNonce();
+  };
+  return run_.wasSealedIn(call, env_.fabric.in(lane.peer, false, shm::Protocol::ll), lane.headStep,
+                          lane.headStep, nonces);
 }
 
 bool Transfers::receiveTile(Lane& lane) {
@@ -302,47 +346,50 @@ bool Transfers::receiveTile(Lane& lane) {
   }
   in.consumed(step);
   env_.doorbell.ring(in.credit(step), lane.peer);
-  if (++lane.tile == lane.tiles) finish(lane);
+  nextTile(lane);
   return true;
 }
 
 // ---- sealed ----
 
-RecordName Transfers::recordName(const Lane& lane, bool head, std::uint32_t record) const {
-  const Transfer& t = *lane.queue.first();
+RecordName Transfers::recordName(const Lane& lane, const Transfer& t, bool head,
+                                 std::uint32_t record) const {
   const auto [sender, receiver] = endsOf(lane.direction, rank(), lane.peer);
   return {.digest = digests_[static_cast<std::size_t>(t.type)],
           .sequence = lane.sequence,
           .count = t.count,
           .tile = lane.tile,
           .index = head ? 0U : 1U,
-          .record = record,
-          .sender = static_cast<std::int16_t>(sender),
-          .receiver = static_cast<std::int16_t>(receiver)};
+          .epoch = lane.key->epochOf(unitOf(lane, head)),
+          .record = static_cast<std::uint8_t>(record),
+          .lane = kTransferLane,
+          .sender = static_cast<std::int8_t>(sender),
+          .receiver = static_cast<std::int8_t>(receiver)};
 }
 
-namespace {
-/// Records after the first message have the nonces after its own.
-std::uint64_t nonceOf(std::uint64_t first, bool head, std::uint32_t tile, std::uint32_t record) {
-  return head ? first : first + 1 + tile * (kTileBytes / kRecordBytes) + record;
+std::uint64_t Transfers::nonceOf(const Lane& lane, bool head, std::uint32_t record) {
+  return lane.nonce + unitOf(lane, head) * kTileRecords + record;
 }
-}  // namespace
 
 const std::byte* Transfers::seal(Lane& lane, bool head, std::uint32_t record,
                                  const std::byte* plain, std::size_t bytes) {
   counters_.sealed += bytes;
   ++counters_.records;
-  return sealer_.seal(lane.key->expanded(), nonceOf(lane.nonce, head, lane.tile, record),
-                      recordName(lane, head, record), plain, bytes);
+  return sealer_.seal(lane.key->of(unitOf(lane, head)), nonceOf(lane, head, record),
+                      recordName(lane, *lane.queue.first(), head, record), plain, bytes);
 }
 
 void Transfers::open(Lane& lane, bool head, std::uint32_t record, std::size_t bytes,
                      std::byte* plain) {
   counters_.opened += bytes;
   ++counters_.records;
-  if (sealer_.open(lane.key->expanded(), nonceOf(lane.nonce, head, lane.tile, record),
-                   recordName(lane, head, record), bytes, plain))
+  if (sealer_.open(lane.key->of(unitOf(lane, head)), nonceOf(lane, head, record),
+                   recordName(lane, *lane.queue.first(), head, record), bytes, plain))
     return;
+  refuseRecord(lane);
+}
+
+void Transfers::refuseRecord(const Lane& lane) const {
   const Transfer& t = *lane.queue.first();
   throw Error(ErrorCode::integrity, lane.peer, toString(t),
               fmt::format("{} (number {} between them): a record did not verify on rank {}: shared "

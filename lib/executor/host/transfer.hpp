@@ -97,7 +97,8 @@ class Transfers {
     std::uint64_t stamp = 0;
     shm::Step headStep = 0, bodyStep = 0;
     std::uint32_t tile = 0, tiles = 0;
-    std::uint64_t nonce = 0;  ///< of the first message; those of the records follow
+    /// Of the first message, which is unit 0 of the key's; tile t is unit t + 1.
+    std::uint64_t nonce = 0;
     cc::LiveKey* key = nullptr;
     shm::Awaited awaited;
     // What was lent is copied by both, block by block.
@@ -116,9 +117,14 @@ class Transfers {
 
   bool sendHead(Lane& lane);
   bool sendTile(Lane& lane);
+  void nextTile(Lane& lane);
   bool receiveHead(Lane& lane);
   void finishHead(Lane& lane);
-  void checkStamp(const Lane& lane, std::uint64_t stamp) const;
+  void checkStamp(const Lane& lane, std::uint64_t stamp);
+  [[noreturn]] void refuseStamp(const Lane& lane, std::uint64_t stamp);
+  [[noreturn]] void refuseRecord(const Lane& lane) const;
+  bool wasSealedAs(const Lane& lane, const shm::TransferDescription& theirs);
+  bool wasSealedIn(const Lane& lane, const shm::CallDescription& call);
   bool receiveTile(Lane& lane);
 
   // transfer_lend.cpp
@@ -135,13 +141,21 @@ class Transfers {
   cma::Process process(int peer) const;
 
   std::size_t tileBytes(const Lane& lane) const;
-  RecordName recordName(const Lane& lane, bool head, std::uint32_t record) const;
+  RecordName recordName(const Lane& lane, const Transfer& transfer, bool head,
+                        std::uint32_t record) const;
+  static std::uint64_t unitOf(const Lane& lane, bool head) { return head ? 0 : lane.tile + 1; }
+  static std::uint64_t nonceOf(const Lane& lane, bool head, std::uint32_t record);
   const std::byte* seal(Lane& lane, bool head, std::uint32_t record, const std::byte* plain,
                         std::size_t bytes);
   void open(Lane& lane, bool head, std::uint32_t record, std::size_t bytes, std::byte* plain);
   bool sealed() const { return keys_ != nullptr; }
+  /// The payload fits the first message.
+  bool isWhole(std::size_t bytes) const {
+    return (sealed() ? bytes + cc::kTagBytes : bytes) <= shm::kLlBytes;
+  }
   int rank() const { return env_.fabric.rank(); }
 
+  Run& run_;
   const Surroundings& env_;
   RecordSealer& sealer_;
   Counters& counters_;

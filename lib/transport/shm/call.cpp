@@ -73,7 +73,11 @@ std::optional<CallDescription> read(const CallLine& line) {
 }
 
 std::string mismatchText(int rank, const CallLine& line, int me, const CallDescription& mine) {
-  const std::optional<CallDescription> theirs = read(line);
+  return mismatchText(rank, read(line), me, mine);
+}
+
+std::string mismatchText(int rank, const std::optional<CallDescription>& theirs, int me,
+                         const CallDescription& mine) {
   // Who only sends is gone before its mistake shows, in the call after it.
   const bool before = theirs && *theirs == mine;
   return fmt::format(

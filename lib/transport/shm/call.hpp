@@ -42,6 +42,9 @@ void announce(CallLine& line, const CallDescription& call);
 std::optional<CallDescription> read(const CallLine& line);
 
 /// "rank 3 called allreduce #17 (count 7, f32 sum), rank 0 called allreduce #17 (count 8, f32 sum)"
+std::string mismatchText(int rank, const std::optional<CallDescription>& theirs, int me,
+                         const CallDescription& mine);
+/// As its line says.
 std::string mismatchText(int rank, const CallLine& line, int me, const CallDescription& mine);
 
 }  // namespace lockstep::shm

@@ -1,7 +1,5 @@
 #include "transport/shm/transfer_stamp.hpp"
 
-#include <fmt/format.h>
-
 namespace lockstep::shm {
 
 namespace {
@@ -19,10 +17,12 @@ std::uint64_t stampOf(const TransferDescription& transfer) {
          (transfer.sequence & kSequences) << kSequenceShift | kMark << kMarkShift;
 }
 
-std::optional<std::string> transferText(std::uint64_t stamp) {
+std::optional<TransferDescription> transferOf(std::uint64_t stamp) {
   const std::uint64_t type = stamp >> kTypeShift & kTypes;
   if (stamp >> kMarkShift != kMark || type >= kDataTypes) return std::nullopt;
-  return fmt::format("{} {}", stamp >> kCountShift & kCounts, name(static_cast<DataType>(type)));
+  return TransferDescription{.sequence = stamp >> kSequenceShift & kSequences,
+                             .count = stamp >> kCountShift & kCounts,
+                             .type = static_cast<DataType>(type)};
 }
 
 }  // namespace lockstep::shm

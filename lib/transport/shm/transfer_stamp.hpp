@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <string>
 
 #include "transport/shm/call.hpp"
 #include <lockstep/types.hpp>
@@ -23,7 +22,7 @@ struct TransferDescription {
 /// bits of count, 5 of type, 10 of sequence, and a mark. Equal exactly if the descriptions are, as
 /// far as the counts go; what is longer differs in its number of messages.
 std::uint64_t stampOf(const TransferDescription& transfer);
-/// "8 f32", of a stamp with the mark.
-std::optional<std::string> transferText(std::uint64_t stamp);
+/// What a stamp says, if it has the mark: the count and the sequence as far as they go.
+std::optional<TransferDescription> transferOf(std::uint64_t stamp);
 
 }  // namespace lockstep::shm
