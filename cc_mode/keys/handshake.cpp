@@ -83,6 +83,7 @@ struct PairKeys {
   Key controlOut, controlIn;
   Key wrapOut, wrapIn;
   Key finishedOut, finishedIn;
+  Key mask;  ///< of both directions
 };
 
 /// One rank's side, step by step. README.md has the messages.
@@ -99,6 +100,7 @@ class Session {
   void confirm(const Messages& finished) const;
   KeyRing keys() const;
   Lineage lineage() const;
+  Secret<MaskKeys> masks() const;
 
  private:
   static constexpr std::size_t at(int rank) { return static_cast<std::size_t>(rank); }
@@ -207,6 +209,7 @@ void Session::derive(int peer, const X25519::PublicKey& ephemeral) {
   expand("lockstep wrap", peer, me, keys.wrapIn);
   expand("lockstep finished", me, peer, keys.finishedOut);
   expand("lockstep finished", peer, me, keys.finishedIn);
+  expand("lockstep mask", std::min(me, peer), std::max(me, peer), keys.mask);
 }
 
 Message Session::wrapAad(int sender, int receiver) const {
@@ -336,6 +339,7 @@ KeyRing Session::keys() const {
   });
   for (int rank = 0; rank < parameters_.worldSize; ++rank)
     ring.add({rank, schedule::kEveryone}, (*group_)[at(rank)]);
+  if (parameters_.mode == Mode::ccMasked && peers() != 0) ring.addMasks(masks());
   return ring;
 }
 
@@ -344,6 +348,19 @@ Lineage Session::lineage() const {
   if (!mine_.preShared && !mine_.attested) return {};
   const auto groupKeys = std::span(*group_).first(at(parameters_.worldSize));
   return {std::as_bytes(groupKeys), transcript_};
+}
+
+/// What all members share comes of all group keys, which all have confirmed.
+Secret<MaskKeys> Session::masks() const {
+  const int me = parameters_.rank, world = parameters_.worldSize;
+  Secret<MaskKeys> masks;
+  masks->before = pairs_[at((me + world - 1) % world)]->mask;
+  masks->after = pairs_[at((me + 1) % world)]->mask;
+  Secret<Hash> root;
+  hkdfExtract(transcript_, std::as_bytes(std::span(*group_).first(at(world))), *root);
+  hkdfExpand(*root, bytesOf("lockstep mask group"), masks->group);
+  hkdfExpand(*root, bytesOf("lockstep mask tags"), masks->tags);
+  return masks;
 }
 
 }  // namespace

@@ -4,10 +4,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/secret.hpp"
 #include "cc_mode/aead/aead.hpp"
+#include "cc_mode/masked/mask_keys.hpp"
 #include "cc_mode/secure_pass.hpp"
 
 namespace lockstep::cc {
@@ -99,6 +102,10 @@ class KeyRing {
   void addControl(KeyName name, std::span<const std::byte, kKeyBytes> key);
   LiveKey& control(KeyName name);
 
+  void addMasks(Secret<MaskKeys> masks) { masks_ = std::move(masks); }
+  /// Those of masked sums, if the mode has any; they are not kept here any longer.
+  std::optional<Secret<MaskKeys>> takeMasks() { return std::exchange(masks_, std::nullopt); }
+
  private:
   using Keys = std::map<KeyName, LiveKey>;
   void add(Keys& keys, KeyName name, std::span<const std::byte, kKeyBytes> key);
@@ -107,6 +114,7 @@ class KeyRing {
   std::shared_ptr<const Aead> aead_;
   std::uint64_t maxBlocks_ = kMaxBlocks;
   Keys keys_, control_;
+  std::optional<Secret<MaskKeys>> masks_;
 };
 
 }  // namespace lockstep::cc

@@ -103,6 +103,7 @@ CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options
     keys_.emplace(agreement::keys(transcript_, options_, aead_, lineage_, deadline));
     keys_->replaceAfter(options_.rekeyBytes);
     keySource_ = parent == nullptr ? describeKeys(options_) : parent->keySource_;
+    if (const auto masks = keys_->takeMasks()) masked_.emplace(rank(), worldSize(), aead_, **masks);
   }
   wipe(options_.psk.data(), options_.psk.size());  // it has done its work
   options_.psk.clear();
@@ -246,7 +247,11 @@ void CommunicatorImpl::call(const Request& request, const void* in, void* out, E
 void CommunicatorImpl::begin(const Request& request, const void* in, void* out, Extent& extent) {
   if (request.reduction == Reduction::preMulSum) [[unlikely]]
     in = premultiply(request, in, out, extent);
-  launch(announce(request, in, out, extent.inPlace).plans, extent);
+  const Plans& plans = announce(request, in, out, extent.inPlace).plans;
+  if (masks(request)) [[unlikely]]
+    beginMasked(request, in, out, plans.direct);
+  else
+    launch(plans, extent);
 }
 
 /// What the call goes on with in place of `in`. Products as many as `out` has elements are made
@@ -307,6 +312,8 @@ void CommunicatorImpl::launch(const Plans& plans, const Extent& extent) {
 
 /// After a run has ended: true if the call has. Otherwise the ordinary plan has begun.
 bool CommunicatorImpl::landed() {
+  if (masked_ && masked_->underway()) [[unlikely]]
+    return !launchMasked(masked_->next());
   switch (attempt_) {
     case Attempt::only:
     case Attempt::fallBack:
@@ -354,7 +361,7 @@ Situation CommunicatorImpl::situation(Collective collective, std::size_t bytes, 
                                       bool direct) const {
   const bool sealed = isSealed(options_.mode);
   return {.collective = collective,
-          .mode = options_.mode,
+          .mode = planMode(),
           .worldSize = worldSize(),
           .bytes = bytes,
           .direct = !sealed && direct,
@@ -393,18 +400,18 @@ const CommunicatorImpl::Remembered& CommunicatorImpl::remember(const Shape& shap
 const host::Plan* CommunicatorImpl::planFor(const Shape& shape, bool direct) {
   return planOf(tuning_.select(situation(shape.collective, shape.bytes, shape.type, direct),
                                options_.algorithm, options_.protocol),
-                shape);
+                shape, planMode());
 }
 
-const host::Plan* CommunicatorImpl::planOf(const Choice& choice, const Shape& shape) {
-  const PlanKey key{choice.algorithm, choice.protocol, choice.tileBytes, choice.depth,
-                    shape.type,       shape.reduction, shape.inPlace,    shape.root};
+const host::Plan* CommunicatorImpl::planOf(const Choice& choice, const Shape& shape, Mode mode) {
+  const PlanKey key{choice.algorithm, choice.protocol, choice.tileBytes, choice.depth, shape.type,
+                    shape.reduction,  shape.inPlace,   shape.root,       mode};
   std::unique_ptr<host::Plan>& plan = cache_[key];
   if (plan == nullptr)
     plan = std::make_unique<host::Plan>(host::lower({.algorithm = choice.algorithm,
                                                      .type = shape.type,
                                                      .reduction = shape.reduction,
-                                                     .mode = options_.mode,
+                                                     .mode = mode,
                                                      .inPlace = shape.inPlace,
                                                      .root = shape.root,
                                                      .protocol = channelProtocol(choice),

@@ -18,6 +18,7 @@
 #include "cc_mode/keys/lineage.hpp"
 #include "communicator/control.hpp"
 #include "communicator/family.hpp"
+#include "communicator/masked.hpp"
 #include "communicator/pending.hpp"
 #include "communicator/premultiply.hpp"
 #include "communicator/progress_thread.hpp"
@@ -187,8 +188,18 @@ class CommunicatorImpl {
   Situation situation(Collective collective, std::size_t bytes, DataType type, bool direct) const;
   const Remembered& remember(const Shape& shape);
   const host::Plan* planFor(const Shape& shape, bool direct);
-  const host::Plan* planOf(const Choice& choice, const Shape& shape);
+  const host::Plan* planOf(const Choice& choice, const Shape& shape, Mode mode);
   const host::Plan* planOf(const shm::CallDescription& call);
+  /// Of everything but the words of masked sums.
+  Mode planMode() const { return options_.mode == Mode::ccMasked ? Mode::cc : options_.mode; }
+
+  // ---- masked sums (masked.cpp) ----
+  bool masks(const Request& request) const;
+  Situation carrier(std::size_t words) const;
+  const host::Plan* planOfCarrier(std::size_t words);
+  void beginMasked(const Request& request, const void* in, void* out,
+                   const host::Plan* sealedInstead);
+  bool launchMasked(const MaskedCall::Step& step);
 
   std::unique_ptr<Peers> peers_;
   Transcript transcript_;  ///< of what was said over them before there were keys
@@ -221,10 +232,18 @@ class CommunicatorImpl {
   bool expectDirect_ = true;
 
   using PlanKey = std::tuple<const schedule::Algorithm*, HostProtocol, std::size_t, int, DataType,
-                             Reduction, bool, int>;
+                             Reduction, bool, int, Mode>;
   std::map<PlanKey, std::unique_ptr<host::Plan>> cache_;
   const Remembered* last_ = nullptr;
   std::array<Remembered, 64> remembered_;  ///< the plans of recent shapes, by hash
+
+  std::optional<MaskedCall> masked_;           ///< with Mode::ccMasked, unless alone
+  host::Call part_;                            ///< of a masked call: the run under way
+  const host::Plan* sealedInstead_ = nullptr;  ///< .. and what may have to be run in its place
+  struct {
+    std::size_t words = 0;
+    const host::Plan* plan = nullptr;
+  } carriedLast_;
 
   std::optional<host::Transfers> transfers_;  ///< sends and receives
   host::TransferList queue_;                  ///< of Pending: asked for, not begun

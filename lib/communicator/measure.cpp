@@ -83,7 +83,7 @@ void CommunicatorImpl::measure() {
   const auto plan = [&](schedule::Edges edges, HostProtocol protocol) {
     const Choice choice{schedule::findAlgorithm(Collective::allReduce, "two_shot", edges), protocol,
                         128 * KiB, 4};
-    return planOf(choice, {.bytes = kSizes.back()});
+    return planOf(choice, {.bytes = kSizes.back()}, planMode());
   };
   const host::Plan* slots = plan(schedule::Edges::channels, HostProtocol::simple);
   const host::Plan* exposed =

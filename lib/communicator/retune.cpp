@@ -45,6 +45,7 @@ void CommunicatorImpl::retune(std::string_view json, std::string_view name) {
   // What was chosen by the old table.
   last_ = nullptr;
   remembered_.fill({});
+  carriedLast_ = {};
   expectDirect_ = true;
 }
 

@@ -49,9 +49,14 @@ struct PremultipliedSum {
 };
 
 /// How data crosses between ranks: delivery (unicast or multicast) times protection (clear or
-/// sealed).
-enum class Mode : std::uint8_t { p2p, multicast, cc, ccMulticast };
-inline constexpr std::size_t kModes = 4;
+/// sealed). `ccMasked` is `cc`, but for the sums of all-reduce: there words cross under pads that
+/// whoever adds them up cannot read through (cc_mode/masked/README.md). Sums and averages of
+/// integers are those of other modes; of f16, bf16, f32 and f64 they are made in fixed point, at
+/// most P * P * 2^-61 times the largest magnitude of any rank's 512 elements around from the exact
+/// one (P ranks), and rounded once to the type; a sum that is zero is +0. What has a NaN or an
+/// infinity goes as in `cc`, and so do f8, other reductions, and floats with Options::reproducible.
+enum class Mode : std::uint8_t { p2p, multicast, cc, ccMulticast, ccMasked };
+inline constexpr std::size_t kModes = 5;
 
 /// What a call asks for.
 enum class Collective : std::uint8_t {
@@ -81,7 +86,7 @@ struct Contract {
 
 /// Payload is encrypted wherever it leaves a rank's memory.
 constexpr bool isSealed(Mode m) {
-  return m == Mode::cc || m == Mode::ccMulticast;
+  return m == Mode::cc || m == Mode::ccMulticast || m == Mode::ccMasked;
 }
 /// A message is written (or sealed) once for all its readers.
 constexpr bool isMulticast(Mode m) {
@@ -104,7 +109,7 @@ inline constexpr std::array<std::string_view, kDataTypes> kDataTypeNames{
 inline constexpr std::array<std::string_view, kReductions> kReductionNames{
     "sum", "prod", "min", "max", "avg", "premulsum"};
 inline constexpr std::array<std::string_view, kModes> kModeNames{"p2p", "multicast", "cc",
-                                                                 "cc-multicast"};
+                                                                 "cc-multicast", "cc-masked"};
 inline constexpr std::array<std::string_view, kCollectives> kCollectiveNames{
     "allreduce", "barrier", "allgather", "reducescatter", "alltoall",
     "broadcast", "reduce",  "gather",    "scatter"};
