@@ -44,7 +44,8 @@ void declareWhat(CLI::App& app, Raw& raw) {
   const auto add = [&](const char* names, auto& value, const char* type, const char* text) {
     return app.add_option(names, value, text)->type_name(type)->group("What is measured");
   };
-  add("--mode", raw.mode, "MODE", "p2p, multicast, cc, cc-multicast (each beside p2p), or all")
+  add("--mode", raw.mode, "MODE",
+      "p2p, multicast, cc, cc-multicast, cc-masked (each beside p2p), or all: but cc-masked")
       ->capture_default_str();
   add("--op", raw.op, "LIST",
       "allreduce,allgather,reducescatter,alltoall,broadcast,\n"
@@ -192,8 +193,9 @@ std::vector<Mode> parseModes(const std::string& text) {
   if (text == "all") return {Mode::p2p, Mode::multicast, Mode::cc, Mode::ccMulticast};
   const auto mode = parseMode(text);
   if (!mode)
-    throw UsageError(fmt::format(
-        "--mode '{}' is unknown; there are p2p, multicast, cc, cc-multicast, and all", text));
+    throw UsageError(
+        fmt::format("--mode '{}' is unknown; there are {}, and all (of them but cc-masked)", text,
+                    fmt::join(lockstep::detail::kModeNames, ", ")));
   return *mode == Mode::p2p ? std::vector{Mode::p2p} : std::vector{Mode::p2p, *mode};
 }
 

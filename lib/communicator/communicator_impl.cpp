@@ -361,7 +361,7 @@ Situation CommunicatorImpl::situation(Collective collective, std::size_t bytes, 
                                       bool direct) const {
   const bool sealed = isSealed(options_.mode);
   return {.collective = collective,
-          .mode = planMode(),
+          .mode = options_.mode,
           .worldSize = worldSize(),
           .bytes = bytes,
           .direct = !sealed && direct,
@@ -510,20 +510,27 @@ void CommunicatorImpl::throwFailed(std::string_view operation, const Error& erro
 lockstep::Plan CommunicatorImpl::explain(Request request, bool registered) const {
   settle(request, worldSize());
   const bool direct = registered || peers_->sameProcess();
-  const Situation call =
-      situation(request.collective, request.count * sizeOf(request.type), request.type, direct);
+  const bool masked = masks(request);
+  const Situation call = masked
+                             ? carrier(MaskedCall::wordsAtFirst(request.type, request.count))
+                             : situation(request.collective, request.count * sizeOf(request.type),
+                                         request.type, direct);
   const Choice choice = tuning_.select(call, options_.algorithm, options_.protocol);
   lockstep::Plan plan;
   plan.algorithm = choice.algorithm->name;
   plan.protocol = name(choice.protocol);
   plan.tileBytes = choice.protocol == HostProtocol::zeroCopy ? 0 : choice.tileBytes;
   plan.depth = choice.depth;
-  if (choice.protocol != HostProtocol::zeroCopy)
+  if (masked)
+    plan.transport = "masked words in shared memory";
+  else if (choice.protocol != HostProtocol::zeroCopy)
     plan.transport =
         isSealed(options_.mode) ? "sealed records in shared memory" : "slots in shared memory";
   else
     plan.transport = direct ? "shared memory, read in place" : "process_vm_readv";
   plan.reason = tuning_.why(call, options_.algorithm, options_.protocol);
+  if (options_.mode == Mode::ccMasked && request.collective == Collective::allReduce)
+    plan.reason += masked ? "; for masked words" : whySealed(request);
   return plan;
 }
 

@@ -190,11 +190,12 @@ class CommunicatorImpl {
   const host::Plan* planFor(const Shape& shape, bool direct);
   const host::Plan* planOf(const Choice& choice, const Shape& shape, Mode mode);
   const host::Plan* planOf(const shm::CallDescription& call);
-  /// Of everything but the words of masked sums.
+  /// How everything crosses but the words of masked sums.
   Mode planMode() const { return options_.mode == Mode::ccMasked ? Mode::cc : options_.mode; }
 
   // ---- masked sums (masked.cpp) ----
   bool masks(const Request& request) const;
+  std::string whySealed(const Request& request) const;
   Situation carrier(std::size_t words) const;
   const host::Plan* planOfCarrier(std::size_t words);
   void beginMasked(const Request& request, const void* in, void* out,

@@ -69,6 +69,16 @@ bool CommunicatorImpl::masks(const Request& request) const {
          !(options_.reproducible && cc::isFixedPoint(request.type));
 }
 
+/// For Plan::reason.
+std::string CommunicatorImpl::whySealed(const Request& request) const {
+  if (worldSize() == 1) return "; nothing to mask: one rank";
+  if (request.count == 0) return "; nothing to mask: no elements";
+  if (!cc::isMaskable(request.type, request.reduction))
+    return fmt::format("; sealed: {} of {} cannot be masked", name(request.reduction),
+                       name(request.type));
+  return "; sealed: reproducible floats are added up in the order of ranks";
+}
+
 /// What adds up words: anybody, so nothing is sealed. Rings and one-shots alike, since their order
 /// does not matter.
 Situation CommunicatorImpl::carrier(std::size_t words) const {

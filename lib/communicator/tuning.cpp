@@ -15,7 +15,7 @@ constexpr std::size_t kAnySize = std::numeric_limits<std::size_t>::max();
 constexpr std::size_t KiB = 1024;
 
 constexpr std::uint8_t kClear = bit(Mode::p2p) | bit(Mode::multicast);
-constexpr std::uint8_t kSealed = bit(Mode::cc) | bit(Mode::ccMulticast);
+constexpr std::uint8_t kSealed = bit(Mode::cc) | bit(Mode::ccMulticast) | bit(Mode::ccMasked);
 
 bool matches(const Rule& rule, const Situation& s) {
   const bool buffers =

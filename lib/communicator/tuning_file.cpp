@@ -24,7 +24,7 @@ constexpr std::size_t kMostText = 200;                    // of a name or note i
 constexpr int kMaxDepth = 8;                              // slots of a channel
 constexpr std::size_t KiB = 1024;
 
-constexpr std::uint8_t kSealedModes = bit(Mode::cc) | bit(Mode::ccMulticast);
+constexpr std::uint8_t kSealedModes = bit(Mode::cc) | bit(Mode::ccMulticast) | bit(Mode::ccMasked);
 
 std::vector<std::string_view> collectiveNames() {
   std::vector<std::string_view> names;
@@ -107,7 +107,7 @@ class RuleReader {
       bad("'modes' must be a list of modes");
     for (const auto& entry : json_.at("modes")) {
       const auto mode = entry.is_string() ? parseMode(entry.get<std::string>()) : std::nullopt;
-      if (!mode) bad("'modes' may hold p2p, multicast, cc and cc-multicast");
+      if (!mode) bad("'modes' may hold p2p, multicast, cc, cc-multicast and cc-masked");
       rule.modes |= bit(*mode);
     }
   }

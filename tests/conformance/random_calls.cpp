@@ -243,6 +243,10 @@ void Caller::barrier() {
 
 /// Whether it is reduced in rank order whichever memory its ranks have.
 bool Caller::inRankOrder(const RandomCall& call) const {
+  const Options& options = communicator_.options();
+  if (options.mode == Mode::ccMasked && !options.reproducible && isFloat(call.type) &&
+      call.collective == Collective::allReduce)
+    return false;  // masked, in fixed point
   const auto isSo = [&](bool registered) {
     const Plan plan = communicator_.plan(call.collective, call.count, call.type, registered);
     for (const schedule::Algorithm* a : schedule::algorithms())

@@ -112,7 +112,7 @@ class TuningFile {
     const auto rule = [&](const char* op, const std::string& algorithm, const char* end) {
       const char* modes = way.protocol == "zero_copy"
                               ? R"(["p2p", "multicast"])"
-                              : R"(["p2p", "multicast", "cc", "cc-multicast"])";
+                              : R"(["p2p", "multicast", "cc", "cc-multicast", "cc-masked"])";
       file << fmt::format(
           R"({{"op": "{}", "modes": {}, "algorithm": "{}", "protocol": "{}", "tile_bytes": {},
               "depth": {}}}{})",
