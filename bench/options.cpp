@@ -20,7 +20,7 @@ constexpr const char* kHelpFooter =
     "Examples:\n"
     "  ccbench --mode cc --op allreduce    what encryption costs, 8 B to 64 MiB\n"
     "  ccbench keygen FILE                 makes a key for --psk FILE\n"
-    "  ccbench --mode all                  all four modes, four ranks\n"
+    "  ccbench --mode all                  p2p, multicast, cc, cc-multicast; four ranks\n"
     "  ccbench --mode cc --baseline mpi    Open MPI beside them (or gloo, or mpi,gloo)\n"
     "  ccbench --op all --check-only       verify every operation, time nothing\n"
     "  ccbench --device gpu --mode all     the same on GPUs; --graph 1: in CUDA graphs\n"

@@ -30,6 +30,8 @@ class MaskedSum {
   void begin(const Call& call);
 
   std::size_t chunks() const { return chunks_; }
+  /// As Pads::perWord; to unmask a word takes one.
+  int padsPerWord() const { return pads_.perWord(); }
   /// Of chunks [first, first + n), tags too.
   std::size_t wordsOf(std::size_t first, std::size_t n) const;
 

@@ -22,6 +22,8 @@ class Pads {
  public:
   Pads(int rank, int worldSize, std::shared_ptr<const Aead> aead, const MaskKeys& keys);
 
+  /// Words of keystream that this rank makes to mask a word.
+  int perWord() const { return (before_ ? 1 : 0) + (after_ ? 1 : 0) + (rank_ == 0 ? 1 : 0); }
   /// For the next call, of so many pieces. Every rank reserves alike. Throws as LiveKey::reserve.
   void reserve(std::uint64_t pieces);
   /// Adds this rank's pad for a piece of the call, modulo 2^64.

@@ -200,6 +200,7 @@ class CommunicatorImpl {
   const host::Plan* planOfCarrier(std::size_t words);
   void beginMasked(const Request& request, const void* in, void* out,
                    const host::Plan* sealedInstead);
+  void countPads(std::size_t words);
   bool launchMasked(const MaskedCall::Step& step);
 
   std::unique_ptr<Peers> peers_;

@@ -105,6 +105,15 @@ const host::Plan* CommunicatorImpl::planOfCarrier(std::size_t words) {
   return carriedLast_.plan;
 }
 
+/// The keystream that goes on and comes off: it is what AES has to do.
+void CommunicatorImpl::countPads(std::size_t words) {
+  const auto on = static_cast<std::uint64_t>(masked_->padsPerWord());
+  Counters& counters = run_.counters();
+  counters.sealed += on * words * sizeof(std::uint64_t);
+  counters.opened += words * sizeof(std::uint64_t);
+  counters.records += (on + 1) * ((words + cc::kPieceWords - 1) / cc::kPieceWords);
+}
+
 void CommunicatorImpl::beginMasked(const Request& request, const void* in, void* out,
                                    const host::Plan* sealedInstead) {
   sealedInstead_ = sealedInstead;
@@ -132,6 +141,7 @@ bool CommunicatorImpl::launchMasked(const MaskedCall::Step& step) {
     run_.begin(*sealedInstead_, call_, false);
     return true;
   }
+  if (step.kind == Kind::carry) countPads(step.count);
   part_ = call_;
   part_.in = part_.out = step.data;
   part_.count = step.count;

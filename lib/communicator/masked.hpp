@@ -43,6 +43,8 @@ class MaskedCall {
   Step next();
   /// The last step was one to go on from.
   bool underway() const { return kind_ == Step::Kind::agree || kind_ == Step::Kind::carry; }
+  /// As MaskedSum::padsPerWord.
+  int padsPerWord() const { return sum_.padsPerWord(); }
   /// Words that a call of so many elements puts into its first carry.
   static std::size_t wordsAtFirst(DataType type, std::size_t count);
 

@@ -12,6 +12,7 @@
 
 #include "support/reference.hpp"
 #include "support/world.hpp"
+#include <lockstep/device.hpp>
 
 namespace lockstep::testing {
 namespace {
@@ -250,6 +251,36 @@ TEST(Masked, InChildren) {
     require(one == half->worldSize() && two == 5, "a wrong sum");
   });
   EXPECT_EQ(failures(outcomes), "");
+}
+
+/// No kernel masks, and nothing weaker takes its place.
+TEST(Masked, GpusRefuse) {
+  auto communicators = Communicator::createInProcess(1, masked());
+  try {
+    DeviceCommunicator::create(communicators[0]);
+    FAIL() << "created";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::unsupported) << error.what();
+    EXPECT_NE(std::string(error.what()).find("cc-masked"), std::string::npos) << error.what();
+  }
+}
+
+/// Keystream made to mask and to unmask: one stream with each neighbour, one more of rank 0.
+TEST(Masked, CountersTellOfPads) {
+  for (const int world : {2, 3}) {
+    const auto outcomes = runRanks(Kind::threads, world, masked(), [&](Communicator& c, int rank) {
+      std::vector<std::int32_t> data(kChunk + 1);
+      c.allReduce(data.data(), data.data(), data.size(), DataType::i32);
+      const std::uint64_t bytes = (kChunk + 1 + 2 * cc::kTagWords) * 8;
+      const std::uint64_t streams = (world == 2 ? 1U : 2U) + (rank == 0 ? 1U : 0U);
+      const Counters counters = c.counters();
+      require(counters.sealed == streams * bytes && counters.opened == bytes &&
+                  counters.records == (streams + 1) * 2 && counters.moved >= bytes,
+              fmt::format("sealed {}, opened {}, records {}, moved {}", counters.sealed,
+                          counters.opened, counters.records, counters.moved));
+    });
+    EXPECT_EQ(failures(outcomes), "");
+  }
 }
 
 /// Ranks that call different sums hear of it.

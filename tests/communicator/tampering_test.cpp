@@ -12,6 +12,7 @@
 
 #include "base/clock.hpp"
 #include "cc_mode/aead/aead.hpp"
+#include "communicator/segments.hpp"
 #include "support/shared_segments.hpp"
 #include "support/world.hpp"
 #include "transport/shm/regions.hpp"
@@ -21,18 +22,6 @@ namespace lockstep::testing {
 namespace {
 
 using namespace std::chrono_literals;
-
-shm::OutArea& areaOf(std::byte* segment, int worldSize, int channel) {
-  const shm::Layout layout(worldSize);
-  return *reinterpret_cast<shm::OutArea*>(segment +
-                                          layout.outArea(static_cast<std::size_t>(channel)));
-}
-
-/// What the adversary does is a race by nature; ThreadSanitizer need not tell.
-__attribute__((no_sanitize("thread"))) void flip(std::byte* at, unsigned bits = 0x10) {
-  auto* byte = reinterpret_cast<volatile std::uint8_t*>(at);
-  *byte = static_cast<std::uint8_t>(*byte ^ bits);
-}
 
 /// Waits for the first message in lines, wherever it goes.
 shm::Line& awaitLine(const std::vector<std::byte*>& all, int worldSize) {

@@ -27,6 +27,9 @@ DeviceCommunicator& DeviceCommunicator::operator=(DeviceCommunicator&&) noexcept
 DeviceCommunicator::~DeviceCommunicator() = default;
 
 DeviceCommunicator DeviceCommunicator::create(Communicator& control, const DeviceOptions& options) {
+  if (control.options().mode == Mode::ccMasked)
+    fail(ErrorCode::unsupported,
+         "mode cc-masked is for hosts: no kernel masks sums; use cc or cc-multicast on GPUs");
   return DeviceCommunicator(std::make_shared<DeviceImpl>(CommunicatorImpl::of(control), options));
 }
 

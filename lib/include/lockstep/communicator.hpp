@@ -99,7 +99,9 @@ struct Plan {
   std::string reason{};
 };
 
-/// What this rank has done since the communicator was created. Bytes, but for `records`.
+/// What this rank has done since the communicator was created. Bytes, but for `records`. Masking
+/// (Mode::ccMasked) counts as encrypting as many bytes as it makes of pads, and unmasking as
+/// decrypting.
 struct Counters {
   std::uint64_t moved = 0;    ///< written to memory that other ranks read, or read from theirs
   std::uint64_t sealed = 0;   ///< plaintext bytes encrypted

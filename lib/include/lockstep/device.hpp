@@ -121,8 +121,8 @@ class LOCKSTEP_API DeviceCommunicator {
   /// Collective over `control`, which must stay unused by others meanwhile; it keeps a share of it.
   /// Kernels are compiled here (in parallel, kept on disk): see DeviceOptions::collectives.
   /// What one rank cannot do is an error of all, which names it. Throws invalidArgument (options),
-  /// unsupported (no GPU because .., no peer access between .. and ..), mismatch (options differ),
-  /// system (the driver says ..), and what collectives on `control` throw.
+  /// unsupported (mode cc-masked, no GPU because .., no peer access between .. and ..), mismatch
+  /// (options differ), system (the driver says ..), and what collectives on `control` throw.
   static DeviceCommunicator create(Communicator& control, const DeviceOptions& options = {});
 
   DeviceCommunicator(DeviceCommunicator&&) noexcept;
