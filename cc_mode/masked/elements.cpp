@@ -25,8 +25,7 @@ void store(std::byte* out, std::size_t index, T value) {
 /// Modulo 2^bits, as in every other mode: the sum first, then what is left of it divided.
 template <class T>
 T averaged(std::uint64_t sum, int divisor) {
-  const T wrapped = static_cast<T>(sum);
-  return divisor == 1 ? wrapped : static_cast<T>(wrapped / static_cast<T>(divisor));
+  return static_cast<T>(static_cast<T>(sum) / static_cast<T>(divisor));
 }
 
 /// Added to what may be negative.
@@ -44,8 +43,11 @@ struct Narrow {
   static void fromWords(const ChunkFormat& format, std::span<const std::uint64_t> sums,
                         std::byte* out) {
     const std::uint64_t bias = kBias<T> * static_cast<std::uint64_t>(format.worldSize);
-    for (std::size_t i = 0; i < sums.size(); ++i)
-      store(out, i, averaged<T>(sums[i] - bias, format.divisor));
+    if (format.divisor == 1)
+      for (std::size_t i = 0; i < sums.size(); ++i) store(out, i, static_cast<T>(sums[i] - bias));
+    else
+      for (std::size_t i = 0; i < sums.size(); ++i)
+        store(out, i, averaged<T>(sums[i] - bias, format.divisor));
   }
 };
 

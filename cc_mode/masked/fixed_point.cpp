@@ -138,11 +138,10 @@ class Scaling {
 /// rounding to a type of less than 52 bits afterwards is rounding once.
 double toOdd(std::int64_t sum) {
   constexpr std::int64_t kExact = std::int64_t{1} << 53;
-  constexpr std::uint64_t kBelow = (1 << 10) - 1;
-  if (sum > -kExact && sum < kExact) return static_cast<double>(sum);
-  auto bits = static_cast<std::uint64_t>(sum);
-  bits = (bits & ~kBelow) | ((bits & kBelow) != 0 ? kBelow + 1 : 0);
-  return static_cast<double>(static_cast<std::int64_t>(bits));
+  constexpr std::int64_t kBelow = (1 << 10) - 1;
+  // Without a branch: sums of one chunk are on either side.
+  const std::int64_t odd = (sum & ~kBelow) | (((sum & kBelow) + kBelow) & (kBelow + 1));
+  return static_cast<double>(sum > -kExact && sum < kExact ? sum : odd);
 }
 
 }  // namespace
@@ -171,16 +170,23 @@ void toFixedPoint(const ChunkFormat& format, const std::byte* in, std::span<std:
 
 void fromFixedPoint(const ChunkFormat& format, std::span<const std::uint64_t> sums,
                     std::byte* out) {
-  const Scaling unit(-scaleOf(format));
+  // Dividing by a power of two is a smaller unit; by 1, nothing.
+  const bool divides = !std::has_single_bit(static_cast<unsigned>(format.divisor));
+  const int halvings = divides ? 0 : std::bit_width(static_cast<unsigned>(format.divisor)) - 1;
+  const Scaling unit(-scaleOf(format) - halvings);
   const std::uint64_t bias = static_cast<std::uint64_t>(format.worldSize)
                              << fractionBits(format.worldSize);
   withFloat(format.type, [&](auto f) {
     using F = decltype(f);
-    for (std::size_t i = 0; i < sums.size(); ++i) {
+    const auto whole = [&](std::size_t i) {
       const auto sum = static_cast<std::int64_t>(sums[i] - bias);
-      const double whole = F::kMantissa < F64::kMantissa ? toOdd(sum) : static_cast<double>(sum);
-      store<F>(out, i, unit(whole / format.divisor));
-    }
+      return F::kMantissa < F64::kMantissa ? toOdd(sum) : static_cast<double>(sum);
+    };
+    if (divides)
+      for (std::size_t i = 0; i < sums.size(); ++i)
+        store<F>(out, i, unit(whole(i) / format.divisor));
+    else
+      for (std::size_t i = 0; i < sums.size(); ++i) store<F>(out, i, unit(whole(i)));
   });
 }
 
