@@ -38,10 +38,10 @@ class Loop {
     const std::uint64_t old = word.load();
     for (;;) {
       if (assault_ >= Assault::holdFlag) {
-        for (int i = 0; i < 64; ++i) word.store(old);
-        continue;
+        for (int i = 0; i < 4096; ++i) word.store(old);
+      } else {
+        strike();
       }
-      strike();
       // Ranks need the cores more.
       std::this_thread::sleep_for(std::chrono::microseconds(any(100)));
     }

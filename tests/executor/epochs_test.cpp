@@ -207,14 +207,14 @@ TEST(Epochs, ARecordOfAnotherEpochIsRefused) {
   const std::uint64_t turn = key.turnsAt();  // the first tile of the next epoch
   ASSERT_NE(turn, cc::LiveKey::kNever);
   ASSERT_GE(turn, shm::kSlots);
-  std::copy_n(slots.payload(turn % shm::kSlots), old.size(), old.begin());
+  std::copy_n(slots.payload(turn % shm::kSlots).inTheClear(), old.size(), old.begin());
   try {
     while (key.turnsAt() == turn) {
       ASSERT_NE(reader.step(), Progress::none);
       fill();
     }
     // All of the first epoch has been sealed, and some of the next.
-    std::copy(old.begin(), old.end(), slots.payload(turn % shm::kSlots));
+    std::copy(old.begin(), old.end(), slots.payload(turn % shm::kSlots).inTheClear());
     while (reader.step() == Progress::some) fill();
     ADD_FAILURE() << "believed";
   } catch (const Error& error) {

@@ -115,7 +115,7 @@ class Mismatch : public ::testing::TestWithParam<std::tuple<Mode, shm::Protocol,
       if (protocol != shm::Protocol::simple)
         channel.writeLines(0, 0, junk.data(), junk.size());
       else
-        std::copy(junk.begin(), junk.end(), channel.payload(0));
+        std::copy(junk.begin(), junk.end(), channel.payload(0).inTheClear());
     }
   }
   void expectMismatch(const std::optional<Error>& error, const Case& usual, const Case& other) {

@@ -123,18 +123,19 @@ class Accounted {
     const std::uint64_t stamp =
         shm::stampOf({.sequence = ++transfers_[channel], .count = bytes, .type = DataType::u8});
     const bool whole = bytes + cc::kTagBytes <= shm::kLlBytes;
+    // One that does not fit the first message has as many nonces for each of its messages.
+    constexpr std::size_t kTile = std::size_t{32} << 10;
+    std::uint64_t& nonce = nonces_[{from, to}];
     const auto send = [&](shm::Protocol protocol, std::span<const std::byte> payload) {
-      std::uint64_t& nonce = nonces_[{from, to}];
       expected_.exchanged({.channel = channel,
                            .protocol = protocol,
                            .step = steps_[{channel, protocol}]++,
                            .stamp = stamp,
                            .sealed = sealed_.message({from, to}, nonce, payload)});
-      nonce += recordsOf(payload.size());
+      nonce += whole ? 1 : recordsOf(kTile);
     };
     const std::span<const std::byte> payload(out);
     send(shm::Protocol::ll, whole ? payload : payload.first(0));
-    constexpr std::size_t kTile = std::size_t{32} << 10;
     for (std::size_t done = 0; !whole && done < bytes; done += kTile)
       send(shm::Protocol::simple, payload.subspan(done, std::min(kTile, bytes - done)));
     expectAccounted();
