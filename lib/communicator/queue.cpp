@@ -222,7 +222,7 @@ bool CommunicatorImpl::advanceOrFail() noexcept {
 
 void CommunicatorImpl::lookOrFail() noexcept {
   try {
-    watch_.checkAll(awaited());
+    watch_.checkAll(awaited(), false);
   } catch (...) {
     failPending();
   }

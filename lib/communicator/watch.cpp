@@ -1,6 +1,7 @@
 #include "communicator/watch.hpp"
 
 #include <chrono>
+#include <utility>
 
 #include "base/fail.hpp"
 #include <lockstep/error.hpp>
@@ -14,8 +15,11 @@ namespace {
 constexpr auto kCallsInterval = std::chrono::milliseconds(2);
 constexpr auto kPresenceInterval = std::chrono::milliseconds(10);
 /// Longer than this between two looks, and the caller was doing something else (an asynchronous
-/// operation that nobody drove, a stopped process): that time is nobody's fault.
+/// operation that nobody drove): that time is nobody's fault.
 constexpr auto kUnwatched = std::chrono::milliseconds(50);
+/// Who does nothing but wait has to wait for a core too, where others keep them busy: that counts,
+/// or there would be no deadline. More than this was a stopped process.
+constexpr auto kStopped = std::chrono::seconds(1);
 
 shm::Presence presenceOf(const shm::Fabric& fabric, int rank) {
   return static_cast<shm::Presence>(
@@ -82,7 +86,7 @@ void Watch::throwFailed(int rank) const {
                           operation(), first, sequence, whyFailed(first)));
 }
 
-void Watch::checkAll(const shm::Awaited& awaited) {
+void Watch::checkAll(const shm::Awaited& awaited, bool attended) {
   checkAbort();
   const auto now = Clock::now();
   if (!started_) {
@@ -92,8 +96,9 @@ void Watch::checkAll(const shm::Awaited& awaited) {
     nextPresence_ = now + kPresenceInterval;
     return;
   }
-  if (now - looked_ > kUnwatched) start_ += now - looked_;
-  looked_ = now;
+  const auto unseen = now - std::exchange(looked_, now);
+  if (attended && unseen > kStopped) start_ += unseen - kStopped;
+  if (!attended && unseen > kUnwatched) start_ += unseen;
   if (now >= nextCalls_) {
     nextCalls_ = now + kCallsInterval;
     checkCalls();

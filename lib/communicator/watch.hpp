@@ -35,7 +35,7 @@ class Watch final : public host::Guard {
   /// Something has moved: the next wait is a new one.
   void moved() { started_ = false; }
   void checkAbort() override;
-  void checkAll(const shm::Awaited& awaited) override;
+  void checkAll(const shm::Awaited& awaited, bool attended) override;
   /// Outside of calls, in `operation`: throws if a rank has failed or aborted. Any time.
   void checkFailed(std::string_view operation) const;
 

@@ -70,7 +70,7 @@ void Wait::pause(const shm::Awaited& awaited) {
   if (!outnumbered_) {
     cpuRelax();
     if (rounds_ % kAbortRounds == 0) guard_.checkAbort();
-    if (rounds_ % kGuardRounds == 0) guard_.checkAll(awaited);
+    if (rounds_ % kGuardRounds == 0) checkAll(awaited);
     if (rounds_ > kPatientRounds) ::sched_yield();
     return;
   }
@@ -81,10 +81,10 @@ void Wait::pause(const shm::Awaited& awaited) {
   guard_.checkAbort();
   if (rounds_ <= kYieldsOutnumbered) {
     ::sched_yield();
-    if (rounds_ % 32 == 0) guard_.checkAll(awaited);
+    if (rounds_ % 32 == 0) checkAll(awaited);
     return;
   }
-  guard_.checkAll(awaited);
+  checkAll(awaited);
   sleep(awaited);
 }
 

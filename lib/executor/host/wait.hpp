@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "transport/shm/fabric.hpp"
@@ -39,8 +40,9 @@ class Guard {
   virtual ~Guard() = default;
   /// Cheap: no system call. Throws when another rank has failed or aborted.
   virtual void checkAbort() = 0;
-  /// Reads the clock; throws on a passed deadline, a dead peer, a mismatched call.
-  virtual void checkAll(const shm::Awaited& awaited) = 0;
+  /// Reads the clock; throws on a passed deadline, a dead peer, a mismatched call. `attended`: this
+  /// rank has done nothing but wait since the last time.
+  virtual void checkAll(const shm::Awaited& awaited, bool attended) = 0;
 };
 
 /// One wait. Call `pause` after each attempt that made no progress, `progress` after one that did.
@@ -61,10 +63,14 @@ class Wait {
  private:
   void awake();
   void sleep(const shm::Awaited& awaited);
+  void checkAll(const shm::Awaited& awaited) {
+    guard_.checkAll(awaited, std::exchange(attended_, true));
+  }
   shm::Fabric& fabric_;
   Guard& guard_;
   bool outnumbered_;
   bool announced_ = false;  ///< my asleep word is 1
+  bool attended_ = false;   ///< the guard has been asked in this wait
   std::uint32_t rounds_ = 0;
   const shm::Word* word_ = nullptr;  ///< what was announced, and its value then
   std::uint64_t seen_ = 0;
