@@ -45,7 +45,7 @@ void declareWhat(CLI::App& app, Raw& raw) {
     return app.add_option(names, value, text)->type_name(type)->group("What is measured");
   };
   add("--mode", raw.mode, "MODE",
-      "p2p, multicast, cc, cc-multicast, cc-masked, each beside p2p; all: the first four")
+      "p2p, multicast, cc, cc-multicast, cc-masked, or all (the first four),\nbeside p2p")
       ->capture_default_str();
   add("--op", raw.op, "LIST",
       "allreduce,allgather,reducescatter,alltoall,broadcast,\n"
