@@ -42,6 +42,13 @@ T takeFront(std::span<const std::byte>& from, const char* what) {
 }
 
 template <class T>
+Bytes encodeExactly(const T& value) {
+  Bytes bytes;
+  append(bytes, value);
+  return bytes;
+}
+
+template <class T>
 T decodeExactly(std::span<const std::byte> payload, const char* what) {
   const T value = takeFront<T>(payload, what);
   if (!payload.empty()) failMalformed(what);
@@ -112,9 +119,7 @@ bool FrameReader::headerIsFine() const {
 }
 
 Bytes encodeHello(const Hello& hello) {
-  Bytes bytes;
-  append(bytes, hello);
-  return bytes;
+  return encodeExactly(hello);
 }
 
 Hello decodeHello(std::span<const std::byte> payload) {
@@ -122,9 +127,7 @@ Hello decodeHello(std::span<const std::byte> payload) {
 }
 
 Bytes encodeKeyedHello(const KeyedHello& hello) {
-  Bytes bytes;
-  append(bytes, hello);
-  return bytes;
+  return encodeExactly(hello);
 }
 
 KeyedHello decodeKeyedHello(std::span<const std::byte> payload) {
@@ -132,9 +135,7 @@ KeyedHello decodeKeyedHello(std::span<const std::byte> payload) {
 }
 
 Bytes encodeChallenge(const Nonce& challenge) {
-  Bytes bytes;
-  append(bytes, challenge);
-  return bytes;
+  return encodeExactly(challenge);
 }
 
 Nonce decodeChallenge(std::span<const std::byte> payload) {
@@ -142,9 +143,7 @@ Nonce decodeChallenge(std::span<const std::byte> payload) {
 }
 
 Bytes encodeMissing(RankSet ranks) {
-  Bytes bytes;
-  append(bytes, ranks);
-  return bytes;
+  return encodeExactly(ranks);
 }
 
 RankSet decodeMissing(std::span<const std::byte> payload) {

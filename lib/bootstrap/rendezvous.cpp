@@ -247,7 +247,8 @@ std::optional<Reply> visit(const Rendezvous& place, const VisitKey& key, Deadlin
   if (!invitation) return std::nullopt;
   if (key && invitation->keyed == 0)
     failKey(0, "rank 0 has no pre-shared key, or another process of this user plays it");
-  if (!key && invitation->keyed != 0) failKey(place.rank, "rank 0 has a pre-shared key, this rank none");
+  if (!key && invitation->keyed != 0)
+    failKey(place.rank, "rank 0 has a pre-shared key, this rank none");
   const auto rank = static_cast<std::uint32_t>(place.rank);
   const auto world = static_cast<std::uint32_t>(place.worldSize);
   const Visit visit{

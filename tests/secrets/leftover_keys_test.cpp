@@ -36,6 +36,7 @@
 #include "bootstrap/peers.hpp"
 #include "bootstrap/relay.hpp"
 #include "secrets/watched_aead.hpp"
+#include "support/forwarding_aead.hpp"
 #include "support/world.hpp"
 
 namespace lockstep::testing {
@@ -56,27 +57,17 @@ void say(int fd, Says what, std::span<const std::byte> secret = {}) {
 }
 
 /// Tells its keys, and is otherwise another.
-class TellingAead : public cc::Aead {
+class TellingAead : public ForwardingAead {
  public:
-  TellingAead(std::shared_ptr<const cc::Aead> inner, int fd) : inner_(std::move(inner)), fd_(fd) {}
-  std::string_view name() const override { return inner_->name(); }
+  TellingAead(std::shared_ptr<const cc::Aead> inner, int fd)
+      : ForwardingAead(std::move(inner)), fd_(fd) {}
   std::unique_ptr<cc::ExpandedKey> expand(
       std::span<const std::byte, cc::kKeyBytes> key) const override {
     say(fd_, Says::key, key);
-    return inner_->expand(key);
-  }
-  void seal(cc::ExpandedKey& key, const cc::Nonce& nonce, cc::ConstPrivateBytes aad,
-            cc::ConstPrivateBytes plain, cc::PrivateBytes cipher, cc::Tag& tag) const override {
-    inner_->seal(key, nonce, aad, plain, cipher, tag);
-  }
-  [[nodiscard]] bool open(cc::ExpandedKey& key, const cc::Nonce& nonce, cc::ConstPrivateBytes aad,
-                          cc::ConstPrivateBytes cipher, const cc::Tag& tag,
-                          cc::PrivateBytes plain) const override {
-    return inner_->open(key, nonce, aad, cipher, tag, plain);
+    return ForwardingAead::expand(key);
   }
 
  private:
-  std::shared_ptr<const cc::Aead> inner_;
   int fd_;
 };
 
