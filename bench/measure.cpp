@@ -127,6 +127,7 @@ void Measurement::measureRow(std::size_t index, const std::optional<Contents>& c
   for (std::size_t s = 0; s < subjects_.size(); ++s) {
     Series& series = row.series[s];
     if (!series.supported) continue;
+    tell(index, task, false);
     if (config_.check && contents) series.wrong = verify(*subjects_[s], *contents, task);
     if (config_.checkOnly && !contents) subjects_[s]->run(task, nullptr, nullptr);
     if (config_.checkOnly) continue;

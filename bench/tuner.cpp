@@ -282,8 +282,9 @@ Row Tuner::measure(Ladder& ladder, const Task& task, const std::vector<Entry*>& 
         std::make_unique<CandidateSubject>(ladder.turns, describe(e->plan), e->table));
   ladder.turns.current = nullptr;
   ladder.turns.warm = !check;
-  Measurement measurement(config, rank_, agreement_, subjects,
-                          {[](std::size_t, std::size_t, const std::string&) {}, listener_.fault});
+  // One size may take longer than a parent waits for a sign of life.
+  const auto progress = [&](std::size_t, std::size_t, const std::string&) { tell(ladder, task); };
+  Measurement measurement(config, rank_, agreement_, subjects, {progress, listener_.fault});
   Row row = std::move(measurement.run().rows.front());
   ladder.turns.current = nullptr;  // the subjects end here
   return row;

@@ -62,6 +62,10 @@ schedule::Edges edgesOf(HostProtocol protocol) {
 
 namespace {
 
+/// Slots are better up to what was measured, in blocks. Half of it where more than two ranks all
+/// send to all others: their slots and buffers outgrow the caches so much earlier.
+constexpr double kMeasured = 1;
+
 // How these were found: README.md of this folder. Small messages: one exchange, flag beside the
 // data. Large ones in the clear: each rank reduces its share straight from and into everybody's
 // buffers. Sealed: the algorithm with the fewest sealed and opened bytes, in tiles that stay in the
@@ -77,7 +81,7 @@ std::vector<Rule> allReduceRules() {
       {kAll, kClear, Buffers::ordinary, 3, 64, 4 * KiB, "one_shot", HostProtocol::simple, 64 * KiB,
        1},
       {kAll, kClear, Buffers::ordinary, 1, 64, 64 * KiB, "two_shot", HostProtocol::simple,
-       128 * KiB, 4, true},
+       128 * KiB, 4, kMeasured},
       {kAll, kClear, Buffers::ordinary, 1, 64, kAnySize, "two_shot", HostProtocol::zeroCopy, 0, 1},
       {kAll, kClear, Buffers::any, 1, 64, kAnySize, "two_shot", HostProtocol::simple, 128 * KiB, 4},
       {kAll, kSealed, Buffers::any, 1, 2, 4 * KiB, "one_shot", HostProtocol::ll, 8 * KiB, 1},
@@ -99,8 +103,10 @@ std::vector<Rule> directRules(Collective c) {
       {c, kClear, Buffers::any, 3, 64, ahead, "direct", HostProtocol::ll, lines, 1},
       {c, kClear, Buffers::direct, 1, 64, kAnySize, "direct", HostProtocol::zeroCopy, 0, 1},
       {c, kClear, Buffers::ordinary, 1, 2, 4 * KiB, "direct", HostProtocol::ll, 8 * KiB, 1},
-      {c, kClear, Buffers::ordinary, 1, 64, 64 * KiB, "direct", HostProtocol::simple, 32 * KiB, 4,
-       true},
+      {c, kClear, Buffers::ordinary, 1, 2, 64 * KiB, "direct", HostProtocol::simple, 32 * KiB, 4,
+       kMeasured},
+      {c, kClear, Buffers::ordinary, 3, 64, 64 * KiB, "direct", HostProtocol::simple, 32 * KiB, 4,
+       contract.rooted ? kMeasured : kMeasured / 2},
       {c, kClear, Buffers::ordinary, 1, 64, kAnySize, "direct", HostProtocol::zeroCopy, 0, 1},
       {c, kClear, Buffers::any, 1, 64, kAnySize, "direct", HostProtocol::simple, 32 * KiB, 4},
       {c, kSealed, Buffers::any, 1, 64, 1 * KiB, "direct", HostProtocol::ll, lines, 1},
@@ -130,9 +136,19 @@ TuningTable TuningTable::builtIn() {
 }
 
 void TuningTable::attachPaysAbove(std::size_t bytes) {
-  attachAbove_ = bytes;
+  attachMeasured_ = true;
   for (Rule& rule : rules_)
-    if (rule.untilAttach) rule.maxBytes = bytes;
+    if (rule.untilAttach != 0)
+      rule.maxBytes = static_cast<std::size_t>(rule.untilAttach * static_cast<double>(bytes));
+}
+
+/// Where slots give way to it in this situation.
+std::optional<std::size_t> TuningTable::attachAbove(Situation situation) const {
+  for (const Rule& rule : rules_) {
+    situation.bytes = rule.minBytes;
+    if (rule.untilAttach != 0 && matches(rule, situation)) return rule.maxBytes;
+  }
+  return std::nullopt;
 }
 
 /// What is asked for by name and exists for this collective; the rest of it is selected.
@@ -235,11 +251,12 @@ std::string TuningTable::why(const Situation& situation, std::string_view algori
   } else {
     reasons.emplace_back("built-in rule");
     // The rule that ends at the threshold, and the one that takes over there.
-    const bool attaches = rule->untilAttach || (rule->protocol == HostProtocol::zeroCopy &&
-                                                rule->buffers == Buffers::ordinary);
-    if (attaches && attachAbove_)
+    const bool attaches = rule->untilAttach != 0 || (rule->protocol == HostProtocol::zeroCopy &&
+                                                     rule->buffers == Buffers::ordinary);
+    const auto above = attaches && attachMeasured_ ? attachAbove(situation) : std::nullopt;
+    if (above)
       reasons.push_back(
-          fmt::format("process_vm_readv pays above {} bytes, measured at creation", *attachAbove_));
+          fmt::format("process_vm_readv pays above {} bytes, measured at creation", *above));
     if (foreign_) reasons.push_back(fmt::format("{} has no table for this machine", source_));
   }
   return fmt::format("{}", fmt::join(reasons, "; "));

@@ -57,7 +57,8 @@ struct Rule {
   HostProtocol protocol = HostProtocol::simple;
   std::size_t tileBytes = 0;
   int depth = 1;
-  bool untilAttach = false;  ///< holds up to where cross-memory attach pays; see attachPaysAbove
+  /// Not 0: holds up to this share of what attachPaysAbove is told, whatever maxBytes was.
+  double untilAttach = 0;
   std::size_t minBytes = 0;
   std::uint32_t types = ~0U;  ///< bit per DataType
   std::size_t number = 0;     ///< its place in the file, from 1; 0: built in
@@ -101,19 +102,21 @@ class TuningTable {
   std::string why(const Situation& situation, std::string_view algorithm,
                   std::string_view protocol) const;
   /// The built-in rules leave messages larger than `bytes` in ordinary buffers to cross-memory
-  /// attach. What a system call costs differs too much between machines to be a constant.
+  /// attach, some rules from a share of it. What a system call costs differs too much between
+  /// machines to be a constant.
   void attachPaysAbove(std::size_t bytes);
   /// Equal texts, equal tables: compared between ranks.
   std::string text() const;
 
  private:
   const Rule* find(const Situation& situation, const Force& force) const;
+  std::optional<std::size_t> attachAbove(Situation situation) const;
 
   std::vector<Rule> rules_;
-  std::string source_;    ///< of the rules with a number; empty: there is no file
-  std::string measured_;  ///< when and how they came about, as the file says; may be empty
-  bool foreign_ = false;  ///< the file has no table for this machine
-  std::optional<std::size_t> attachAbove_;  ///< as measured by the communicator
+  std::string source_;           ///< of the rules with a number; empty: there is no file
+  std::string measured_;         ///< when and how they came about, as the file says; may be empty
+  bool foreign_ = false;         ///< the file has no table for this machine
+  bool attachMeasured_ = false;  ///< attachPaysAbove was told
 };
 
 }  // namespace lockstep

@@ -54,6 +54,29 @@ TEST(Measure, MovesTheRuleOfTheTable) {
   EXPECT_EQ(protocolOf(table, 16388), HostProtocol::zeroCopy);
 }
 
+TEST(Measure, MovesTheRulesOfCrowdsByHalf) {
+  TuningTable table = TuningTable::builtIn();
+  table.attachPaysAbove(32768);
+  const auto largestInSlots = [&](Collective collective, int ranks) {
+    std::size_t largest = 0;
+    for (std::size_t bytes = 4096; bytes <= 65536; bytes *= 2)
+      if (table
+              .select({.collective = collective,
+                       .worldSize = ranks,
+                       .bytes = bytes,
+                       .direct = false,
+                       .zeroCopy = true},
+                      "", "")
+              .protocol != HostProtocol::zeroCopy)
+        largest = bytes;
+    return largest;
+  };
+  EXPECT_EQ(largestInSlots(Collective::allToAll, 2), 32768U);
+  EXPECT_EQ(largestInSlots(Collective::allToAll, 4), 16384U);
+  EXPECT_EQ(largestInSlots(Collective::allGather, 3), 16384U);
+  EXPECT_EQ(largestInSlots(Collective::broadcast, 4), 32768U);
+}
+
 /// Holds its rank back when the times have been exchanged, until the other rank's call has ended.
 class HeldPeers final : public ForwardingPeers {
  public:
