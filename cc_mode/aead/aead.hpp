@@ -73,7 +73,8 @@ class Aead {
   virtual std::string_view name() const = 0;
   virtual std::unique_ptr<ExpandedKey> expand(std::span<const std::byte, kKeyBytes> key) const = 0;
   /// Encrypts `plain` to `cipher` (same size; may be the same memory) and makes the tag over `aad`
-  /// and it.
+  /// and it. Throws invalidArgument, with nothing in `cipher`, if this process was forked since the
+  /// key was expanded.
   virtual void seal(ExpandedKey& key, const Nonce& nonce, ConstPrivateBytes aad,
                     ConstPrivateBytes plain, PrivateBytes cipher, Tag& tag) const = 0;
   /// Decrypts `cipher` to `plain` (same size; may be the same memory). False: the tag is wrong, and

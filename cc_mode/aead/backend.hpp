@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/fail.hpp"
+#include "base/secret.hpp"
 #include "base/shared_ranges.hpp"
 #include "cc_mode/aead/aead.hpp"
 
@@ -36,6 +37,22 @@ inline void checkSizes(ConstPrivateBytes aad, ConstPrivateBytes from, PrivateByt
       [[unlikely]]
     fail(ErrorCode::internal, "AEAD of {} bytes into {} with {} bytes of additional data",
          from.size(), to.size(), aad.size());
+}
+
+/// What an expanded key has beside it in its secret pages: zero in a child that was forked since,
+/// however it was forked, since the pages are wiped there.
+enum class Alive : std::uint32_t { no, yes };
+
+/// After a record was sealed and before anybody sees it: wipes it and throws invalidArgument if the
+/// key is gone, and so may have been gone while it sealed. (Looked at before, a signal handler
+/// could still fork.)
+inline void refuseIfForked(Alive alive, PrivateBytes cipher) {
+  if (alive == Alive::yes) [[likely]]
+    return;
+  wipe(cipher.data(), cipher.size());
+  fail(ErrorCode::invalidArgument,
+       "this communicator belongs to the parent process and its keys do not survive a fork: "
+       "create a communicator in the child");
 }
 
 }  // namespace lockstep::cc

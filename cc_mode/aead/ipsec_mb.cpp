@@ -16,6 +16,7 @@ namespace {
 struct State {
   gcm_key_data key;
   gcm_context_data context;
+  Alive alive;
 };
 
 class IpsecMbKey final : public ExpandedKey {
@@ -66,6 +67,7 @@ class IpsecMb final : public Aead {
   std::unique_ptr<ExpandedKey> expand(std::span<const std::byte, kKeyBytes> key) const override {
     auto expanded = std::make_unique<IpsecMbKey>();
     IMB_AES256_GCM_PRE(manager_.get(), key.data(), &expanded->state().key);
+    expanded->state().alive = Alive::yes;
     return expanded;
   }
 
@@ -77,6 +79,7 @@ class IpsecMb final : public Aead {
     IMB_AES256_GCM_ENC(manager_.get(), &state.key, &state.context, out(cipher.data()),
                        in(plain.data()), plain.size(), in(nonce.data()), in(aad.data()), aad.size(),
                        out(tag.data()), kTagBytes);
+    refuseIfForked(state.alive, cipher);
   }
 
   bool open(ExpandedKey& key, const Nonce& nonce, ConstPrivateBytes aad, ConstPrivateBytes cipher,

@@ -40,23 +40,33 @@ class OpensslKey final : public ExpandedKey {
  public:
   OpensslKey(Context context, std::span<const std::byte, kKeyBytes> key)
       : context_(std::move(context)) {
-    std::copy(key.begin(), key.end(), key_->begin());
+    std::copy(key.begin(), key.end(), state_->key.begin());
+    state_->alive = Alive::yes;
   }
   EVP_CIPHER_CTX* context() const { return context_.get(); }
-  const unsigned char* bytes() const { return in(key_->data()); }
+  const unsigned char* bytes() const { return in(state_->key.data()); }
+  Alive alive() const { return state_->alive; }
 
  private:
+  struct State {
+    std::array<std::byte, kKeyBytes> key;
+    Alive alive;
+  };
   Context context_;
-  Secret<std::array<std::byte, kKeyBytes>> key_;
+  Secret<State> state_;
 };
+
+const OpensslKey& keyOf(const ExpandedKey& key) {
+  assert(dynamic_cast<const OpensslKey*>(&key) != nullptr && "a key expanded by another Aead");
+  return static_cast<const OpensslKey&>(key);
+}
 
 /// One record: puts its key into the context, and a key of zeros in its place at the end. OpenSSL
 /// clears the powers of H and the key stream along with that.
 class Record {
  public:
   Record(ExpandedKey& key, Direction direction, const Nonce& nonce, ConstPrivateBytes aad) {
-    assert(dynamic_cast<OpensslKey*>(&key) != nullptr && "a key expanded by another Aead");
-    const auto& ours = static_cast<const OpensslKey&>(key);
+    const OpensslKey& ours = keyOf(key);
     context_ = ours.context();
     require(
         EVP_CipherInit_ex2(context_, nullptr, ours.bytes(), in(nonce.data()), direction, nullptr));
@@ -116,6 +126,7 @@ class Openssl final : public Aead {
     transform(record.context(), plain, cipher);
     require(end(record.context()) &&
             EVP_CIPHER_CTX_ctrl(record.context(), EVP_CTRL_AEAD_GET_TAG, kTagBytes, tag.data()));
+    refuseIfForked(keyOf(key).alive(), cipher);
   }
 
   bool open(ExpandedKey& key, const Nonce& nonce, ConstPrivateBytes aad, ConstPrivateBytes cipher,

@@ -97,7 +97,9 @@ void LiveKey::expandNext() {
          "communicator");
   Secret<std::array<std::byte, kKeyBytes>> next;
   hkdfExpand(*key_, bytesOf("lockstep next epoch"), *next);
-  nextExpanded_ = aead_->expand(*next);
+  auto expanded = aead_->expand(*next);
+  refuseInForkedChild(*key_);  // forked by now, `next` may be made of zeros, or be zeros
+  nextExpanded_ = std::move(expanded);
   *key_ = *next;  // and the old key is gone: who steals this one cannot read what came before
 }
 

@@ -3,8 +3,6 @@
 #include <atomic>
 #include <limits>
 
-#include <pthread.h>
-
 #include "base/fail.hpp"
 #include "base/secret.hpp"
 #include "communicator/agreement.hpp"
@@ -13,13 +11,17 @@ namespace lockstep {
 
 namespace {
 
-/// Counts forks in the child, where a communicator's sockets, counters and keys must not be used.
-std::atomic<unsigned> forks{0};
-
-unsigned forkGeneration() {
-  static const int registered = ::pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1); });
-  static_cast<void>(registered);
-  return forks.load(std::memory_order_relaxed);
+/// Which process this is among its forked ancestors, where a communicator's sockets, counters and
+/// keys must not be used twice. In a page that is wiped in every child: what pthread_atfork is told
+/// of is fork(), but not clone(), nor _Fork().
+std::uint64_t forkGeneration() {
+  static const Secret<std::atomic<std::uint64_t>> generation;
+  static std::atomic<std::uint64_t> last{0};
+  std::uint64_t mine = generation->load(std::memory_order_relaxed);
+  if (mine != 0) [[likely]]
+    return mine;
+  const std::uint64_t next = last.fetch_add(1) + 1;
+  return generation->compare_exchange_strong(mine, next) ? next : mine;
 }
 
 /// From here on, asking all ranks whether their buffers are registered costs little beside the
@@ -144,6 +146,7 @@ void CommunicatorImpl::poison(ErrorCode code, int blamed) noexcept {
   constexpr auto relaxed = std::memory_order_relaxed;
   shm::StatusLine& status = fabric_.mine().status;
   if (failed_.exchange(true)) return;  // the first reason stays
+  if (inherited()) return;             // the parent's has not failed
   status.errorCode.store(static_cast<std::uint64_t>(code), relaxed);
   status.blamedRank.store(static_cast<std::uint64_t>(blamed) + 1, relaxed);
   status.sequence.store(fabric_.mine().call.sequence.load(relaxed), relaxed);
@@ -351,6 +354,7 @@ void CommunicatorImpl::drive() {
       wait.progress();
     else
       wait.pause(run_.awaited());
+    checkNotForked();  // by a signal handler, since the call began
     progress = run_.step();
   }
 }

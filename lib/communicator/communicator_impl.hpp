@@ -207,7 +207,7 @@ class CommunicatorImpl {
   Transcript transcript_;  ///< of what was said over them before there were keys
   Options options_;
   WipeAtEnd<std::vector<std::byte>> pskWiper_{options_.psk};  ///< should there be no communicator
-  unsigned forkGeneration_;
+  std::uint64_t forkGeneration_;
   TuningTable tuning_;
   std::optional<std::size_t> attachAbove_;  ///< where cross-memory attach pays, if it was measured
   std::shared_ptr<const cc::Aead> aead_;

@@ -192,10 +192,10 @@ void CommunicatorImpl::drain() noexcept {
 
 template <class Until>
 void CommunicatorImpl::driveQueue(Until until) noexcept {
-  if (disowned()) return;
   host::Wait wait(fabric_, watch_, outnumbered_);
   const int most = outnumbered_ ? 1 : kLooks;
-  for (int looks = 0; !until();) {
+  // In each turn: a signal handler may fork.
+  for (int looks = 0; !disowned() && !until();) {
     if (advanceOrFail()) {
       wait.progress();
       looks = 0;
