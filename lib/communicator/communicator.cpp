@@ -8,17 +8,42 @@
 #include "base/secret.hpp"
 #include "bootstrap/peers.hpp"
 #include "bootstrap/rendezvous.hpp"
+#include "cc_mode/aead/aead.hpp"
 #include "cc_mode/keys/handshake.hpp"
 #include "collectives/schedule.hpp"
 #include "communicator/communicator_impl.hpp"
 #include "communicator/launch.hpp"
 #include "communicator/settings.hpp"
+#include "communicator/tuning.hpp"
 #include <lockstep/communicator.hpp>
 
 namespace lockstep {
 
 namespace {
 
+void checkPsk(std::span<const std::byte> psk, std::string_view whose) {
+  if (!psk.empty() && psk.size() < cc::kMinPskBytes)
+    fail(ErrorCode::invalidArgument,
+         "the pre-shared key of {} has {} bytes; it needs at least {} random ones", whose,
+         psk.size(), cc::kMinPskBytes);
+}
+
+/// What has to be looked up: made here only to hear of errors, and again when the ranks have met.
+void checkNames(const Options& options, int worldSize) {
+  const bool sealed = isSealed(options.mode);
+  if (sealed && !options.cipher.empty()) static_cast<void>(cc::createAead(options.cipher));
+  const TuningTable table =
+      options.tuningFile.empty() ? TuningTable::builtIn() : TuningTable::read(options.tuningFile);
+  static_cast<void>(table.select({.mode = options.mode,
+                                  .worldSize = worldSize,
+                                  .bytes = 8,
+                                  .direct = !sealed,
+                                  .zeroCopy = !sealed,
+                                  .reproducible = options.reproducible},
+                                 options.algorithm, options.protocol));
+}
+
+/// What is wrong with a rank's options is told before it waits for the others.
 Options checked(Options options, int worldSize) {
   const WipeAtEnd wiper(options.psk);  // of one that is refused
   options = withEnvironment(std::move(options));
@@ -44,16 +69,15 @@ Options checked(Options options, int worldSize) {
          "mode {} needs Options::psk (32 random bytes that all ranks share), or "
          "Options::attestation, or Options::insecureKeys to go without authentication",
          name(options.mode));
+  if (isSealed(options.mode)) checkPsk(options.psk, "Options::psk");
+  checkNames(options, worldSize);
   return options;
 }
 
 }  // namespace
 
 UniqueId UniqueId::create(std::string_view address, std::span<const std::byte> psk) {
-  if (!psk.empty() && psk.size() < cc::kMinPskBytes)
-    fail(ErrorCode::invalidArgument,
-         "the pre-shared key of a UniqueId has {} bytes; it needs at least {} random ones",
-         psk.size(), cc::kMinPskBytes);
+  checkPsk(psk, "a UniqueId");
   return UniqueId(openMeetingPoint(address, psk));
 }
 

@@ -1,11 +1,14 @@
 // What the environment says, and what of it is refused.
 #include "communicator/settings.hpp"
 
+#include <chrono>
 #include <cstdlib>
+#include <functional>
 #include <string>
 
 #include <gtest/gtest.h>
 
+#include <lockstep/communicator.hpp>
 #include <lockstep/error.hpp>
 
 namespace lockstep {
@@ -72,6 +75,31 @@ TEST(Settings, AFlagThatIsNeitherIsNamed) {
         EXPECT_EQ(error.code(), ErrorCode::invalidArgument);
         EXPECT_NE(std::string(error.what()).find(name), std::string::npos) << error.what();
       }
+}
+
+// Nobody else has come, and nobody is waited for.
+TEST(Settings, WhatIsWrongWithOptionsIsToldBeforeOthersAreWaitedFor) {
+  const UniqueId id = UniqueId::create();
+  const auto expectRefused = [&](const std::string& part,
+                                 const std::function<void(Options&)>& set) {
+    Options options;
+    options.timeout = std::chrono::hours(1);
+    options.mode = Mode::cc;
+    options.psk.assign(32, std::byte{1});
+    set(options);
+    try {
+      Communicator::create(id, 0, 2, options);
+      ADD_FAILURE() << part;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::invalidArgument) << error.what();
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+    }
+  };
+  expectRefused("16 bytes", [](Options& o) { o.psk.resize(16); });
+  expectRefused("'rign'", [](Options& o) { o.algorithm = "rign"; });
+  expectRefused("'lll'", [](Options& o) { o.protocol = "lll"; });
+  expectRefused("zero_copy", [](Options& o) { o.protocol = "zero_copy"; });
+  expectRefused("/nowhere", [](Options& o) { o.tuningFile = "/nowhere"; });
 }
 
 }  // namespace

@@ -117,7 +117,7 @@ inline constexpr int kNoColor = -1;
 /// Memory that the peers of a communicator can read in place (in sealed modes, and where ranks are
 /// threads: private memory). Gives it back when destroyed. It may outlive its communicator. One of
 /// a communicator in the clear is not for calls of a sealed one, which promises nothing of memory
-/// that others read and write.
+/// that others read and write, and does not look for it.
 class LOCKSTEP_API Buffer {
  public:
   Buffer() = default;
@@ -138,16 +138,18 @@ class LOCKSTEP_API Buffer {
 ///
 /// Every call finishes or throws Error: no wait is longer than Options::timeout. After
 /// invalidArgument from a check of arguments, and after mismatch from alloc, the communicator lives
-/// on; after anything else it has failed: its later calls, and those of the other ranks, throw
-/// aborted. Errors of collectives, besides those that a call names: mismatch (ranks made different
-/// calls), timeout, aborted (another rank failed or aborted), peerDied, integrity (sealed modes),
-/// system, and invalidArgument in a forked child.
+/// on; after anything else it has failed: its later calls throw aborted, and so do those of the
+/// other ranks as soon as they have to wait. (Who has all it needs of a call does not: ranks may
+/// have come a call apart, and those that are left had better agree on where to go on.) Errors of
+/// collectives, besides those that a call names: mismatch (ranks made different calls), timeout,
+/// aborted (another rank failed or aborted), peerDied, integrity (sealed modes), system, and
+/// invalidArgument in a forked child.
 class LOCKSTEP_API Communicator {
  public:
   /// Joins `worldSize` ranks (1 to 64), each calling with its own `rank` (from 0). Blocks until all
-  /// have come. Throws invalidArgument (impossible rank, world or options), timeout (names the
-  /// ranks that have not come), mismatch (options differ: names them), bootstrap (nobody serves the
-  /// meeting point), unsupported (ranks of several hosts or users; no such cipher here),
+  /// have come. Throws invalidArgument (impossible rank, world or options: at once), timeout (names
+  /// the ranks that have not come), mismatch (options differ: names them), bootstrap (nobody serves
+  /// the meeting point), unsupported (ranks of several hosts or users; no such cipher here),
   /// keyExchange (sealed modes, and ids created with a key: on the rank whose key is missing or
   /// another, at once, while the others wait for one that has it), peerDied, system.
   static Communicator create(const UniqueId& id, int rank, int worldSize,
@@ -248,8 +250,8 @@ class LOCKSTEP_API Communicator {
                  std::span<const std::size_t> outCounts, std::span<const std::size_t> outOffsets,
                  DataType type);
 
-  /// Makes every rank's current and later calls fail with ErrorCode::aborted. Any thread may call
-  /// it.
+  /// Makes this rank's current and later calls fail with ErrorCode::aborted, and those of the other
+  /// ranks as soon as they have to wait. Any thread may call it.
   void abort() noexcept;
 
   /// `bytes` (1 to half of the address space) of zeroed memory that peers read in place.

@@ -1,4 +1,4 @@
-// Everything public.
+// Everything public but communicators of GPUs (device.hpp).
 #pragma once
 
 #include <lockstep/attestation.hpp>
