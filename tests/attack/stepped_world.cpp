@@ -5,11 +5,11 @@
 #include <functional>
 #include <span>
 #include <stdexcept>
-#include <thread>
 
 #include <fmt/format.h>
 
 #include "cc_mode/secure_pass.hpp"
+#include "support/stepped_rank.hpp"
 
 namespace lockstep::testing {
 
@@ -55,17 +55,9 @@ std::string toString(const Scene& s) {
                      s.depth);
 }
 
-struct SteppedWorld::Rank {
-  Rank(Peers& peers, const cc::Aead* aead, Deadline deadline)
-      : fabric(peers, deadline),
-        doorbell(fabric, false),
-        run({.fabric = fabric,
-             .regions = regions,
-             .doorbell = doorbell,
-             .pids = {},
-             .pidfds = {},
-             .sameProcess = true,
-             .aead = aead}) {
+struct SteppedWorld::Rank : SteppedRank {
+  Rank(Peers& peers, std::shared_ptr<const cc::Aead> cipher)
+      : SteppedRank(peers, std::move(cipher)) {
     for (const Protocol p : kAllProtocols) {
       for (int r = schedule::kEveryone; r < peers.worldSize(); ++r)
         outs.push_back(fabric.out(r, p));
@@ -84,12 +76,8 @@ struct SteppedWorld::Rank {
     }
   }
 
-  shm::Fabric fabric;
-  shm::Regions regions;
-  host::Doorbell doorbell;
   std::vector<shm::OutChannel> outs;
   std::vector<shm::InChannel> ins;
-  host::Run run;
   std::optional<cc::KeyRing> keys;
   std::unique_ptr<const host::Plan> plan;
   std::optional<host::Transfers> transfers;
@@ -103,14 +91,9 @@ struct SteppedWorld::Rank {
 SteppedWorld::SteppedWorld(int world)
     : aead_(std::make_shared<WitnessAead>(cc::createAead(), witness_)),
       ends_(joinThreads(world)),
-      ranks_(ends_.size()) {
-  std::vector<std::thread> threads;
-  for (std::size_t r = 0; r < ends_.size(); ++r)
-    threads.emplace_back([this, r] {
-      ranks_[r] =
-          std::make_unique<Rank>(*ends_[r], aead_.get(), Deadline::in(std::chrono::seconds(60)));
-    });
-  for (std::thread& thread : threads) thread.join();
+      ranks_(makeRanks(ends_.size(), [this](std::size_t r) {
+        return std::make_unique<Rank>(*ends_[r], aead_);
+      })) {
   std::vector<std::byte*> segments;
   for (const auto& rank : ranks_)
     segments.push_back(reinterpret_cast<std::byte*>(&rank->fabric.mine()));

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "attack/shared_view.hpp"
-#include "cc_mode/aead/aead.hpp"
+#include "support/forwarding_aead.hpp"
 
 namespace lockstep::testing {
 
@@ -24,36 +24,31 @@ struct Witness {
   TagCheck check = TagCheck::on;
 };
 
-class WitnessAead final : public cc::Aead {
+class WitnessAead final : public ForwardingAead {
  public:
   WitnessAead(std::shared_ptr<const cc::Aead> inner, Witness& witness)
-      : inner_(std::move(inner)), witness_(witness) {}
+      : ForwardingAead(std::move(inner)), witness_(witness) {}
 
-  std::string_view name() const override { return inner_->name(); }
-  std::unique_ptr<cc::ExpandedKey> expand(
-      std::span<const std::byte, cc::kKeyBytes> key) const override {
-    return inner_->expand(key);
-  }
   void seal(cc::ExpandedKey& key, const cc::Nonce& nonce, cc::ConstPrivateBytes aad,
             cc::ConstPrivateBytes plain, cc::PrivateBytes cipher, cc::Tag& tag) const override {
-    inner_->seal(key, nonce, aad, plain, cipher, tag);
+    ForwardingAead::seal(key, nonce, aad, plain, cipher, tag);
     witness_.sealed.push_back({{cipher.data(), cipher.data() + cipher.size()}, tag});
   }
   [[nodiscard]] bool open(cc::ExpandedKey& key, const cc::Nonce& nonce, cc::ConstPrivateBytes aad,
                           cc::ConstPrivateBytes cipher, const cc::Tag& tag,
                           cc::PrivateBytes plain) const override {
     const Bytes copy(cipher.data(), cipher.data() + cipher.size());
-    if (inner_->open(key, nonce, aad, cipher, tag, plain)) return true;
+    if (ForwardingAead::open(key, nonce, aad, cipher, tag, plain)) return true;
     ++witness_.forged;
     if (witness_.check == TagCheck::on) return false;
     // In counter mode to encrypt once more is to decrypt.
     cc::Tag ignored;
-    inner_->seal(key, nonce, aad, cc::ConstPrivateBytes(copy.data(), copy.size()), plain, ignored);
+    ForwardingAead::seal(key, nonce, aad, cc::ConstPrivateBytes(copy.data(), copy.size()), plain,
+                         ignored);
     return true;
   }
 
  private:
-  std::shared_ptr<const cc::Aead> inner_;
   Witness& witness_;
 };
 

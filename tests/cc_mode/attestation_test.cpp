@@ -7,6 +7,7 @@
 
 #include "cc_mode/handshake_fixture.hpp"
 #include "support/attester.hpp"
+#include "support/forwarding_aead.hpp"
 
 namespace lockstep::test {
 namespace {
@@ -241,27 +242,16 @@ TEST(Attestation, DifferentQuotesForDifferentReceiversAreNoticed) {
 }
 
 /// Counts what its rank opens.
-class CountingAead final : public cc::Aead {
+class CountingAead final : public testing::ForwardingAead {
  public:
-  std::string_view name() const override { return honest_->name(); }
-  std::unique_ptr<cc::ExpandedKey> expand(
-      std::span<const std::byte, cc::kKeyBytes> key) const override {
-    return honest_->expand(key);
-  }
-  void seal(cc::ExpandedKey& key, const cc::Nonce& nonce, cc::ConstPrivateBytes aad,
-            cc::ConstPrivateBytes plain, cc::PrivateBytes cipher, cc::Tag& tag) const override {
-    honest_->seal(key, nonce, aad, plain, cipher, tag);
-  }
+  CountingAead() : ForwardingAead(cc::createAead()) {}
   bool open(cc::ExpandedKey& key, const cc::Nonce& nonce, cc::ConstPrivateBytes aad,
             cc::ConstPrivateBytes cipher, const cc::Tag& tag,
             cc::PrivateBytes plain) const override {
     ++opened;
-    return honest_->open(key, nonce, aad, cipher, tag, plain);
+    return ForwardingAead::open(key, nonce, aad, cipher, tag, plain);
   }
   mutable int opened = 0;  // one rank's thread only
-
- private:
-  std::shared_ptr<const cc::Aead> honest_ = cc::createAead();
 };
 
 TEST(Attestation, NoKeyIsUnwrappedBeforeAllQuotesHold) {

@@ -7,12 +7,13 @@
 #include <gtest/gtest.h>
 
 #include "cc_mode/handshake_fixture.hpp"
+#include "support/forwarding_aead.hpp"
 
 namespace lockstep::test {
 namespace {
 
 using schedule::kEveryone;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 bool understand(cc::KeyRing& sender, cc::KeyName sealName, cc::KeyRing& receiver,
                 cc::KeyName openName) {
   const Bytes plain(40, std::byte{7});
@@ -34,7 +35,7 @@ TEST(Handshake, KeysMatchPairwiseAndInTheGroup) {
     };
     for (int i = 0; i < world; ++i)
       for (int j = 0; j < world; ++j) {
-        SCOPED_TRACE(testing::Message() << i << " to " << j);
+        SCOPED_TRACE(::testing::Message() << i << " to " << j);
         EXPECT_TRUE(understand(ring(i), {i, kEveryone}, ring(j), {i, kEveryone}));
         if (i == j) continue;
         EXPECT_TRUE(understand(ring(i), {i, j}, ring(j), {i, j}));
@@ -157,7 +158,7 @@ TEST(Handshake, AnyByteChangedOnTheWay) {
   constexpr std::size_t kBytes[] = {104, 48, 32};
   for (int round = 0; round < 3; ++round)
     for (std::size_t byte = 0; byte < kBytes[round]; ++byte) {
-      SCOPED_TRACE(testing::Message() << "round " << round << " byte " << byte);
+      SCOPED_TRACE(::testing::Message() << "round " << round << " byte " << byte);
       expectVictimRefuses(run(members(3),
                               [&](int r, int receiver, Messages& all) {
                                 if (r == round && receiver == 0)
@@ -170,7 +171,7 @@ TEST(Handshake, AnyByteChangedOnTheWay) {
 TEST(Handshake, OtherLengths) {
   for (int round = 0; round < 3; ++round)
     for (const int change : {-1, 1, 0}) {
-      SCOPED_TRACE(testing::Message() << "round " << round << " change " << change);
+      SCOPED_TRACE(::testing::Message() << "round " << round << " change " << change);
       expectVictimRefuses(run(members(3),
                               [&](int r, int receiver, Messages& all) {
                                 if (r != round || receiver != 0) return;
@@ -225,7 +226,7 @@ TEST(Handshake, RoundsReordered) {
   for (int round = 1; round < 3; ++round)
     for (int earlier = 0; earlier < round; ++earlier)
       for (const bool cut : {false, true}) {
-        SCOPED_TRACE(testing::Message() << "round " << earlier << " in round " << round);
+        SCOPED_TRACE(::testing::Message() << "round " << earlier << " in round " << round);
         Bytes heard;
         expectVictimRefuses(run(members(3),
                                 [&](int r, int receiver, Messages& all) {
@@ -285,27 +286,17 @@ TEST(Handshake, LowOrderPoint) {
 }
 
 /// Hands a different group key to every receiver: what a malicious member could do.
-class TwoFaced final : public cc::Aead {
+class TwoFaced final : public testing::ForwardingAead {
  public:
-  std::string_view name() const override { return honest_->name(); }
-  std::unique_ptr<cc::ExpandedKey> expand(
-      std::span<const std::byte, cc::kKeyBytes> key) const override {
-    return honest_->expand(key);
-  }
+  TwoFaced() : ForwardingAead(cc::createAead()) {}
   void seal(cc::ExpandedKey& key, const cc::Nonce& nonce, cc::ConstPrivateBytes aad,
             cc::ConstPrivateBytes plain, cc::PrivateBytes cipher, cc::Tag& tag) const override {
     Bytes other(plain.data(), plain.data() + plain.size());
     other[0] ^= static_cast<std::byte>(sealed_++);
-    honest_->seal(key, nonce, aad, view(std::as_const(other)), cipher, tag);
-  }
-  bool open(cc::ExpandedKey& key, const cc::Nonce& nonce, cc::ConstPrivateBytes aad,
-            cc::ConstPrivateBytes cipher, const cc::Tag& tag,
-            cc::PrivateBytes plain) const override {
-    return honest_->open(key, nonce, aad, cipher, tag, plain);
+    ForwardingAead::seal(key, nonce, aad, view(std::as_const(other)), cipher, tag);
   }
 
  private:
-  std::shared_ptr<const cc::Aead> honest_ = cc::createAead();
   mutable int sealed_ = 0;  // one rank's thread only
 };
 

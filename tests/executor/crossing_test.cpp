@@ -72,10 +72,10 @@ void callAndCheck(SealedWorld& world, std::size_t count, const SealedWorld::Valu
   world.begin(count, value);
   if (!world.drive(after)) throw std::runtime_error("nobody goes on");
   std::vector<std::vector<std::int64_t>> inputs;
-  for (int rank = 0; rank < world.size(); ++rank) inputs.push_back(world.in(rank));
+  for (int rank = 0; rank < world.size(); ++rank) inputs.push_back(world.rank(rank).in);
   const auto expected = test::interpret<std::int64_t>(world.schedule(), inputs);
   for (int rank = 0; rank < world.size(); ++rank)
-    if (world.out(rank) != expected.out[static_cast<std::size_t>(rank)])
+    if (world.rank(rank).out != expected.out[static_cast<std::size_t>(rank)])
       throw std::runtime_error("a wrong result");
 }
 
@@ -383,7 +383,7 @@ TEST(Crossing, NoPlaintextIsSharedEvenForAMoment) {
     w.world.begin(count, [](int, std::size_t) { return kPattern; });
     ASSERT_TRUE(w.world.drive([&](int rank) { look(static_cast<std::size_t>(rank)); }));
     for (int rank = 0; rank < size; ++rank)
-      for (const std::int64_t value : w.world.out(rank)) ASSERT_EQ(value, kPattern);
+      for (const std::int64_t value : w.world.rank(rank).out) ASSERT_EQ(value, kPattern);
     EXPECT_GT(looks, 0U);
     EXPECT_EQ(hits, 0U);
   });

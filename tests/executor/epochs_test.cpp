@@ -10,8 +10,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "executor/host/transfer.hpp"
-#include "executor/sealed_ranks.hpp"
+#include "executor/sealed_world.hpp"
 
 namespace lockstep::host {
 namespace {
@@ -20,7 +19,7 @@ using testing::KeyBytes;
 using testing::Use;
 
 constexpr std::uint64_t kRekeyBytes = 1 << 20;
-constexpr std::size_t kCount = 3 << 18;  // elements of 4 bytes: 3 MiB
+constexpr std::size_t kCount = 3 << 17;  // elements of 8 bytes: 3 MiB
 
 RecordName nameOf(const Use& use) {
   RecordName name;
@@ -51,49 +50,32 @@ std::uint32_t expectEpochs(const std::vector<Use>& uses, std::size_t most) {
   return last;
 }
 
-std::vector<Use> usesOf(const SealedRanks& ranks) {
-  std::vector<Use> all;
-  for (const auto& rank : ranks) {
-    const auto uses = rank->ledger.uses();
-    all.insert(all.end(), uses.begin(), uses.end());
+/// A world that replaces its keys so often.
+struct ShortLived : SealedWorld {
+  explicit ShortLived(int size) : SealedWorld(size) {
+    for (int r = 0; r < size; ++r) rank(r).keys.replaceAfter(kRekeyBytes);
   }
-  return all;
+};
+
+Case caseOf(const schedule::Algorithm& algorithm, Mode mode, shm::Protocol protocol) {
+  return {.algorithm = &algorithm,
+          .mode = mode,
+          .protocol = protocol,
+          .tileBytes = shm::kSlotBytes,  // less where that does not fit
+          .depth = kMaxDepth};
 }
 
-void begin(SealedRank& rank, int me, const PlanRequest& request, std::size_t count,
-           std::uint64_t sequence) {
-  rank.in.resize(count * rank.fabric.worldSize());
-  std::iota(rank.in.begin(), rank.in.end(), me);
-  rank.out.assign(rank.in.size(), -1);
-  rank.plans.push_back(std::make_unique<const Plan>(lower(request, rank.fabric, &rank.keys)));
-  rank.call = {};
-  rank.call.in = rank.in.data();
-  rank.call.out = rank.out.data();
-  rank.call.count = count;
-  rank.call.what = {.sequence = sequence,
-                    .collective = request.algorithm->collective,
-                    .type = request.type,
-                    .reduction = request.reduction,
-                    .count = count,
-                    .root = request.root};
-  rank.run.begin(*rank.plans.back(), rank.call, false);
+std::int64_t valueOf(int rank, std::size_t element) {
+  return static_cast<std::int64_t>(element) + rank;
 }
 
-PlanRequest requestOf(const schedule::Algorithm& algorithm, Mode mode, shm::Protocol protocol) {
-  PlanRequest request;
-  request.algorithm = &algorithm;
-  request.type = DataType::i32;
-  request.mode = mode;
-  request.protocol = protocol;
-  request.tileBytes = shm::kSlotBytes;  // less where that does not fit
-  request.depth = kMaxDepth;
-  return request;
-}
-
-void expectSums(const SealedRank& rank, int world) {
-  for (std::size_t i = 0; i < kCount; ++i)
-    if (rank.out[i] != static_cast<int>(i) * world + world * (world - 1) / 2)
-      FAIL() << "element " << i << " is " << rank.out[i];
+void expectSums(const SealedWorld& world) {
+  const std::int64_t size = world.size();
+  for (int r = 0; r < size; ++r)
+    for (std::size_t i = 0; i < kCount; ++i)
+      if (const std::int64_t sum = world.rank(r).out[i];
+          sum != static_cast<std::int64_t>(i) * size + size * (size - 1) / 2)
+        FAIL() << "element " << i << " is " << sum;
 }
 
 /// At least eight tiles of the plan, and the bound, under one key.
@@ -115,34 +97,32 @@ TEST(Epochs, EveryCollectiveGoesThroughThem) {
         SCOPED_TRACE(fmt::format("{} {}, {}, {}", name(algorithm->collective), algorithm->name,
                                  name(mode), static_cast<int>(protocol)));
         constexpr int kWorld = 3;
-        std::vector<std::unique_ptr<Peers>> ends;
-        const auto ranks = makeWorld(kWorld, ends);
-        for (const auto& rank : ranks) rank->keys.replaceAfter(kRekeyBytes);
+        ShortLived world(kWorld);
+        const Plan& plan = world.prepare(caseOf(*algorithm, mode, protocol));
         const bool data = contractOf(algorithm->collective).hasData;
-        for (std::uint64_t call = 1; call <= 2; ++call) {
-          for (int r = 0; r < kWorld; ++r)
-            begin(*ranks[static_cast<std::size_t>(r)], r, requestOf(*algorithm, mode, protocol),
-                  data ? kCount : 0, call);
-          ASSERT_TRUE(driveAll(ranks, [](SealedRank& rank) { return rank.run.step(); }));
+        for (int call = 1; call <= 2; ++call) {
+          world.begin(data ? kCount : 0, valueOf);
+          ASSERT_TRUE(world.drive());
         }
-        if (algorithm->collective == Collective::allReduce)
-          for (const auto& rank : ranks) expectSums(*rank, kWorld);
-        const auto uses = usesOf(ranks);
+        if (algorithm->collective == Collective::allReduce) expectSums(world);
+        const auto uses = world.takeUses();
         EXPECT_EQ(testing::offencesIn(uses), "");
-        const std::uint32_t last = expectEpochs(uses, mostUnderOneKey(*ranks[0]->plans.back()));
+        const std::uint32_t last = expectEpochs(uses, mostUnderOneKey(plan));
         EXPECT_EQ(last != 0, data);
         crossed += last != 0;
         // Who holds a key counts its epochs, whether it has seen its records or not.
-        for (const KeyUse& use : ranks[0]->plans.back()->keys)
-          for (const auto& rank : ranks) {
-            SCOPED_TRACE(rank->fabric.rank());
+        cc::KeyRing& first = world.rank(0).keys;
+        for (const KeyUse& use : plan.keys)
+          for (int r = 0; r < kWorld; ++r) {
+            SCOPED_TRACE(r);
+            cc::KeyRing& keys = world.rank(r).keys;
             for (int s = 0; s < kWorld; ++s) {
-              if (use.key == &ranks[0]->keys.at({s, schedule::kEveryone})) {
-                EXPECT_EQ(rank->keys.at({s, schedule::kEveryone}).epoch(), use.key->epoch());
+              const cc::KeyName group{s, schedule::kEveryone}, pair{0, s};
+              if (use.key == &first.at(group)) {
+                EXPECT_EQ(keys.at(group).epoch(), use.key->epoch());
               }
-              if (s != 0 && use.key == &ranks[0]->keys.at({0, s})) {
-                EXPECT_EQ(ranks[static_cast<std::size_t>(s)]->keys.at({0, s}).epoch(),
-                          use.key->epoch());
+              if (s != 0 && use.key == &first.at(pair)) {
+                EXPECT_EQ(world.rank(s).keys.at(pair).epoch(), use.key->epoch());
               }
             }
           }
@@ -151,53 +131,30 @@ TEST(Epochs, EveryCollectiveGoesThroughThem) {
 }
 
 TEST(Epochs, TransfersGoThroughThem) {
-  std::vector<std::unique_ptr<Peers>> ends;
-  const auto ranks = makeWorld(2, ends);
-  std::vector<std::unique_ptr<Transfers>> transfers;
-  for (const auto& rank : ranks) {
-    rank->keys.replaceAfter(kRekeyBytes);
-    transfers.push_back(std::make_unique<Transfers>(rank->run, &rank->keys));
-  }
+  ShortLived world(2);
   for (const std::size_t bytes : {std::size_t{3'000'000}, std::size_t{100}, std::size_t{700'000},
                                   std::size_t{700'000}, std::size_t{5'000'000}}) {
     std::vector<std::uint8_t> out(bytes), in(bytes);
     std::iota(out.begin(), out.end(), static_cast<std::uint8_t>(bytes));
-    Transfer send{.direction = Transfer::Direction::send,
-                  .peer = 1,
-                  .data = out.data(),
-                  .count = bytes,
-                  .type = DataType::u8};
-    Transfer receive{.direction = Transfer::Direction::receive,
-                     .peer = 0,
-                     .data = in.data(),
-                     .count = bytes,
-                     .type = DataType::u8};
-    transfers[0]->add(send);
-    transfers[1]->add(receive);
-    for (int idle = 0; idle < 100 && !(transfers[0]->idle() && transfers[1]->idle()); ++idle)
-      for (const auto& t : transfers)
-        if (t->step()) idle = 0;
+    ASSERT_TRUE(world.transfer(0, 1, out, in));
     ASSERT_EQ(in, out);
-    EXPECT_EQ(ranks[0]->keys.at({0, 1}).epoch(), ranks[1]->keys.at({0, 1}).epoch());
+    EXPECT_EQ(world.rank(0).keys.at({0, 1}).epoch(), world.rank(1).keys.at({0, 1}).epoch());
   }
-  const auto uses = usesOf(ranks);
+  const auto uses = world.takeUses();
   EXPECT_EQ(testing::offencesIn(uses), "");
   EXPECT_GE(expectEpochs(uses, kRekeyBytes), 8U);
 }
 
 /// What was sealed in one epoch is put where a record of the next is awaited.
 TEST(Epochs, ARecordOfAnotherEpochIsRefused) {
-  std::vector<std::unique_ptr<Peers>> ends;
-  const auto ranks = makeWorld(2, ends);
-  for (const auto& rank : ranks) rank->keys.replaceAfter(kRekeyBytes);
+  ShortLived world(2);
   const auto* direct =
       schedule::findAlgorithm(Collective::broadcast, "direct", schedule::Edges::channels);
-  for (int r = 0; r < 2; ++r)
-    begin(*ranks[static_cast<std::size_t>(r)], r,
-          requestOf(*direct, Mode::cc, shm::Protocol::simple), kCount, 1);
-  host::Run &sender = ranks[0]->run, &reader = ranks[1]->run;
-  const shm::OutChannel& slots = ranks[0]->fabric.out(1, shm::Protocol::simple);
-  cc::LiveKey& key = ranks[0]->keys.at({0, 1});
+  world.prepare(caseOf(*direct, Mode::cc, shm::Protocol::simple));
+  world.begin(kCount, valueOf);
+  host::Run &sender = world.rank(0).run, &reader = world.rank(1).run;
+  const shm::OutChannel& slots = world.rank(0).fabric.out(1, shm::Protocol::simple);
+  cc::LiveKey& key = world.rank(0).keys.at({0, 1});
   const auto fill = [&] {
     while (sender.step() == Progress::some) {
     }
@@ -227,7 +184,7 @@ TEST(Epochs, ARecordOfAnotherEpochIsRefused) {
 /// The same nonce, the same name but for the epoch: the key alone refuses it, and the name alone.
 TEST(Epochs, KeyAndNameBothTellEpochsApart) {
   const auto aead = cc::createAead();
-  const KeyBytes bytes = keyOf(0, 1);
+  const KeyBytes bytes = keyOf({0, 1});
   cc::LiveKey sender(aead, bytes, 8), reader(aead, bytes, 8);
   for (cc::LiveKey* key : {&sender, &reader}) key->reserve(20, 1, 0);
   const std::uint64_t turn = sender.turnsAt();

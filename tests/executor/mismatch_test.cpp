@@ -10,7 +10,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "executor/host/transfer.hpp"
 #include "executor/sealed_ranks.hpp"
 
 namespace lockstep::host {
@@ -23,7 +22,7 @@ struct Case {
   Collective collective = Collective::allReduce;
   const char* algorithm = "one_shot";
   std::size_t count = 10;
-  DataType type = DataType::i32;
+  DataType type = DataType::i64;
   Reduction reduction = Reduction::sum;
   int root = 0;
 };
@@ -33,7 +32,9 @@ class Mismatch : public ::testing::TestWithParam<std::tuple<Mode, shm::Protocol,
   static constexpr int kWorld = 3;
 
   void SetUp() override {
-    ranks_ = makeWorld(kWorld, ends_);
+    ranks_.clear();
+    ends_ = joinThreads(kWorld);
+    ranks_ = makeSealedRanks(ends_);
     for (auto& rank : ranks_)
       rank->planOf = [&, r = rank.get()](const shm::CallDescription& call) -> const Plan* {
         for (const Case& c : cases_)
@@ -54,8 +55,7 @@ class Mismatch : public ::testing::TestWithParam<std::tuple<Mode, shm::Protocol,
     request.protocol = protocol;
     request.tileBytes = tileBytes;
     request.depth = 3;
-    rank.plans.push_back(std::make_unique<const Plan>(lower(request, rank.fabric, &rank.keys)));
-    return *rank.plans.back();
+    return rank.plan(request);
   }
 
   shm::CallDescription describe(const Case& c) const {
@@ -75,15 +75,8 @@ class Mismatch : public ::testing::TestWithParam<std::tuple<Mode, shm::Protocol,
       const Case& c = r == kWorld - 1 ? other : usual;
       rank.in.assign(2 * kWorld * c.count, 1);
       rank.out.assign(2 * kWorld * c.count, -1);
-      rank.call = {};
-      rank.call.in = rank.in.data();
-      rank.call.out = rank.out.data();
-      rank.call.count = c.count;
-      rank.call.what = describe(c);
-      rank.call.fingerprint = shm::fingerprint(rank.call.what);
-      shm::announce(rank.fabric.mine().call, rank.call.what);
       rank.plansAsked = 0;
-      rank.run.begin(planOf(rank, c, rank.call.what), rank.call, false);
+      rank.begin(planOf(rank, c, describe(c)), describe(c));
     }
   }
   void step(int rank) {
@@ -137,7 +130,7 @@ class Mismatch : public ::testing::TestWithParam<std::tuple<Mode, shm::Protocol,
   }
   /// Of the input of the last rank, all ones, nothing is in the caller's memory, but zeros perhaps.
   void expectNothingReleased() {
-    for (const std::int32_t value : ranks_[0]->out) EXPECT_TRUE(value == -1 || value == 0) << value;
+    for (const std::int64_t value : ranks_[0]->out) EXPECT_TRUE(value == -1 || value == 0) << value;
   }
 
   std::uint64_t sequence_ = 1;
@@ -156,8 +149,8 @@ const std::vector<std::pair<Case, Case>>& pairs() {
     };
     add(usual, [](Case& c) { c.count = 9; });
     add(usual, [](Case& c) { c.count = 11; });
-    add(usual, [](Case& c) { c.type = DataType::f32; });
-    add(usual, [](Case& c) { c.type = DataType::i64; });
+    add(usual, [](Case& c) { c.type = DataType::f64; });
+    add(usual, [](Case& c) { c.type = DataType::i32; });
     add(usual, [](Case& c) { c.reduction = Reduction::max; });
     add(usual, [](Case& c) {
       c.collective = Collective::allGather;
@@ -186,7 +179,7 @@ TEST_P(Mismatch, IsToldWithBothCalls) {
 TEST_P(Mismatch, AfterCallsThatWentWellIsToldAsWell) {
   for (; sequence_ <= 3; ++sequence_) {
     begin({}, {});
-    ASSERT_TRUE(driveAll(ranks_, [](SealedRank& rank) { return rank.run.step(); }));
+    ASSERT_TRUE(driveAll(ranks_));
   }
   const Case other{.count = 9};
   begin({}, other);
@@ -201,7 +194,7 @@ TEST_P(Mismatch, AForgedWordIsNotBelieved) {
     SCOPED_TRACE("nothing else is forged");
     begin({}, {});
     claim(lie);
-    EXPECT_TRUE(driveAll(ranks_, [](SealedRank& rank) { return rank.run.step(); }));
+    EXPECT_TRUE(driveAll(ranks_));
     for (const auto& rank : ranks_) EXPECT_EQ(rank->out[0], 3);
   }
   {
@@ -257,9 +250,9 @@ TEST_P(Mismatch, WordsThatNobodyWouldSayDoNoHarm) {
 std::optional<Error> receiveAfter(const shm::TransferDescription& sent,
                                   const shm::TransferDescription& received,
                                   const std::function<void(shm::Line&)>& forge) {
-  std::vector<std::unique_ptr<Peers>> ends;
-  const auto ranks = makeWorld(2, ends);
-  Transfers sender(ranks[0]->run, &ranks[0]->keys), receiver(ranks[1]->run, &ranks[1]->keys);
+  const auto ends = joinThreads(2);
+  const auto ranks = makeSealedRanks(ends);
+  Transfers &sender = ranks[0]->transfers, &receiver = ranks[1]->transfers;
   std::vector<std::uint8_t> data(200'000, 1), got(200'000, 2);
   Transfer send{.direction = Transfer::Direction::send,
                 .peer = 1,

@@ -1,14 +1,10 @@
 // Nonces of a call are reserved before anything moves; a call too large to count is refused.
-#include <memory>
-#include <thread>
-#include <vector>
+#include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "bootstrap/peers.hpp"
-#include "cc_mode/aead/aead.hpp"
-#include "executor/host/run.hpp"
+#include "executor/sealed_world.hpp"
 #include <lockstep/error.hpp>
 
 namespace lockstep::host {
@@ -20,54 +16,37 @@ struct Answer {
   std::size_t tileElements = 0;
 };
 
-/// What the first call of a new run is answered, on two ranks. No nonce is taken by a call that is
-/// refused.
+/// What the first call of a new run is answered. No nonce is taken by a call that is refused.
+Answer answerOf(SealedRank& rank, const PlanRequest& request, std::size_t count) {
+  const Plan& plan = rank.plan(request);
+  Answer answer;
+  answer.tileElements = plan.tileElements;
+  try {
+    rank.begin(plan, {.collective = request.algorithm->collective, .count = count});
+    answer.turn = rank.keys.at({0, 1}).turnsAt();
+    return answer;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::invalidArgument);
+    answer.refusal = error.what();
+  }
+  EXPECT_EQ(rank.keys.at({0, 1}).reserve(1, 1), 0U) << "nonces were taken";
+  return answer;
+}
+
+/// On two ranks alike.
 Answer answerTo(Collective collective, const char* algorithm, std::size_t tileBytes,
                 std::size_t count) {
-  auto ends = joinThreads(2);
-  std::array<Answer, 2> answers;
-  const auto play = [&](Peers& peers, Answer& answer) {
-    shm::Fabric fabric(peers, Deadline::in(std::chrono::seconds(20)));
-    cc::KeyRing keys(cc::createAead());
-    const std::array<std::byte, cc::kKeyBytes> key{std::byte{1}};
-    keys.add({0, 1}, key);
-    keys.add({1, 0}, key);
-    PlanRequest request;
-    request.algorithm = schedule::findAlgorithm(collective, algorithm, schedule::Edges::channels);
-    request.type = DataType::u8;
-    request.mode = Mode::cc;
-    request.tileBytes = tileBytes;
-    const Plan plan = lower(request, fabric, &keys);
-
-    shm::Regions regions;
-    Doorbell doorbell(fabric, false);
-    host::Run run({.fabric = fabric,
-                   .regions = regions,
-                   .doorbell = doorbell,
-                   .pids = {},
-                   .pidfds = {},
-                   .sameProcess = true,
-                   .streamingBytes = 1 << 20,
-                   .aead = &keys.aead()});
-    Call call;
-    call.count = count;
-    try {
-      answer.tileElements = plan.tileElements;
-      run.begin(plan, call, false);
-      answer.turn = keys.at({0, 1}).turnsAt();
-      return;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::invalidArgument);
-      answer.refusal = error.what();
-    }
-    EXPECT_EQ(keys.at({0, 1}).reserve(1, 1), 0U) << "nonces were taken";
-  };
-  std::thread other([&] { play(*ends[1], answers[1]); });
-  play(*ends[0], answers[0]);
-  other.join();
-  EXPECT_EQ(answers[0].refusal, answers[1].refusal);
-  EXPECT_EQ(answers[0].turn, answers[1].turn);
-  return answers[0];
+  const SealedWorld world(2);
+  PlanRequest request;
+  request.algorithm = schedule::findAlgorithm(collective, algorithm, schedule::Edges::channels);
+  request.type = DataType::u8;
+  request.mode = Mode::cc;
+  request.tileBytes = tileBytes;
+  const Answer answer = answerOf(world.rank(0), request, count);
+  const Answer other = answerOf(world.rank(1), request, count);
+  EXPECT_EQ(answer.refusal, other.refusal);
+  EXPECT_EQ(answer.turn, other.turn);
+  return answer;
 }
 
 /// Tiles of one byte, 2^63 of them, and two messages in each: 2^64 records, which is 0 in 64 bits.

@@ -5,36 +5,19 @@
 #include <memory>
 #include <random>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "bootstrap/peers.hpp"
+#include "support/stepped_rank.hpp"
 #include <lockstep/error.hpp>
 
 namespace lockstep::host {
 namespace {
 
-/// One rank: its end of the fabric and what runs on it.
-struct Rank {
-  Rank(Peers& peers, Deadline deadline)
-      : fabric(peers, deadline), doorbell(fabric, false), run(surroundings()) {}
-  Surroundings surroundings() {
-    return {.fabric = fabric,
-            .regions = regions,
-            .doorbell = doorbell,
-            .pids = {},
-            .pidfds = {},
-            .sameProcess = true,
-            .streamingBytes = 1 << 20,
-            .aead = nullptr};
-  }
-  shm::Fabric fabric;
-  shm::Regions regions;
-  Doorbell doorbell;
-  Run run;
+struct Rank : testing::SteppedRank {
+  using SteppedRank::SteppedRank;
   std::vector<std::unique_ptr<const Plan>> plans;  ///< a run may know its last one by address
   Call call;
   std::vector<std::int32_t> in, out;
@@ -42,17 +25,11 @@ struct Rank {
 
 class OneThread : public ::testing::Test {
  protected:
-  /// A world whose fabric needs a thread per rank, but nothing after it does.
   void make(int worldSize) {
-    ends_ = joinThreads(worldSize);
     ranks_.clear();
-    ranks_.resize(ends_.size());
-    std::vector<std::thread> threads;
-    for (std::size_t r = 0; r < ends_.size(); ++r)
-      threads.emplace_back([this, r] {
-        ranks_[r] = std::make_unique<Rank>(*ends_[r], Deadline::in(std::chrono::seconds(20)));
-      });
-    for (std::thread& thread : threads) thread.join();
+    ends_ = joinThreads(worldSize);
+    ranks_ = testing::makeRanks(
+        ends_.size(), [this](std::size_t r) { return std::make_unique<Rank>(*ends_[r]); });
     sequence_ = 0;
   }
 

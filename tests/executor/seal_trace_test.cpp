@@ -10,10 +10,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "cc_mode/secure_pass.hpp"
 #include "collectives/building.hpp"
-#include "executor/host/transfer.hpp"
-#include "executor/sealed_ranks.hpp"
+#include "executor/sealed_world.hpp"
 
 namespace lockstep::host {
 namespace {
@@ -23,8 +21,6 @@ using schedule::Operand;
 using schedule::OpKind;
 using schedule::Schedule;
 using testing::Use;
-
-constexpr DataType kType = DataType::i32;
 
 // ---- what a schedule says ----
 
@@ -120,7 +116,7 @@ class Expectation {
                             .sender = static_cast<std::int8_t>(o.seal.sender),
                             .receiver = static_cast<std::int8_t>(o.seal.receiver)};
       const auto aad = std::as_bytes(std::span(&name, 1));
-      uses.push_back({.key = keyOf(key.sender, key.receiver),
+      uses.push_back({.key = keyOf(key),
                       .nonce = cc::nonceOf((base == bases.end() ? 0 : base->second) +
                                            message * numbers_.recordsPerMessage + record),
                       .aad = {aad.begin(), aad.end()},
@@ -147,92 +143,35 @@ std::string sorted(std::vector<Use> uses) {
 
 // ---- collectives ----
 
-struct Case {
-  const schedule::Algorithm* algorithm = nullptr;
-  Mode mode = Mode::cc;
-  int world = 2, root = 0;
-  shm::Protocol protocol = shm::Protocol::ll;
-  std::size_t tileBytes = 0;
-};
-
-PlanRequest requestOf(const Case& c) {
-  PlanRequest request;
-  request.algorithm = c.algorithm;
-  request.type = kType;
-  request.mode = c.mode;
-  request.root = c.root;
-  request.protocol = c.protocol;
-  request.tileBytes = c.tileBytes;
-  request.depth = 3;
-  return request;
-}
-
-Schedule scheduleOf(const Case& c) {
-  const bool multicast = isMulticast(c.mode);
-  Schedule s = schedule::generate(*c.algorithm,
-                                  {.worldSize = c.world, .multicast = multicast, .root = c.root});
-  return cc::secure(multicast ? std::move(s) : schedule::deliverUnicast(std::move(s)), multicast);
-}
-
-void begin(SealedRank& rank, int me, const Case& c, const Schedule& s, std::size_t count,
-           std::uint64_t sequence) {
-  using schedule::BufferName;
-  rank.in.assign(schedule::blocksOf(s, BufferName::in, me) * count, 1);
-  rank.out.assign(schedule::blocksOf(s, BufferName::out, me) * count, 0);
-  rank.call = {};
-  rank.call.in = rank.in.data();
-  rank.call.out = rank.out.data();
-  rank.call.count = count;
-  rank.call.what = {.sequence = sequence,
-                    .collective = c.algorithm->collective,
-                    .type = kType,
-                    .reduction = Reduction::sum,
-                    .count = count,
-                    .root = c.root};
-  rank.call.fingerprint = shm::fingerprint(rank.call.what);
-  rank.run.begin(*rank.plans.back(), rank.call, false);
-}
-
 struct Seen {
   int eager = 0, interpreted = 0;
 };
 
 /// Two calls of each count on one world, so that the second begins where the first ended.
-Seen expectTraces(const Case& c, const std::vector<std::size_t>& counts) {
-  SCOPED_TRACE(fmt::format("{} {}, {}, {} ranks, root {}, {}, tiles of {} bytes",
-                           name(c.algorithm->collective), c.algorithm->name, name(c.mode), c.world,
-                           c.root, c.protocol == shm::Protocol::ll ? "ll" : "simple", c.tileBytes));
-  std::vector<std::unique_ptr<Peers>> ends;
-  const auto ranks = makeWorld(c.world, ends);
-  const Schedule s = scheduleOf(c);
-  for (const auto& rank : ranks)
-    rank->plans.push_back(
-        std::make_unique<const Plan>(lower(requestOf(c), rank->fabric, &rank->keys)));
-  const Plan& plan = *ranks[0]->plans.back();
+Seen expectTraces(const Case& c, int size, const std::vector<std::size_t>& counts) {
+  SCOPED_TRACE(describe(c, size));
+  SealedWorld world(size);
+  const Plan& plan = world.prepare(c);
   std::map<cc::KeyName, std::uint64_t> bases;
   std::vector<Use> all;
   Seen seen;
-  std::uint64_t sequence = 0;
   for (std::size_t count : counts) {
     if (!contractOf(c.algorithm->collective).hasData) count = 0;
-    const Expectation expected(s,
+    const auto what = world.begin(count, [](int, std::size_t) { return 1; });
+    const Expectation expected(world.schedule(),
                                {.tileElements = plan.tileElements,
                                 .recordsPerMessage = plan.recordsPerMessage,
                                 .elementBytes = sizeOf(kType),
                                 .digest = plan.digest},
-                               count, ++sequence);
-    for (int r = 0; r < c.world; ++r)
-      begin(*ranks[static_cast<std::size_t>(r)], r, c, s, count, sequence);
-    EXPECT_TRUE(driveAll(ranks, [](SealedRank& rank) { return rank.run.step(); }))
-        << "nobody goes on";
-    for (int r = 0; r < c.world; ++r) {
-      SealedRank& rank = *ranks[static_cast<std::size_t>(r)];
+                               count, what.sequence);
+    EXPECT_TRUE(world.drive()) << "nobody goes on";
+    for (int r = 0; r < size; ++r) {
+      SealedRank& rank = world.rank(r);
       const auto uses = rank.ledger.uses();
       EXPECT_EQ(sorted(uses), sorted(expected.of(r, bases))) << "rank " << r << ", " << count;
-      all.insert(all.end(), uses.begin(), uses.end());
-      rank.ledger.clear();
       ++(rank.plans.back()->eager && count <= plan.tileElements ? seen.eager : seen.interpreted);
     }
+    for (Use& use : world.takeUses()) all.push_back(std::move(use));
     for (const auto& [key, records] : expected.taken()) bases[key] += records;
   }
   EXPECT_EQ(testing::offencesIn(all), "");
@@ -246,20 +185,20 @@ TEST(SealTrace, EveryCollectiveSealsWhatItsScheduleSays) {
     for (const Mode mode : {Mode::cc, Mode::ccMulticast})
       for (const int world : {1, 2, 3, 4}) {
         const int root = contractOf(algorithm->collective).rooted ? world - 1 : 0;
-        Case c{.algorithm = algorithm, .mode = mode, .world = world, .root = root};
+        Case c{.algorithm = algorithm, .mode = mode, .root = root};
         const auto add = [&](const Seen& seen) {
           total.eager += seen.eager;
           total.interpreted += seen.interpreted;
         };
         c.tileBytes = shm::kLlBytes;
-        add(expectTraces(c, {1, 1, 7, 30, 0, 1}));
+        add(expectTraces(c, world, {1, 1, 7, 30, 0, 1}));
         c.tileBytes = 64;  // tiles in flight, fused calls between them
-        add(expectTraces(c, {100, 3, 101, 3}));
+        add(expectTraces(c, world, {100, 3, 101, 3}));
         c.protocol = shm::Protocol::brief;
-        add(expectTraces(c, {7, 100, 0}));
+        add(expectTraces(c, world, {7, 100, 0}));
         c.protocol = shm::Protocol::simple;
         c.tileBytes = shm::kSlotBytes;  // several records in a message
-        add(expectTraces(c, {20000, 5}));
+        add(expectTraces(c, world, {20000, 5}));
       }
   }
   EXPECT_GT(total.eager, 500) << "the fused path was hardly taken";
@@ -294,13 +233,8 @@ const schedule::Algorithm kTwoLanes = {
 
 TEST(SealTrace, ARecordSaysInWhichLaneItWasSealed) {
   for (const shm::Protocol protocol : {shm::Protocol::ll, shm::Protocol::simple})
-    expectTraces({.algorithm = &kTwoLanes,
-                  .mode = Mode::cc,
-                  .world = 3,
-                  .root = 0,
-                  .protocol = protocol,
-                  .tileBytes = 64},
-                 {100, 3, 101});
+    expectTraces({.algorithm = &kTwoLanes, .mode = Mode::cc, .protocol = protocol, .tileBytes = 64},
+                 3, {100, 3, 101});
 }
 
 // ---- sends and receives ----
@@ -323,7 +257,7 @@ std::vector<Use> expectedOf(std::uint64_t sequence, std::uint64_t base, std::siz
                           .sender = 0,
                           .receiver = 1};
     const auto aad = std::as_bytes(std::span(&name, 1));
-    uses.push_back({.key = keyOf(0, 1),
+    uses.push_back({.key = keyOf({0, 1}),
                     .nonce = cc::nonceOf(base + (index == 0 ? 0 : 2 * (tile + 1)) + record),
                     .aad = {aad.begin(), aad.end()},
                     .bytes = n,
@@ -338,11 +272,7 @@ std::vector<Use> expectedOf(std::uint64_t sequence, std::uint64_t base, std::siz
 }
 
 TEST(SealTrace, TransfersSealAHeadAndThenRecords) {
-  std::vector<std::unique_ptr<Peers>> ends;
-  const auto ranks = makeWorld(2, ends);
-  std::vector<std::unique_ptr<Transfers>> transfers;
-  for (const auto& rank : ranks)
-    transfers.push_back(std::make_unique<Transfers>(rank->run, &rank->keys));
+  SealedWorld world(2);
   std::uint64_t sequence = 0, base = 0;
   std::vector<Use> all;
   std::array<std::byte, 16> digest{};
@@ -350,35 +280,18 @@ TEST(SealTrace, TransfersSealAHeadAndThenRecords) {
                                   std::size_t{5000}, std::size_t{16384}, std::size_t{100000}}) {
     SCOPED_TRACE(bytes);
     std::vector<std::byte> out(bytes, std::byte{3}), in(bytes);
-    Transfer send{.direction = Transfer::Direction::send,
-                  .peer = 1,
-                  .data = out.data(),
-                  .count = bytes,
-                  .type = DataType::u8};
-    Transfer receive{.direction = Transfer::Direction::receive,
-                     .peer = 0,
-                     .data = in.data(),
-                     .count = bytes,
-                     .type = DataType::u8};
-    transfers[0]->add(send);
-    transfers[1]->add(receive);
-    for (int idle = 0; idle < 100 && !(transfers[0]->idle() && transfers[1]->idle()); ++idle)
-      for (const auto& t : transfers)
-        if (t->step()) idle = 0;
+    ASSERT_TRUE(world.transfer(0, 1, out, in));
     ASSERT_EQ(in, out);
-    auto sealed = ranks[0]->ledger.uses();
-    auto opened = ranks[1]->ledger.uses();
+    auto sealed = world.rank(0).ledger.uses(), opened = world.rank(1).ledger.uses();
+    for (Use& use : world.takeUses()) all.push_back(std::move(use));
     ASSERT_FALSE(sealed.empty());
     const bool whole = bytes + cc::kTagBytes <= shm::kLlBytes;
     if (sequence++ == 0) std::copy_n(sealed[0].aad.begin(), digest.size(), digest.begin());
     const auto expected = expectedOf(sequence, base, bytes, whole, digest);
     EXPECT_EQ(sorted(sealed), sorted(expected));
-    all.insert(all.end(), sealed.begin(), sealed.end());
-    all.insert(all.end(), opened.begin(), opened.end());
     for (Use& use : opened) use.seals = true;
     EXPECT_EQ(sorted(opened), sorted(expected));
     base += whole ? 1 : 2 * (1 + (bytes + (32 << 10) - 1) / (32 << 10));
-    for (const auto& rank : ranks) rank->ledger.clear();
   }
   EXPECT_EQ(testing::offencesIn(all), "");
 }

@@ -1,91 +1,99 @@
-// Ranks with keys and ledgers, played by one thread: a step here and a step there.
+// Ranks with keys and ledgers that one thread plays.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <thread>
 #include <vector>
 
-#include "bootstrap/peers.hpp"
-#include "executor/host/run.hpp"
+#include "executor/host/transfer.hpp"
 #include "support/recording_aead.hpp"
-#include <lockstep/error.hpp>
+#include "support/stepped_rank.hpp"
 
 namespace lockstep::host {
 
 /// A key that says whose it is: no secret.
-inline testing::KeyBytes keyOf(int sender, int receiver) {
-  return {std::byte{1}, static_cast<std::byte>(sender), static_cast<std::byte>(receiver)};
+inline testing::KeyBytes keyOf(cc::KeyName name) {
+  return {std::byte{1}, static_cast<std::byte>(name.sender), static_cast<std::byte>(name.receiver)};
 }
 
-/// One rank with keys, and a ledger of its own.
-struct SealedRank {
-  SealedRank(Peers& peers, Deadline deadline)
-      : fabric(peers, deadline),
-        aead(std::make_shared<testing::RecordingAead>(cc::createAead(), ledger)),
+/// What is sealed and opened with, made of what would otherwise be.
+using Cipher =
+    std::function<std::shared_ptr<const cc::Aead>(int rank, std::shared_ptr<const cc::Aead> inner)>;
+
+/// What a rank's cipher writes into, which is made before the cipher.
+struct WithLedger {
+  testing::Ledger ledger;
+};
+
+struct SealedRank : WithLedger, testing::SteppedRank {
+  SealedRank(Peers& peers, std::shared_ptr<const cc::Aead> cipher)
+      : SteppedRank(peers, std::make_shared<testing::RecordingAead>(std::move(cipher), ledger)),
         keys(aead),
-        doorbell(fabric, false),
-        run({.fabric = fabric,
-             .regions = regions,
-             .doorbell = doorbell,
-             .pids = {},
-             .pidfds = {},
-             .sameProcess = true,
-             .streamingBytes = 1 << 20,
-             .aead = aead.get(),
-             .planOf = [this](const shm::CallDescription& theirs) {
-               ++plansAsked;
-               return planOf ? planOf(theirs) : nullptr;
-             }}) {
-    const int me = peers.rank();
-    for (int peer = 0; peer < peers.worldSize(); ++peer) {
-      keys.add({peer, schedule::kEveryone}, keyOf(peer, schedule::kEveryone));
-      if (peer == me) continue;
-      keys.add({me, peer}, keyOf(me, peer));
-      keys.add({peer, me}, keyOf(peer, me));
-    }
+        transfers(withKeys(peers)) {}
+
+  /// `request`, planned for this rank: what was planned before stays, since a run may know it.
+  const Plan& plan(const PlanRequest& request) {
+    plans.push_back(std::make_unique<const Plan>(lower(request, fabric, &keys)));
+    return *plans.back();
   }
 
-  shm::Fabric fabric;
-  shm::Regions regions;
-  testing::Ledger ledger;
-  std::shared_ptr<const cc::Aead> aead;
+  /// Begins a call from `in` to `out`, and says so first, as communicators do.
+  void begin(const Plan& plan, const shm::CallDescription& what) {
+    call = {};
+    call.in = in.data();
+    call.out = out.data();
+    call.count = what.count;
+    call.what = what;
+    call.fingerprint = shm::fingerprint(what);
+    shm::announce(fabric.mine().call, what);
+    run.begin(plan, call, false);
+  }
+
   cc::KeyRing keys;
-  Doorbell doorbell;
-  /// What the run is told of calls that its peers are said to make.
-  std::function<const Plan*(const shm::CallDescription&)> planOf;
-  int plansAsked = 0;
-  Run run;
+  Transfers transfers;
   std::vector<std::unique_ptr<const Plan>> plans;
   Call call;
-  std::vector<std::int32_t> in, out;
+  std::vector<std::int64_t> in, out;
+
+ private:
+  Transfers withKeys(const Peers& peers) {
+    const int me = peers.rank();
+    const auto add = [&](cc::KeyName name) { keys.add(name, keyOf(name)); };
+    for (int peer = 0; peer < peers.worldSize(); ++peer) {
+      add({peer, schedule::kEveryone});
+      if (peer == me) continue;
+      add({me, peer});
+      add({peer, me});
+    }
+    return {run, &keys};
+  }
 };
 
 using SealedRanks = std::vector<std::unique_ptr<SealedRank>>;
 
-inline SealedRanks makeWorld(int world, std::vector<std::unique_ptr<Peers>>& ends) {
-  ends = joinThreads(world);
-  SealedRanks ranks(ends.size());
-  std::vector<std::thread> threads;
-  for (std::size_t r = 0; r < ends.size(); ++r)
-    threads.emplace_back([&, r] {
-      ranks[r] = std::make_unique<SealedRank>(*ends[r], Deadline::in(std::chrono::seconds(20)));
-    });
-  for (std::thread& thread : threads) thread.join();
-  return ranks;
+/// One for each of `ends`, which stay.
+template <class SomePeers>
+SealedRanks makeSealedRanks(const std::vector<std::unique_ptr<SomePeers>>& ends,
+                            const Cipher& cipher = {}) {
+  return testing::makeRanks(ends.size(), [&](std::size_t r) {
+    auto aead = cc::createAead();
+    if (cipher) aead = cipher(static_cast<int>(r), std::move(aead));
+    return std::make_unique<SealedRank>(*ends[r], std::move(aead));
+  });
 }
 
-/// One thread steps all until all are done; false if nobody can go on.
-template <class Ranks, class Step>
-bool driveAll(Ranks& ranks, Step step) {
+/// Steps all until all are done; false if nobody can go on. `after` each step.
+inline bool driveAll(const SealedRanks& ranks, const std::function<void(int rank)>& after = {}) {
   std::vector<bool> done(ranks.size());
-  for (int idle = 0; idle < 100; ++idle) {
+  for (int idle = 0; idle < 3;) {
+    ++idle;
     bool all = true;
     for (std::size_t r = 0; r < ranks.size(); ++r) {
       if (done[r]) continue;
-      const Progress progress = step(*ranks[r]);
+      const Progress progress = ranks[r]->run.step();
+      if (after) after(static_cast<int>(r));
       done[r] = progress == Progress::done;
       if (progress != Progress::none) idle = 0;
       all = all && done[r];

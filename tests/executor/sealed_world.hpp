@@ -2,15 +2,12 @@
 // plays, a step each: nothing happens in it that the test did not ask for.
 #pragma once
 
-#include <array>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <fmt/format.h>
@@ -18,18 +15,12 @@
 #include "bootstrap/forwarding_peers.hpp"
 #include "bootstrap/peers.hpp"
 #include "cc_mode/secure_pass.hpp"
-#include "executor/host/run.hpp"
-#include "executor/host/transfer.hpp"
+#include "executor/sealed_ranks.hpp"
 
 namespace lockstep::host {
 
 /// Of 8 bytes, as the interpreter's.
 inline constexpr DataType kType = DataType::i64;
-
-/// A key that says whose it is: no secret.
-inline std::array<std::byte, cc::kKeyBytes> keyOf(cc::KeyName name) {
-  return {std::byte{1}, static_cast<std::byte>(name.sender), static_cast<std::byte>(name.receiver)};
-}
 
 /// One shape of call.
 struct Case {
@@ -39,6 +30,7 @@ struct Case {
   shm::Protocol protocol = shm::Protocol::ll;
   std::size_t tileBytes = 0;
   Reduction reduction = Reduction::sum;
+  int depth = 3;
 };
 
 inline std::string describe(const Case& c, int world) {
@@ -74,46 +66,39 @@ class SegmentPeers final : public ForwardingPeers {
 
 class SealedWorld {
  public:
-  /// What a rank seals and opens with, made of what it would otherwise use.
-  using Cipher = std::function<std::shared_ptr<const cc::Aead>(
-      int rank, std::shared_ptr<const cc::Aead> inner)>;
-
-  explicit SealedWorld(int worldSize, const Cipher& cipher = {}) {
-    std::vector<std::thread> threads;
-    ends_ = joinThreads(worldSize);
+  explicit SealedWorld(int worldSize, const Cipher& cipher = {}) : ends_(joinThreads(worldSize)) {
     for (const auto& end : ends_) peers_.push_back(std::make_unique<SegmentPeers>(*end));
-    ranks_.resize(ends_.size());
-    for (std::size_t r = 0; r < ends_.size(); ++r)
-      threads.emplace_back([&, r] {
-        auto aead = cc::createAead();
-        if (cipher) aead = cipher(static_cast<int>(r), std::move(aead));
-        ranks_[r] = std::make_unique<Rank>(*peers_[r], std::move(aead));
-      });
-    for (std::thread& thread : threads) thread.join();
+    ranks_ = makeSealedRanks(peers_, cipher);
   }
 
   int size() const { return static_cast<int>(ranks_.size()); }
+  SealedRank& rank(int r) const { return *ranks_[at(r)]; }
   std::span<std::byte> segment(int rank) const { return peers_[at(rank)]->segment(); }
-  std::vector<std::int64_t>& in(int rank) { return ranks_[at(rank)]->in; }
-  std::vector<std::int64_t>& out(int rank) { return ranks_[at(rank)]->out; }
+  /// What has been sealed and opened since the last time, rank after rank.
+  std::vector<testing::Use> takeUses() {
+    std::vector<testing::Use> all;
+    for (const auto& rank : ranks_) {
+      const auto uses = rank->ledger.uses();
+      all.insert(all.end(), uses.begin(), uses.end());
+      rank->ledger.clear();
+    }
+    return all;
+  }
 
   /// Makes ready for calls of this shape. Returns a rank's plan; in what ranks agree on, any one's.
   const Plan& prepare(const Case& c) {
     schedule_ = scheduleOf(c, size());
     case_ = c;
-    for (const auto& rank : ranks_) {
-      PlanRequest request;
-      request.algorithm = c.algorithm;
-      request.type = kType;
-      request.reduction = c.reduction;
-      request.mode = c.mode;
-      request.root = c.root;
-      request.protocol = c.protocol;
-      request.tileBytes = c.tileBytes;
-      request.depth = 3;
-      rank->plans.push_back(
-          std::make_unique<const Plan>(lower(request, rank->fabric, &rank->keys)));
-    }
+    PlanRequest request;
+    request.algorithm = c.algorithm;
+    request.type = kType;
+    request.reduction = c.reduction;
+    request.mode = c.mode;
+    request.root = c.root;
+    request.protocol = c.protocol;
+    request.tileBytes = c.tileBytes;
+    request.depth = c.depth;
+    for (const auto& rank : ranks_) rank->plan(request);
     return *ranks_[0]->plans.back();
   }
   const schedule::Schedule& schedule() const { return schedule_; }
@@ -130,43 +115,21 @@ class SealedWorld {
                                     .count = count,
                                     .root = case_.root};
     for (int r = 0; r < size(); ++r) {
-      Rank& rank = *ranks_[at(r)];
-      rank.in.resize(schedule::blocksOf(schedule_, BufferName::in, r) * count);
-      for (std::size_t i = 0; i < rank.in.size(); ++i) rank.in[i] = valueOf(r, i);
-      rank.out.assign(schedule::blocksOf(schedule_, BufferName::out, r) * count, 0);
-      rank.call = {};
-      rank.call.in = rank.in.data();
-      rank.call.out = rank.out.data();
-      rank.call.count = count;
-      rank.call.what = what;
-      rank.call.fingerprint = shm::fingerprint(what);
-      shm::announce(rank.fabric.mine().call, what);
-      rank.run.begin(*rank.plans.back(), rank.call, false);
+      SealedRank& mine = rank(r);
+      mine.in.resize(schedule::blocksOf(schedule_, BufferName::in, r) * count);
+      for (std::size_t i = 0; i < mine.in.size(); ++i) mine.in[i] = valueOf(r, i);
+      mine.out.assign(schedule::blocksOf(schedule_, BufferName::out, r) * count, 0);
+      mine.begin(*mine.plans.back(), what);
     }
     return what;
   }
 
-  /// Steps all ranks until all are done; false if nobody can go on. `after` each step.
-  bool drive(const std::function<void(int rank)>& after = {}) {
-    std::vector<bool> done(ranks_.size());
-    for (int idle = 0; idle < 3;) {
-      ++idle;
-      bool all = true;
-      for (std::size_t r = 0; r < ranks_.size(); ++r) {
-        if (done[r]) continue;
-        const Progress progress = ranks_[r]->run.step();
-        if (after) after(static_cast<int>(r));
-        done[r] = progress == Progress::done;
-        if (progress != Progress::none) idle = 0;
-        all = all && done[r];
-      }
-      if (all) return true;
-    }
-    return false;
-  }
+  /// As driveAll.
+  bool drive(const std::function<void(int rank)>& after = {}) { return driveAll(ranks_, after); }
 
   /// Sends from one rank to another; false if it does not arrive.
-  bool transfer(int from, int to, std::vector<std::byte>& out, std::vector<std::byte>& in,
+  template <class Byte>
+  bool transfer(int from, int to, std::vector<Byte>& out, std::vector<Byte>& in,
                 const std::function<void(int rank)>& after = {}) {
     using Direction = Transfer::Direction;
     Transfer send{.direction = Direction::send,
@@ -179,65 +142,32 @@ class SealedWorld {
                      .data = in.data(),
                      .count = in.size(),
                      .type = DataType::u8};
-    Transfers& sender = ranks_[at(from)]->transfers;
-    Transfers& receiver = ranks_[at(to)]->transfers;
+    Transfers &sender = rank(from).transfers, &receiver = rank(to).transfers;
+    // What ends here stays in no list.
+    const Forgets both{sender, receiver};
     sender.add(send);
     receiver.add(receive);
     for (int idle = 0; idle < 3 && !(sender.idle() && receiver.idle()); ++idle)
-      for (const int rank : {from, to}) {
-        if (ranks_[at(rank)]->transfers.step()) idle = 0;
-        if (after) after(rank);
+      for (const int who : {from, to}) {
+        if (rank(who).transfers.step()) idle = 0;
+        if (after) after(who);
       }
-    const bool arrived = sender.idle() && receiver.idle();
-    for (Transfers* transfers : {&sender, &receiver}) transfers->finished() = {};
-    return arrived;
+    return sender.idle() && receiver.idle();
   }
 
  private:
-  struct Rank {
-    Rank(Peers& peers, std::shared_ptr<const cc::Aead> cipher)
-        : aead(std::move(cipher)),
-          fabric(peers, Deadline::in(std::chrono::seconds(20))),
-          keys(aead),
-          doorbell(fabric, false),
-          run({.fabric = fabric,
-               .regions = regions,
-               .doorbell = doorbell,
-               .pids = {},
-               .pidfds = {},
-               .sameProcess = true,
-               .streamingBytes = 1 << 20,
-               .aead = aead.get()}),
-          transfers(withKeys(peers)) {}
-
-    Transfers withKeys(const Peers& peers) {
-      const int me = peers.rank();
-      for (int peer = 0; peer < peers.worldSize(); ++peer) {
-        const auto add = [&](cc::KeyName name) { keys.add(name, keyOf(name)); };
-        add({peer, schedule::kEveryone});
-        if (peer == me) continue;
-        add({me, peer});
-        add({peer, me});
-      }
-      return Transfers(run, &keys);
+  struct Forgets {
+    Transfers &sender, &receiver;
+    ~Forgets() {
+      sender.abandon();
+      receiver.abandon();
     }
-
-    std::shared_ptr<const cc::Aead> aead;
-    shm::Fabric fabric;
-    shm::Regions regions;
-    cc::KeyRing keys;
-    Doorbell doorbell;
-    Run run;
-    Transfers transfers;
-    std::vector<std::unique_ptr<const Plan>> plans;  ///< a run may know its last one by address
-    Call call;
-    std::vector<std::int64_t> in, out;
   };
   static std::size_t at(int rank) { return static_cast<std::size_t>(rank); }
 
   std::vector<std::unique_ptr<Peers>> ends_;
   std::vector<std::unique_ptr<SegmentPeers>> peers_;
-  std::vector<std::unique_ptr<Rank>> ranks_;
+  SealedRanks ranks_;
   schedule::Schedule schedule_;
   Case case_;
   std::uint64_t sequence_ = 0;

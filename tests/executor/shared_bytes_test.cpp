@@ -12,7 +12,6 @@
 #include "executor/expected_segments.hpp"
 #include "executor/sealed_world.hpp"
 #include "support/interpreter.hpp"
-#include "support/recording_aead.hpp"
 
 namespace lockstep::host {
 namespace {
@@ -21,8 +20,6 @@ using schedule::Channel;
 using schedule::Operand;
 using schedule::OpKind;
 using testing::KeyBytes;
-using testing::Ledger;
-using testing::RecordingAead;
 using testing::Use;
 
 using Bytes = std::vector<std::byte>;
@@ -32,10 +29,9 @@ using Bytes = std::vector<std::byte>;
 class Resealer {
  public:
   /// What has been sealed since the last time.
-  void learn(Ledger& ledger) {
-    for (const Use& use : ledger.uses())
+  void learn(const std::vector<Use>& uses) {
+    for (const Use& use : uses)
       if (use.seals) aad_[{use.key, use.nonce}] = use.aad;
-    ledger.clear();
   }
 
   /// A message under consecutive nonces. Throws if there was no such record.
@@ -80,12 +76,7 @@ class Resealer {
 class Accounted {
  public:
   explicit Accounted(int world, std::uint32_t seed)
-      : world_(world,
-               [this](int, std::shared_ptr<const cc::Aead> inner) {
-                 return std::make_shared<RecordingAead>(std::move(inner), ledger_);
-               }),
-        expected_(world),
-        random_(seed) {}
+      : world_(world), expected_(world), random_(seed) {}
 
   const Plan& prepare(const Case& c) {
     plan_ = &world_.prepare(c);
@@ -104,7 +95,7 @@ class Accounted {
         world_.begin(count, [&](int, std::size_t) { return static_cast<std::int64_t>(random_()); });
     ASSERT_TRUE(world_.drive()) << "nobody goes on";
     expected_.announced(what);
-    sealed_.learn(ledger_);
+    sealed_.learn(world_.takeUses());
     interpret(tiles, shm::fingerprint(what));
     for (const auto& [channel, messages] : perTile_)
       steps_[{channel, protocol_}] += tiles * messages;
@@ -118,7 +109,7 @@ class Accounted {
     for (std::byte& b : out) b = static_cast<std::byte>(random_());
     ASSERT_TRUE(world_.transfer(from, to, out, in));
     ASSERT_EQ(in, out);
-    sealed_.learn(ledger_);
+    sealed_.learn(world_.takeUses());
     const Channel channel{from, to};
     const std::uint64_t stamp =
         shm::stampOf({.sequence = ++transfers_[channel], .count = bytes, .type = DataType::u8});
@@ -183,7 +174,7 @@ class Accounted {
 
   void interpret(std::size_t tiles, std::uint64_t stamp) {
     std::vector<std::vector<std::int64_t>> inputs;
-    for (int rank = 0; rank < world_.size(); ++rank) inputs.push_back(world_.in(rank));
+    for (int rank = 0; rank < world_.size(); ++rank) inputs.push_back(world_.rank(rank).in);
     std::map<std::pair<Channel, shm::Step>, SealedMessage> messages;  // in the order of their steps
     test::InterpretOptions options{.tiles = tiles};
     options.onSend = [&](const test::SentMessage& sent) {
@@ -206,10 +197,9 @@ class Accounted {
     const auto result = test::interpret<std::int64_t>(world_.schedule(), inputs, options);
     for (const auto& [at, message] : messages) expected_.exchanged(message);
     for (int rank = 0; rank < world_.size(); ++rank)
-      EXPECT_EQ(world_.out(rank), result.out[static_cast<std::size_t>(rank)]);
+      EXPECT_EQ(world_.rank(rank).out, result.out[static_cast<std::size_t>(rank)]);
   }
 
-  Ledger ledger_;
   SealedWorld world_;
   ExpectedSegments expected_;
   Resealer sealed_;

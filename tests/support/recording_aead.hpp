@@ -13,7 +13,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "cc_mode/aead/aead.hpp"
+#include "support/forwarding_aead.hpp"
 
 namespace lockstep::testing {
 
@@ -89,25 +89,23 @@ inline std::string offencesIn(const std::vector<Use>& uses) {
 }
 
 /// Seals and opens as another does, and tells the ledger.
-class RecordingAead : public cc::Aead {
+class RecordingAead : public ForwardingAead {
  public:
   RecordingAead(std::shared_ptr<const cc::Aead> inner, Ledger& ledger)
-      : inner_(std::move(inner)), ledger_(ledger) {}
-
-  std::string_view name() const override { return inner_->name(); }
+      : ForwardingAead(std::move(inner)), ledger_(ledger) {}
 
   std::unique_ptr<cc::ExpandedKey> expand(
       std::span<const std::byte, cc::kKeyBytes> key) const override {
     auto recorded = std::make_unique<Key>();
     std::copy(key.begin(), key.end(), recorded->bytes.begin());
-    recorded->inner = inner_->expand(key);
+    recorded->inner = ForwardingAead::expand(key);
     return recorded;
   }
 
   void seal(cc::ExpandedKey& key, const cc::Nonce& nonce, cc::ConstPrivateBytes aad,
             cc::ConstPrivateBytes plain, cc::PrivateBytes cipher, cc::Tag& tag) const override {
     auto& ours = dynamic_cast<Key&>(key);
-    inner_->seal(*ours.inner, nonce, aad, plain, cipher, tag);
+    ForwardingAead::seal(*ours.inner, nonce, aad, plain, cipher, tag);
     record(ours, nonce, aad, plain.size(), true, true);
   }
 
@@ -115,7 +113,7 @@ class RecordingAead : public cc::Aead {
                           cc::ConstPrivateBytes cipher, const cc::Tag& tag,
                           cc::PrivateBytes plain) const override {
     auto& ours = dynamic_cast<Key&>(key);
-    const bool good = inner_->open(*ours.inner, nonce, aad, cipher, tag, plain);
+    const bool good = ForwardingAead::open(*ours.inner, nonce, aad, cipher, tag, plain);
     record(ours, nonce, aad, plain.size(), false, good);
     return good;
   }
@@ -137,7 +135,6 @@ class RecordingAead : public cc::Aead {
                  .holder = &key});
   }
 
-  std::shared_ptr<const cc::Aead> inner_;
   Ledger& ledger_;
 };
 
