@@ -22,17 +22,6 @@ using testing::HasSubstr;
 const Bytes kPsk(32, std::byte{0x5a});
 const Bytes kOther(32, std::byte{0x5b});
 
-/// "<code>: <message>" of the error that `action` throws.
-template <class Action>
-std::string errorOf(const Action& action) {
-  try {
-    action();
-  } catch (const Error& e) {
-    return std::string(name(e.code())) + ": " + e.what();
-  }
-  return "no error";
-}
-
 std::string meet(const std::string& id, int worldSize) {
   const auto outcomes = runThreads(worldSize, [&](int rank) {
     return gatherOnce(*joinProcesses(id, rank, worldSize, soon(), kPsk), 0);

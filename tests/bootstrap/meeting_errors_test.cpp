@@ -17,17 +17,6 @@ using testing::AllOf;
 using testing::Each;
 using testing::HasSubstr;
 
-/// "<code>: <message>" of the error that `action` throws.
-template <class Action>
-std::string errorOf(const Action& action) {
-  try {
-    action();
-  } catch (const Error& e) {
-    return std::string(name(e.code())) + ": " + e.what();
-  }
-  return "no error";
-}
-
 TEST(Meeting, NamesTheRanksThatHaveNotCome) {
   const std::string id = openMeetingPoint("");
   const std::array<int, 3> come{0, 1, 3};

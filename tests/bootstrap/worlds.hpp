@@ -18,6 +18,7 @@
 #include "base/fd.hpp"
 #include "bootstrap/frame.hpp"
 #include "bootstrap/peers.hpp"
+#include <lockstep/error.hpp>
 
 namespace lockstep::test {
 
@@ -159,6 +160,17 @@ inline std::string gatherOnce(Peers& peers, int round,
 
 inline std::string gatherOnce(Peers& peers, int round) {
   return gatherOnce(peers, round, [](int) { return std::size_t{100}; });
+}
+
+/// "<code>: <message>" of the error that `action` throws.
+template <class Action>
+std::string errorOf(const Action& action) {
+  try {
+    action();
+  } catch (const Error& e) {
+    return std::string(name(e.code())) + ": " + e.what();
+  }
+  return "no error";
 }
 
 inline void sleepFor(Clock::duration d) {

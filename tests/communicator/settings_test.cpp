@@ -53,9 +53,11 @@ TEST(Settings, NumbersFillWhatTheCallerLeftAtItsDefault) {
   EXPECT_EQ(withEnvironment(options).rekeyBytes, 1U << 20);
 }
 
-TEST(Settings, ANumberThatIsNoneIsNamed) {
-  for (const char* name : {"LOCKSTEP_TIMEOUT_MS", "LOCKSTEP_REKEY_BYTES"})
-    for (const char* value : {"-1", "1e9", "5 ", "99999999999999999999"}) try {
+/// Each of these variables with each of these values.
+void expectRefused(std::initializer_list<const char*> names,
+                   std::initializer_list<const char*> values) {
+  for (const char* name : names)
+    for (const char* value : values) try {
         const Variable variable(name, value);
         withEnvironment({});
         ADD_FAILURE() << name << " took " << value;
@@ -65,16 +67,13 @@ TEST(Settings, ANumberThatIsNoneIsNamed) {
       }
 }
 
+TEST(Settings, ANumberThatIsNoneIsNamed) {
+  expectRefused({"LOCKSTEP_TIMEOUT_MS", "LOCKSTEP_REKEY_BYTES"},
+                {"-1", "1e9", "5 ", "99999999999999999999"});
+}
+
 TEST(Settings, AFlagThatIsNeitherIsNamed) {
-  for (const char* name : {"LOCKSTEP_REPRODUCIBLE", "LOCKSTEP_CMA"})
-    for (const char* value : {"2", "yes", "00"}) try {
-        const Variable variable(name, value);
-        withEnvironment({});
-        ADD_FAILURE() << name << " took " << value;
-      } catch (const Error& error) {
-        EXPECT_EQ(error.code(), ErrorCode::invalidArgument);
-        EXPECT_NE(std::string(error.what()).find(name), std::string::npos) << error.what();
-      }
+  expectRefused({"LOCKSTEP_REPRODUCIBLE", "LOCKSTEP_CMA"}, {"2", "yes", "00"});
 }
 
 // Nobody else has come, and nobody is waited for.

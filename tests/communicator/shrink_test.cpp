@@ -21,10 +21,6 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 
-constexpr std::array kModesAll{Mode::p2p, Mode::multicast, Mode::cc, Mode::ccMulticast};
-/// Processes first: they are forked before this one has threads.
-constexpr std::array kKindsAll{Kind::processes, Kind::threads, Kind::sockets};
-
 [[noreturn]] void die() {
   ::kill(::getpid(), SIGKILL);
   for (;;) ::pause();

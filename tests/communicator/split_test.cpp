@@ -23,10 +23,6 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 
-constexpr std::array kModesAll{Mode::p2p, Mode::multicast, Mode::cc, Mode::ccMulticast};
-/// Processes first: they are forked before this one has threads.
-constexpr std::array kKindsAll{Kind::processes, Kind::threads, Kind::sockets};
-
 /// Ranks with `rank % colors` in common, from the highest to the lowest.
 std::vector<int> reversed(int rank, int worldSize, int colors) {
   std::vector<int> members;

@@ -1,6 +1,7 @@
 // What tests of communicators that came out of communicators share.
 #pragma once
 
+#include <array>
 #include <numeric>
 #include <vector>
 
@@ -9,6 +10,10 @@
 #include "support/world.hpp"
 
 namespace lockstep::testing {
+
+inline constexpr std::array kModesAll{Mode::p2p, Mode::multicast, Mode::cc, Mode::ccMulticast};
+/// Processes first: they are forked before this one has threads.
+inline constexpr std::array kKindsAll{Kind::processes, Kind::threads, Kind::sockets};
 
 /// Every collective's data path, tried on a communicator whose rank i is rank `members[i]` of a
 /// world: sums in three sizes and buffers, and who is where.
