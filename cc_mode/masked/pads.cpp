@@ -8,8 +8,8 @@ Pads::Pads(int rank, int worldSize, std::shared_ptr<const Aead> aead, const Mask
     : rank_(rank), group_{{aead, keys.group}} {
   if (worldSize < 2) fail(ErrorCode::internal, "pads of a rank that is alone add up to nothing");
   const bool ring = worldSize > 2;  // else there is one edge, from rank 0 to rank 1
-  if (ring || rank == 1) before_.emplace(Keystream(aead, keys.before));
-  if (ring || rank == 0) after_.emplace(Keystream(aead, keys.after));
+  if (ring || rank == 1) before_.emplace(Stream{Keystream(aead, keys.before)});
+  if (ring || rank == 0) after_.emplace(Stream{Keystream(aead, keys.after)});
 }
 
 void Pads::reserve(std::uint64_t pieces) {
