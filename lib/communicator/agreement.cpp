@@ -11,6 +11,7 @@
 #include <sys/random.h>
 
 #include "base/fail.hpp"
+#include "base/printable.hpp"
 #include "cc_mode/keys/handshake.hpp"
 #include "topology/machine.hpp"
 #include "transport/cma/cma.hpp"
@@ -79,7 +80,7 @@ void compare(Peers& peers, const Options& options, const TuningTable& tuning, co
     linger(peers);  // every rank differs from some other, so all come here
     fail(ErrorCode::mismatch,
          "the ranks were created differently: rank {} has '{}', rank {} has '{}'", peers.rank(),
-         lineAt(mine, at == 0 ? 0 : at - 1), r, lineAt(theirs, at == 0 ? 0 : at - 1));
+         lineAt(mine, at == 0 ? 0 : at - 1), r, printable(lineAt(theirs, at == 0 ? 0 : at - 1)));
   }
 }
 

@@ -1,0 +1,35 @@
+// The fuzzers' targets, on seeded bytes: what ranks tell each other, changed by whoever carries it.
+#include <random>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "fuzz/agreed_target.hpp"
+#include "fuzz/control_target.hpp"
+
+namespace lockstep::testing {
+namespace {
+
+std::vector<std::byte> randomBytes(std::mt19937& random, std::size_t size) {
+  std::vector<std::byte> bytes(size);
+  for (std::byte& b : bytes) b = static_cast<std::byte>(random());
+  return bytes;
+}
+
+TEST(HostileControl, IsHeardAsSaidOrBlamedOnWhomItIsSaidToBeOf) {
+  fuzz::controlMessages({});
+  std::mt19937 random(1);
+  for (int i = 0; i < 500; ++i) fuzz::controlMessages(randomBytes(random, random() % 400));
+}
+
+TEST(HostileAgreement, EndsAsItShouldOrInAnErrorThatIsSafeToShow) {
+  std::mt19937 random(2);
+  for (int i = 0; i < 3000; ++i) {
+    auto bytes = randomBytes(random, 1 + random() % 60);
+    bytes[0] = static_cast<std::byte>(i);  // each call alike
+    fuzz::agreedMessages(bytes);
+  }
+}
+
+}  // namespace
+}  // namespace lockstep::testing
