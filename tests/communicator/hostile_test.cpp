@@ -6,6 +6,7 @@
 
 #include "fuzz/agreed_target.hpp"
 #include "fuzz/control_target.hpp"
+#include "fuzz/environment_target.hpp"
 
 namespace lockstep::testing {
 namespace {
@@ -29,6 +30,11 @@ TEST(HostileAgreement, EndsAsItShouldOrInAnErrorThatIsSafeToShow) {
     bytes[0] = static_cast<std::byte>(i);  // each call alike
     fuzz::agreedMessages(bytes);
   }
+}
+
+TEST(HostileEnvironment, IsAPlaceInAWorldAndSoundOptionsOrAnError) {
+  std::mt19937 random(3);
+  for (int i = 0; i < 3000; ++i) fuzz::environment(randomBytes(random, random() % 80));
 }
 
 }  // namespace

@@ -1,9 +1,12 @@
 // What ptxas says of a kernel.
 #include "executor/cuda/ptxas_log.hpp"
 
+#include <random>
 #include <string>
 
 #include <gtest/gtest.h>
+
+#include "fuzz/ptxas_log_target.hpp"
 
 namespace lockstep::cuda {
 namespace {
@@ -60,6 +63,16 @@ TEST(Resources, SayWhatIsOverTheLimits) {
   EXPECT_EQ((Resources{65, 8, 0, 0}).exceeds(limits),
             "registers 65 (limit 64), spilled bytes 8 (limit 0)");
   EXPECT_EQ((Resources{64, std::nullopt, 0, 0}).exceeds(limits), "spilled bytes unknown");
+}
+
+TEST(PtxasLog, AnyTextIsReadOrLeft) {
+  std::mt19937 random(1);
+  for (int i = 0; i < 2000; ++i) {
+    std::string log(kTwo);
+    for (unsigned n = 1 + random() % 20; n > 0; --n)
+      log[random() % log.size()] = i % 2 == 0 ? static_cast<char>(random()) : '9';
+    fuzz::ptxasLog(log);
+  }
 }
 
 }  // namespace

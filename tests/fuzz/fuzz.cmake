@@ -15,3 +15,6 @@ foreach(source ${fuzz_sources})
   set_target_properties(${name} PROPERTIES CXX_CLANG_TIDY "")
   add_dependencies(fuzzers ${name})
 endforeach()
+# The ranks that it steps are those of the attack tests.
+target_sources(shared_words_fuzz PRIVATE
+  ${CMAKE_CURRENT_SOURCE_DIR}/attack/stepped_world.cpp ${CMAKE_CURRENT_SOURCE_DIR}/attack/scenes.cpp)

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <barrier>
+#include <map>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "cc_mode/keys/handshake.hpp"
 #include "cc_mode/keys/hello.hpp"
 #include "fuzz/input.hpp"
+#include "support/attester.hpp"
 #include <lockstep/error.hpp>
 
 namespace lockstep::fuzz {
@@ -21,12 +23,25 @@ using Messages = std::vector<std::vector<std::byte>>;
 /// What both said, by round.
 using Recording = std::array<Messages, 3>;
 
+/// By what ranks know each other, besides being the same in all else.
+enum class KnownBy : std::uint8_t { psk, quotes };
+
+inline cc::HandshakeParameters parametersOf(int rank, KnownBy by) {
+  static constexpr std::array<std::byte, cc::kMinPskBytes> kPsk{std::byte{0x5a}};
+  static const Attestation quotes = testing::softwareAttestation();
+  cc::HandshakeParameters parameters;
+  parameters.rank = rank;
+  parameters.worldSize = 2;
+  if (by == KnownBy::psk) parameters.psk = kPsk;
+  if (by == KnownBy::quotes) parameters.mode = Mode::ccMasked, parameters.attestation = &quotes;
+  return parameters;
+}
+
 /// One session. `tamper(round, messages)` has its way with what rank 0 receives. True: rank 0 got
 /// keys.
 template <class Tamper>
-bool exchangeKeys(Recording& said, Tamper tamper) {
+bool exchangeKeys(KnownBy by, Recording& said, Tamper tamper) {
   static const std::shared_ptr<const cc::Aead> aead = cc::createAead();
-  static constexpr std::array<std::byte, cc::kMinPskBytes> kPsk{std::byte{0x5a}};
   std::barrier all(2);
   for (Messages& messages : said) messages.assign(2, {});
   std::optional<cc::KeyRing> keys;
@@ -44,7 +59,7 @@ bool exchangeKeys(Recording& said, Tamper tamper) {
       return received;
     };
     try {
-      auto ring = cc::handshake({.rank = rank, .worldSize = 2, .psk = kPsk}, aead, gather);
+      auto ring = cc::handshake(parametersOf(rank, by), aead, gather);
       if (rank == 0) keys.emplace(std::move(ring));
     } catch (const Error& error) {
       demand(error.code() == ErrorCode::keyExchange);
@@ -57,17 +72,16 @@ bool exchangeKeys(Recording& said, Tamper tamper) {
   return keys.has_value();
 }
 
-inline const Recording& earlierSession() {
-  static const Recording recording = [] {
-    Recording said;
-    demand(exchangeKeys(said, [](std::size_t, Messages&) {}));
-    return said;
-  }();
-  return recording;
+inline const Recording& earlierSession(KnownBy by) {
+  static std::map<KnownBy, Recording> recordings;
+  const auto [found, fresh] = recordings.try_emplace(by);
+  if (fresh) demand(exchangeKeys(by, found->second, [](std::size_t, Messages&) {}));
+  return found->second;
 }
 
 /// One change of what rank 0 receives in a round, as the input says.
-inline void change(Input& input, std::size_t round, const Recording& said, Messages& received) {
+inline void change(Input& input, std::size_t round, const Recording& earlier, const Recording& said,
+                   Messages& received) {
   std::vector<std::byte>& message = received[input.byte() % 4 == 0 ? 0 : 1];
   switch (input.byte() % 8) {
     case 0:
@@ -83,7 +97,7 @@ inline void change(Input& input, std::size_t round, const Recording& said, Messa
       message = input.bytes(input.below(256));
       return;
     case 5:
-      message = earlierSession()[input.byte() % 3][input.byte() % 2];
+      message = earlier[input.byte() % 3][input.byte() % 2];
       return;
     case 6:
       message = said[input.byte() % (round + 1)][input.byte() % 2];
@@ -93,14 +107,14 @@ inline void change(Input& input, std::size_t round, const Recording& said, Messa
   }
 }
 
-inline void handshake(std::span<const std::byte> bytes) {
+inline void handshake(std::span<const std::byte> bytes, KnownBy by = KnownBy::psk) {
   Input input(bytes);
-  earlierSession();  // not while another session is under way
+  const Recording& earlier = earlierSession(by);  // not while another session is under way
   Recording said;
   bool changed = false;
-  const bool keys = exchangeKeys(said, [&](std::size_t round, Messages& received) {
+  const bool keys = exchangeKeys(by, said, [&](std::size_t round, Messages& received) {
     const Messages before = received;
-    change(input, round, said, received);
+    change(input, round, earlier, said, received);
     changed |= received != before;
   });
   demand(keys == !changed);

@@ -1,0 +1,6 @@
+#include "fuzz/environment_target.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  lockstep::fuzz::environment(std::as_bytes(std::span(data, size)));
+  return 0;
+}
