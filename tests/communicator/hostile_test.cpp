@@ -7,6 +7,7 @@
 #include "fuzz/agreed_target.hpp"
 #include "fuzz/control_target.hpp"
 #include "fuzz/environment_target.hpp"
+#include "fuzz/words_target.hpp"
 
 namespace lockstep::testing {
 namespace {
@@ -35,6 +36,16 @@ TEST(HostileAgreement, EndsAsItShouldOrInAnErrorThatIsSafeToShow) {
 TEST(HostileEnvironment, IsAPlaceInAWorldAndSoundOptionsOrAnError) {
   std::mt19937 random(3);
   for (int i = 0; i < 3000; ++i) fuzz::environment(randomBytes(random, random() % 80));
+}
+
+TEST(SharedWords, AreACallThatTheSameWordsSayOrNone) {
+  std::mt19937 random(4);
+  for (int i = 0; i < 50000; ++i) {
+    auto bytes = randomBytes(random, 51);
+    for (std::byte& b : bytes)
+      if (random() % 4 != 0) b &= std::byte{0x07};  // nearly right, mostly
+    fuzz::words(bytes);
+  }
 }
 
 }  // namespace
