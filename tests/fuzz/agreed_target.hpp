@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "communicator/agreement.hpp"
 #include "communicator/family.hpp"
