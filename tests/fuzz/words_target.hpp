@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
 #include "executor/cuda/call.hpp"
 #include "executor/cuda/transfer.hpp"
@@ -15,8 +14,8 @@ namespace lockstep::fuzz {
 
 inline std::uint64_t wordOf(Input& input) {
   std::uint64_t word = 0;
-  const auto bytes = input.bytes(sizeof word);
-  std::memcpy(&word, bytes.data(), bytes.size());
+  for (const std::byte b : input.bytes(sizeof word))
+    word = word << 8 | std::to_integer<unsigned>(b);
   return word;
 }
 
