@@ -43,7 +43,7 @@ TEST(DeviceCreation, OptionsMustMakeSenseAndBeAlike) {
     };
   };
   const std::array wrongs{
-      Wrong{onRank1([](auto& o) { o.blocks = 65; }), {"invalid argument(1)", "blocks is 65"}},
+      Wrong{onRank1([](auto& o) { o.blocks = 129; }), {"invalid argument(1)", "blocks is 129"}},
       Wrong{onRank1([](auto& o) { o.blocks = -1; }), {"invalid argument(1)", "blocks is -1"}},
       Wrong{onRank1([](auto& o) { o.slotBytes = 5000; }),
             {"invalid argument(1)", "slotBytes is 5000"}},
@@ -67,6 +67,32 @@ TEST(DeviceCreation, OptionsMustMakeSenseAndBeAlike) {
     const auto& parts = wrongs[i].parts;
     const DeviceWorld world = worldOf(Ranks::threads);
     EXPECT_EQ(allHear(world, {parts[0], parts[1], parts.back()}, wrongs[i].prepare), "");
+  }
+}
+
+TEST(DeviceCreation, RanksThatShareAGpuOrSealTakeItsMultiprocessors) {
+  struct Shape {
+    const char* gpus;
+    Mode mode;
+    int blocks;
+  };
+  for (const auto& [gpus, mode, blocks] :
+       {Shape{"2", Mode::p2p, 32}, Shape{"1", Mode::p2p, 45}, Shape{"2", Mode::cc, 90}}) {
+    SCOPED_TRACE(fmt::format("{} GPUs, {}", gpus, name(mode)));
+    DeviceWorld world = worldOf(Ranks::threads, mode);
+    world.device.blocks = 0;
+    world.environment["LOCKSTEP_FAKE_GPUS"] = gpus;
+    world.environment["LOCKSTEP_FAKE_SMS"] = "90";
+    EXPECT_EQ(playDeviceWorld(world,
+                              [blocks](Player& player) {
+                                const Plan plan =
+                                    player.device.plan(Collective::allReduce, std::size_t{1} << 24,
+                                                       DataType::f32, false);
+                                return plan.depth == blocks
+                                           ? std::string()
+                                           : fmt::format("{} blocks of a rank", plan.depth);
+                              }),
+              "");
   }
 }
 

@@ -15,8 +15,10 @@
 namespace lockstep {
 namespace {
 
-/// Blocks of a rank: more do not move more on a GPU whose memory two dozen multiprocessors saturate
-/// (NCCL's default on NVSwitch machines is 16 to 32 channels).
+/// Blocks of a rank that has a GPU to itself and moves plaintext: links are slower than memory, and
+/// so many keep them full (NCCL's default on NVSwitch machines is 16 to 32 channels). Ranks that
+/// share a GPU are bound by its memory, which takes all multiprocessors to keep busy, and ciphers
+/// by every multiprocessor's own shared memory: those have as many as there are.
 constexpr int kUsualLanes = 32;
 constexpr std::size_t kUsualSlotBytes = std::size_t{64} << 10;
 constexpr std::size_t kLeastSlotBytes = std::size_t{4} << 10;
@@ -191,7 +193,7 @@ void DeviceImpl::agree(const DeviceOptions& options) {
       wishes));
   conclude(refuseDifferent(wishes));
   // All blocks of all ranks of a GPU must be resident at once, or one waits for another forever.
-  int lanes = kUsualLanes;
+  int room = device::kMaxLanes;
   bool shared = false;
   for (const Wishes& w : wishes) {
     const auto sharing = std::ranges::count_if(wishes, [&](const Wishes& other) {
@@ -200,9 +202,10 @@ void DeviceImpl::agree(const DeviceOptions& options) {
     shared = shared || sharing > 1;
     if (&w == &wishes[static_cast<std::size_t>(rank())])
       sharesInProcess_ = sharing > 1 && control_->peers().sameProcess();
-    lanes = std::min(lanes, std::max(1, w.multiprocessors / static_cast<int>(sharing)));
+    room = std::min(room, std::max(1, w.multiprocessors / static_cast<int>(sharing)));
   }
-  if (options.blocks > 0) lanes = options.blocks;
+  const bool all = shared || isSealed(control_->options().mode);
+  const int lanes = options.blocks > 0 ? options.blocks : all ? room : std::min(room, kUsualLanes);
   const std::size_t slot = options.slotBytes == 0 ? kUsualSlotBytes : options.slotBytes;
   const auto world = static_cast<std::size_t>(worldSize());
   geometry_.world = static_cast<unsigned>(world);

@@ -16,7 +16,7 @@
 namespace lockstep::device {
 
 inline constexpr u32 kMaxWorld = 64;
-inline constexpr u32 kMaxLanes = 64;
+inline constexpr u32 kMaxLanes = 128;
 /// Ranks that one launch may play (grid.y), where several share a GPU.
 inline constexpr u32 kMaxTogether = 8;
 /// Threads of a block at most.
