@@ -123,7 +123,7 @@ struct Aes<Cipher::table> {
   class Lookup {
    public:
     LOCKSTEP_INLINE explicit Lookup(const Shared& shared)
-        : table_(reinterpret_cast<const u8*>(shared.table)), bank_(thread() % kBanks * 4) {}
+        : copy_(tableAddress(shared.table + thread() % kBanks)) {}
 
     /// What the byte in `row` of a column adds to the column that it is shifted to.
     LOCKSTEP_INLINE u32 mixed(u32 row, u32 word) const {
@@ -141,19 +141,11 @@ struct Aes<Cipher::table> {
     }
 
    private:
-    /// Bytes from entry to entry are a power of two, so the byte is shifted to where it counts
-    /// them, and the bank fills the bits below.
-    static constexpr u32 kShift = kBanks == 32 ? 7 : 2;
-    static_assert(kBanks * 4 == 1u << kShift);
-
     LOCKSTEP_INLINE u32 entry(u32 row, u32 word) const {
-      const u32 shifted =
-          8 * row >= kShift ? word >> (8 * row - kShift) : word << (kShift - 8 * row);
-      return *reinterpret_cast<const u32*>(table_ + ((shifted & 0xff << kShift) | bank_));
+      return loadTable(copy_, byteOf(word, row) * (kBanks * 4));
     }
 
-    const u8* table_;
-    u32 bank_;
+    TableAddress copy_;
   };
 
   /// Counters of a message differ in 16 bits only, rows 2 and 3 of column 3. They reach columns 1

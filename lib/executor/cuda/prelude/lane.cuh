@@ -50,9 +50,28 @@ struct Tile {
   u64 chunkElements = 0;
 };
 
+/// A rank's world at hand, in shared memory: whoever acquires empties the L1. Not of kernels that
+/// seal, to which their shared memory is dearer than the wait.
+template <bool kCopies>
+struct WorldAtHand {
+  World world;
+  LOCKSTEP_INLINE const World& of(const World&) const { return world; }
+  /// By the block, before a barrier.
+  LOCKSTEP_INLINE void copy(const World& from) {
+    for (u32 i = thread(); i < sizeof(World) / sizeof(u64); i += threads())
+      storeElement(reinterpret_cast<u64*>(&world) + i,
+                   loadElement<u64>(reinterpret_cast<const u64*>(&from) + i));
+  }
+};
+template <>
+struct WorldAtHand<false> {
+  LOCKSTEP_INLINE const World& of(const World& world) const { return world; }
+  LOCKSTEP_INLINE void copy(const World&) {}
+};
+
 /// Shared memory of a lane, for a world of `kWorld`.
-template <u32 kWorld>
-struct LaneShared {
+template <u32 kWorld, bool kSealed>
+struct LaneShared : WorldAtHand<!kSealed> {
   u64 out[kWorld + 1];  ///< messages before this call, by reader; kWorld: to everyone
   u64 in[2 * kWorld];   ///< by writer; kWorld + writer: from its channel to everyone
   u64 nonces[3 * kWorld];
@@ -70,7 +89,7 @@ struct LaneShared {
 template <u32 kWorld, u32 kChunks, u32 kElementBytes, Protocol kProtocol, bool kSealed>
 class Lane {
  public:
-  using Shared = LaneShared<kWorld>;
+  using Shared = LaneShared<kWorld, kSealed>;
   static constexpr u32 kWorldSize = kWorld;
 
   /// `sealing`: shared memory of sealed.cuh. `counts`: messages and seals of a tile. All steps and
@@ -78,20 +97,19 @@ class Lane {
   /// can have them, whatever becomes of this one.
   template <class Counts>
   LOCKSTEP_INLINE Lane(const Call& call, Shared& shared, u8* sealing, const Counts& counts)
-      : call_(call), world_(*call.world), shared_(shared), sealing_(sealing), lane_(blockOfRank()) {
-    LaneState& state = mine();
-    constexpr u32 p = static_cast<u32>(kProtocol);
+      : call_(call),
+        world_(shared.of(*call.world)),
+        shared_(shared),
+        sealing_(sealing),
+        lane_(blockOfRank()) {
+    // All of it by different threads, so that a call waits for memory about once before it begins.
+    const World& world = *call.world;
+    LaneState& state = world.lanes[lane_];
+    shared.copy(world);
     const u64 n = myTiles();
-    const u32 who = counts.at(rank(), call.root);
-    for (u32 i = thread(); i <= kWorld; i += threads())
-      shared_.out[i] = take(&state.out[p][i == kWorld ? kMaxWorld : i], n * counts.out(who, i));
-    for (u32 i = thread(); i < 2 * kWorld; i += threads())
-      shared_.in[i] =
-          take(&state.in[p][i < kWorld ? i : kMaxWorld + i - kWorld], n * counts.in(who, i));
-    if constexpr (kSealed)
-      for (u32 i = thread(); i < 3 * kWorld; i += threads())
-        shared_.nonces[i] = take(&state.nonces[i], n * counts.nonces(who, i));
-    if (thread() == 0) enterLane(state);
+    const u32 who = counts.at(world.rank, call.root);
+    for (u32 i = thread(); i < kCounters; i += threads()) takeCounter(state, i, n, counts, who);
+    if (thread() == threads() - 1) enterLane(world, state);
     syncThreads();
   }
 
@@ -216,14 +234,15 @@ class Lane {
     }
     return true;
   }
-  /// Until the slot that the message goes to is free again.
+  /// Until the slot that the message goes to is free again. `kCasts`: it may go to everyone.
+  template <bool kCasts>
   LOCKSTEP_INLINE bool awaitRoom(const End& end) {
     if (end.step < kSlots) return true;
     const u64 needed = end.step - kSlots + 1;
-    if (end.kind == End::Kind::message) return awaitCredit(end.peer, end.peer, needed);
-    for (u32 reader = 0; reader < kWorld; ++reader)
-      if (reader != world_.rank && !awaitCredit(reader, kWorld + reader, needed)) return false;
-    return true;
+    if constexpr (kCasts) {
+      if (end.kind == End::Kind::cast) return awaitCredits(needed);
+    }
+    return awaitCredit(end.peer, end.peer, needed);
   }
 
   template <class Ready>
@@ -240,13 +259,7 @@ class Lane {
   LOCKSTEP_INLINE bool fail(Fault fault, u32 peer, u64 step, u64 theirs) {
     storeShared(&shared_.stop, 1);
     if (fault == Fault::aborted) return false;  // whoever began it has reported
-    giveUp(world_, {.fault = static_cast<u64>(fault),
-                    .rank = peer,
-                    .lane = lane_,
-                    .call = shared_.calls,
-                    .step = step,
-                    .fingerprint = call_.fingerprint,
-                    .theirs = theirs});
+    giveUp(*call_.world, fault, peer, lane_, shared_.calls, step, call_.fingerprint, theirs);
     return false;
   }
 
@@ -261,20 +274,15 @@ class Lane {
 
   // ---- signalling, by one thread, after syncThreads() ----
 
+  template <bool kCasts>
   LOCKSTEP_INLINE void announce(const End& end) {
-    if (end.kind == End::Kind::message) {
-      setFlag(flagOf(end.peer, end), end.step);
-      return;
+    if constexpr (kCasts) {
+      if (end.kind == End::Kind::cast) {
+        announceToAll(end);
+        return;
+      }
     }
-    if (world_.multicast != nullptr) {
-      SlotFlag* flag = reinterpret_cast<SlotFlag*>(world_.multicast + flagOffset(end));
-      fenceAlias();
-      multicastStoreRelaxed(&flag->fingerprint, call_.fingerprint);
-      multicastStoreRelease(&flag->step, end.step + 1);
-      return;
-    }
-    for (u32 reader = 0; reader < kWorld; ++reader)
-      if (reader != world_.rank) setFlag(flagOf(reader, end), end.step);
+    setFlag(flagOf(end.peer, end), end.step);
   }
   LOCKSTEP_INLINE void consume(const End& end) {
     const bool everyone = end.channel >= kWorld;
@@ -371,7 +379,7 @@ class Lane {
     if (thread() != 0) return;
     if (stopped()) storeRelaxed(&world_.verdict->stopped, 1);
     mine().exposures = shared_.exposures;
-    if (shared_.entered != 0) storeRelease(&mine().busy, 0);
+    if (shared_.entered != 0) storeReleaseOnDevice(&mine().busy, 0);
   }
 
   LOCKSTEP_INLINE SlotFlag* flagOf(u32 reader, const End& end) const {
@@ -380,19 +388,42 @@ class Lane {
   LOCKSTEP_INLINE u64 fullChunkElements() const { return chunkElements(call_.tileElements); }
 
  private:
-  /// By one thread.
-  LOCKSTEP_INLINE void enterLane(LaneState& state) {
-    shared_.entered = claimReport(&state.busy);
-    shared_.calls = take(&state.calls, 1);
-    shared_.exposures = state.exposures;
-    Control& control = controlOf(world_, world_.rank);
-    shared_.stop = mayBegin(world_) ? 0 : 1;
+  static constexpr u32 kOuts = kWorld + 1, kIns = 2 * kWorld, kNonces = kSealed ? 3 * kWorld : 0;
+  static constexpr u32 kCounters = kOuts + kIns + kNonces;
+
+  /// Of the lane's counters the i-th: messages out, messages in, nonces. `who`: among the counts.
+  template <class Counts>
+  LOCKSTEP_INLINE void takeCounter(LaneState& state, u32 i, u64 tiles, const Counts& counts,
+                                   u32 who) {
+    constexpr u32 p = static_cast<u32>(kProtocol);
+    if (i < kOuts) {
+      shared_.out[i] = take(&state.out[p][i == kWorld ? kMaxWorld : i], tiles * counts.out(who, i));
+    } else if (const u32 in = i - kOuts; in < kIns) {
+      shared_.in[in] = take(&state.in[p][in < kWorld ? in : kMaxWorld + in - kWorld],
+                            tiles * counts.in(who, in));
+    } else {
+      const u32 nonce = in - kIns;
+      shared_.nonces[nonce] = take(&state.nonces[nonce], tiles * counts.nonces(who, nonce));
+    }
+  }
+
+  /// By one thread, which asks for everything before it looks at an answer.
+  LOCKSTEP_INLINE void enterLane(const World& world, LaneState& state) {
+    const bool entered = claimReport(&state.busy);
+    const u64 calls = take(&state.calls, 1);
+    const u64 exposures = state.exposures;
+    const bool begins = mayBegin(world);
+    shared_.calls = calls;
+    shared_.exposures = exposures;
+    shared_.entered = entered;
+    shared_.stop = begins ? 0 : 1;
     if (lane_ == 0) {
+      Control& control = controlOf(world, world.rank);
       storeRelaxed(&control.what, call_.what);
       storeRelaxed(&control.count, call_.described);
-      storeRelaxed(&control.calls, shared_.calls + 1);
+      storeRelaxed(&control.calls, calls + 1);
     }
-    if (shared_.entered == 0) fail(Fault::overlap, world_.rank, 0, 0);
+    if (!entered) fail(Fault::overlap, world.rank, 0, 0);
   }
 
   LOCKSTEP_INLINE LaneState& mine() const { return world_.lanes[lane_]; }
@@ -431,12 +462,28 @@ class Lane {
     const Credit* credit = creditIn(world_.rank, channel);
     return spin([&] { return seesAtLeast(&credit->consumed, needed); }, reader, needed - 1);
   }
+  LOCKSTEP_INLINE bool awaitCredits(u64 needed) {
+    for (u32 reader = 0; reader < kWorld; ++reader)
+      if (reader != world_.rank && !awaitCredit(reader, kWorld + reader, needed)) return false;
+    return true;
+  }
   /// A line has no room for a fingerprint beside its flag, so the flag has 20 bits of it. A line
   /// could be taken for one of an earlier round after 2^44 messages: at one a microsecond, half a
   /// year, if nothing was written to that line meanwhile.
   static constexpr u32 kStepBits = 44;
   LOCKSTEP_INLINE u64 lineFlag(u64 step) const {
     return ((step + 1) & ((u64{1} << kStepBits) - 1)) | call_.fingerprint << kStepBits;
+  }
+  LOCKSTEP_INLINE void announceToAll(const End& end) {
+    if (world_.multicast != nullptr) {
+      SlotFlag* flag = reinterpret_cast<SlotFlag*>(world_.multicast + flagOffset(end));
+      fenceAlias();
+      multicastStoreRelaxed(&flag->fingerprint, call_.fingerprint);
+      multicastStoreRelease(&flag->step, end.step + 1);
+      return;
+    }
+    for (u32 reader = 0; reader < kWorld; ++reader)
+      if (reader != world_.rank) setFlag(flagOf(reader, end), end.step);
   }
   LOCKSTEP_INLINE void setFlag(SlotFlag* flag, u64 step) { raise(flag, step, call_.fingerprint); }
 

@@ -14,9 +14,10 @@ struct Arithmetic {
   using Operation = Op;
   static constexpr u32 kBytes = Type::kBytes;
 
-  template <class Bits, u32 kSrcs>
-  static LOCKSTEP_INLINE Bits fold(const Bits (&v)[kSrcs], u32 divisor) {
-    return reduce<Type, Op>(v, divisor, kOneNan);
+  /// `divides`: an average of `kWorld`. (A divisor that is known when compiled is mostly a factor.)
+  template <u32 kWorld, class Bits, u32 kSrcs>
+  static LOCKSTEP_INLINE Bits fold(const Bits (&v)[kSrcs], bool divides) {
+    return divides ? reduce<Type, Op>(v, kWorld, kOneNan) : reduce<Type, Op>(v, 1, kOneNan);
   }
   /// The first `bytes` from `at`, at any alignment that elements have.
   template <u32 kMost>
@@ -69,6 +70,44 @@ LOCKSTEP_INLINE End* keep(Lane& lane, const End (&dst)[kDsts], const End (&src)[
   return ends;
 }
 
+/// Whether any of them is a message, which is known when compiled.
+template <u32 kDsts, u32 kSrcs>
+LOCKSTEP_INLINE bool hasMessage(const End (&dst)[kDsts], const End (&src)[kSrcs]) {
+  bool has = false;
+  LOCKSTEP_UNROLL
+  for (u32 i = 0; i < kDsts; ++i) has |= dst[i].kind != End::Kind::memory;
+  LOCKSTEP_UNROLL
+  for (u32 i = 0; i < kSrcs; ++i) has |= src[i].kind != End::Kind::memory;
+  return has;
+}
+
+/// Until all destinations have room and all sources have come, by the block. `kCasts`: some may be
+/// to everyone, or have come so.
+template <bool kCasts, class Lane>
+LOCKSTEP_INLINE void awaitAll(Lane& lane, const End* ends, u32 dsts, u32 srcs) {
+  forMyEnds(0, dsts + srcs, [&](u32 i) {
+    if (ends[i].kind == End::Kind::memory) return;
+    if (i < dsts)
+      lane.template awaitRoom<kCasts>(ends[i]);
+    else
+      lane.awaitArrival(ends[i]);
+  });
+  syncThreads();
+  if (kCasts && lane.world().multicast != nullptr) fenceAlias();  // it came by the other address
+}
+/// After syncThreads(): what has been put is there, what has been taken may be written again.
+template <bool kCasts, class Lane>
+LOCKSTEP_INLINE void signalAll(Lane& lane, const End* ends, u32 dsts, u32 srcs) {
+  if (lane.stopped()) return;  // what was not received is not passed on
+  forMyEnds(0, dsts + srcs, [&](u32 i) {
+    if (ends[i].kind == End::Kind::memory) return;
+    if (i < dsts)
+      lane.template announce<kCasts>(ends[i]);
+    else
+      lane.consume(ends[i]);
+  });
+}
+
 /// Data and flag are apart (protocol "simple").
 template <class Arithmetic, bool kCasts>
 struct Mover {
@@ -76,34 +115,16 @@ struct Mover {
   static LOCKSTEP_INLINE void run(Lane& lane, Piece piece, u32 divisor, const End (&dst)[kDsts],
                                   const End (&src)[kSrcs]) {
     const End* ends = keep(lane, dst, src);
-    await(lane, ends, kDsts, kSrcs);
+    if (!hasMessage(dst, src)) {
+      syncThreads();
+      if (!lane.stopped()) moveBlocks<Lane, kDsts, kSrcs>(lane, piece, divisor, ends);
+      syncThreads();
+      return;
+    }
+    awaitAll<kCasts>(lane, ends, kDsts, kSrcs);
     if (!lane.stopped()) moveBlocks<Lane, kDsts, kSrcs>(lane, piece, divisor, ends);
     syncThreads();
-    signal(lane, ends, kDsts, kSrcs);
-  }
-
-  template <class Lane>
-  static LOCKSTEP_INLINE void await(Lane& lane, const End* ends, u32 dsts, u32 srcs) {
-    forMyEnds(0, dsts + srcs, [&](u32 i) {
-      if (ends[i].kind == End::Kind::memory) return;
-      if (i < dsts)
-        lane.awaitRoom(ends[i]);
-      else
-        lane.awaitArrival(ends[i]);
-    });
-    syncThreads();
-    if (kCasts && lane.world().multicast != nullptr) fenceAlias();  // it came by the other address
-  }
-  template <class Lane>
-  static LOCKSTEP_INLINE void signal(Lane& lane, const End* ends, u32 dsts, u32 srcs) {
-    if (lane.stopped()) return;  // what was not received is not passed on
-    forMyEnds(0, dsts + srcs, [&](u32 i) {
-      if (ends[i].kind == End::Kind::memory) return;
-      if (i < dsts)
-        lane.announce(ends[i]);
-      else
-        lane.consume(ends[i]);
-    });
+    signalAll<kCasts>(lane, ends, kDsts, kSrcs);
   }
 
   template <class Lane, u32 kDsts, u32 kSrcs>
@@ -148,34 +169,27 @@ struct Mover {
   template <class Lane, u32 kDsts, u32 kSrcs>
   static LOCKSTEP_INLINE void moveVectors(Lane& lane, u64 end, u32 divisor,
                                           const Places<kDsts, kSrcs>& at) {
-    // Enough loads in flight to hide the latency of memory, few enough not to spill.
-    constexpr u32 kUnroll = kSrcs == 1 ? 4 : kSrcs <= 4 ? 2 : 1;
+    // Loads in flight hide the latency of memory: 128 bytes of a thread are 64 KiB of a block, and
+    // a GPU wants 30 to 40 of each multiprocessor. More sources at once would spill. What lies
+    // beyond the end is the last 16 bytes once more, loaded for nothing, so that no load is
+    // conditional.
+    constexpr u32 kUnroll = kSrcs == 1 ? 8 : kSrcs == 2 ? 4 : kSrcs <= 4 ? 2 : 1;
     const u64 step = u64{threads()} * 16;
-    u64 i = u64{thread()} * 16;
     LOCKSTEP_NO_UNROLL
-    for (; i + (kUnroll - 1) * step < end; i += kUnroll * step) {
+    for (u64 i = u64{thread()} * 16; i < end; i += kUnroll * step) {
       Bits128 v[kUnroll][kSrcs];
       LOCKSTEP_UNROLL
       for (u32 u = 0; u < kUnroll; ++u) {
+        const u64 from = i + u * step < end ? i + u * step : end - 16;
         LOCKSTEP_UNROLL
-        for (u32 k = 0; k < kSrcs; ++k) v[u][k] = load(at.from[k] + i + u * step);
+        for (u32 k = 0; k < kSrcs; ++k) v[u][k] = load(at.from[k] + from);
       }
       LOCKSTEP_UNROLL
       for (u32 u = 0; u < kUnroll; ++u) {
-        const Bits128 result = Arithmetic::fold(v[u], divisor);
+        if (i + u * step >= end) break;
+        const Bits128 result = Arithmetic::template fold<Lane::kWorldSize>(v[u], divisor != 1);
         LOCKSTEP_UNROLL
         for (u32 d = 0; d < kDsts; ++d) put(lane, at, d, i + u * step, result);
-      }
-    }
-    if constexpr (kUnroll > 1) {
-      LOCKSTEP_NO_UNROLL
-      for (; i < end; i += step) {
-        Bits128 v[kSrcs];
-        LOCKSTEP_UNROLL
-        for (u32 k = 0; k < kSrcs; ++k) v[k] = load(at.from[k] + i);
-        const Bits128 result = Arithmetic::fold(v, divisor);
-        LOCKSTEP_UNROLL
-        for (u32 d = 0; d < kDsts; ++d) put(lane, at, d, i, result);
       }
     }
   }
@@ -190,7 +204,7 @@ struct Mover {
       Bits128 v[kSrcs];
       LOCKSTEP_UNROLL
       for (u32 k = 0; k < kSrcs; ++k) v[k] = Arithmetic::template gather<16>(at.from[k] + i, bytes);
-      const Bits128 result = Arithmetic::fold(v, divisor);
+      const Bits128 result = Arithmetic::template fold<Lane::kWorldSize>(v, divisor != 1);
       LOCKSTEP_UNROLL
       for (u32 d = 0; d < kDsts; ++d) {
         if ((at.skipped >> d & 1) != 0) continue;
@@ -233,7 +247,7 @@ struct LineMover {
                                   const End (&src)[kSrcs]) {
     const End* ends = keep(lane, dst, src);
     forMyEnds(0, kDsts, [&](u32 i) {
-      if (ends[i].kind != End::Kind::memory) lane.awaitRoom(ends[i]);
+      if (ends[i].kind != End::Kind::memory) lane.template awaitRoom<kCasts>(ends[i]);
     });
     syncThreads();
     const auto perBlock = static_cast<u32>((piece.bytes + 7) / 8);
@@ -272,7 +286,7 @@ struct LineMover {
                  : lane.takeLine(src, line, lines[k]);
     }
     if (lane.stopped()) return;
-    const u64 result = Arithmetic::fold(v, divisor);
+    const u64 result = Arithmetic::template fold<Lane::kWorldSize>(v, divisor != 1);
     LOCKSTEP_UNROLL
     for (u32 i = 0; i < kDsts; ++i) {
       const End& dst = ends[i];

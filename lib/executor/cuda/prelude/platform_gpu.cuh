@@ -26,8 +26,9 @@ namespace lockstep::device {
 /// Copies of a table in shared memory, one per bank, so that no look-up waits for another.
 inline constexpr u32 kBanks = 32;
 
-LOCKSTEP_INLINE u32 threads() {
-  return blockDim.x;
+/// Known when compiled: strides become constants within addresses, divisions become shifts.
+LOCKSTEP_INLINE constexpr u32 threads() {
+  return LOCKSTEP_THREADS;
 }
 LOCKSTEP_INLINE u32 thread() {
   return threadIdx.x;
@@ -111,6 +112,10 @@ LOCKSTEP_INLINE u16 floatToHalf(float value) {
 LOCKSTEP_INLINE void storeRelease(u64* at, u64 value) {
   asm volatile("st.release.sys.global.u64 [%0], %1;" ::"l"(at), "l"(value) : "memory");
 }
+/// The same for this device's own kernels, which need not wait for what peers have been sent.
+LOCKSTEP_INLINE void storeReleaseOnDevice(u64* at, u64 value) {
+  asm volatile("st.release.gpu.global.u64 [%0], %1;" ::"l"(at), "l"(value) : "memory");
+}
 LOCKSTEP_INLINE u64 loadAcquire(const u64* at) {
   u64 value;
   asm volatile("ld.acquire.sys.global.u64 %0, [%1];" : "=l"(value) : "l"(at) : "memory");
@@ -144,14 +149,26 @@ LOCKSTEP_INLINE Line loadLine(const void* at) {
   return line;
 }
 
+// Of global memory, said so: of an address that might be shared memory's the compiler tells both.
+
 /// True for the one caller that changes the word from 0.
 LOCKSTEP_INLINE bool claimReport(u64* word) {
-  return atomicCAS_system(word, 0ull, 1ull) == 0;
+  u64 before;
+  asm volatile("atom.relaxed.sys.global.cas.b64 %0, [%1], 0, 1;"
+               : "=l"(before)
+               : "l"(word)
+               : "memory");
+  return before == 0;
 }
 
 /// Takes `n` of a counter of this device, and says where they begin.
 LOCKSTEP_INLINE u64 take(u64* counter, u64 n) {
-  return atomicAdd(counter, n);
+  u64 before;
+  asm volatile("atom.relaxed.gpu.global.add.u64 %0, [%1], %2;"
+               : "=l"(before)
+               : "l"(counter), "l"(n)
+               : "memory");
+  return before;
 }
 
 /// Of the GPU's clock that all its blocks share.
@@ -168,6 +185,26 @@ LOCKSTEP_INLINE u64 multiplyWide(u32 a, u32 b) {
   u64 product;
   asm("mul.wide.u32 %0, %1, %2;" : "=l"(product) : "r"(a), "r"(b));
   return product;
+}
+
+/// Where a table lies in shared memory, and a word of it. An address is made of its byte by one
+/// multiplication: of what the compiler knows more about it makes two instructions and three.
+using TableAddress = u32;
+LOCKSTEP_INLINE TableAddress tableAddress(const void* shared) {
+  auto at = static_cast<u32>(__cvta_generic_to_shared(shared));
+  asm volatile("" : "+r"(at));
+  return at;
+}
+LOCKSTEP_INLINE u32 loadTable(TableAddress table, u32 offset) {
+  u32 word;
+  asm volatile("ld.shared.u32 %0, [%1];" : "=r"(word) : "r"(table + offset));
+  return word;
+}
+/// Byte `i` of a word, known when compiled.
+LOCKSTEP_INLINE u32 byteOf(u32 word, u32 i) {
+  u32 byte;
+  asm("prmt.b32 %0, %1, 0, %2;" : "=r"(byte) : "r"(word), "r"(0x4440 | i));
+  return byte;
 }
 
 LOCKSTEP_INLINE float squareRoot(float x) {

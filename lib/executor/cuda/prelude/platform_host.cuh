@@ -118,6 +118,9 @@ inline u16 floatToHalf(float value) {
 inline void storeRelease(u64* at, u64 value) {
   __atomic_store_n(at, value, __ATOMIC_RELEASE);
 }
+inline void storeReleaseOnDevice(u64* at, u64 value) {
+  storeRelease(at, value);
+}
 inline u64 loadAcquire(const u64* at) {
   return __atomic_load_n(at, __ATOMIC_ACQUIRE);
 }
@@ -162,6 +165,16 @@ inline void relax() {
 
 inline u64 multiplyWide(u32 a, u32 b) {
   return u64{a} * b;
+}
+using TableAddress = const u8*;
+inline TableAddress tableAddress(const void* shared) {
+  return static_cast<const u8*>(shared);
+}
+inline u32 loadTable(TableAddress table, u32 offset) {
+  return *reinterpret_cast<const u32*>(table + offset);
+}
+inline u32 byteOf(u32 word, u32 i) {
+  return word >> 8 * i & 0xff;
 }
 inline float squareRoot(float x) {
   return __builtin_sqrtf(x);

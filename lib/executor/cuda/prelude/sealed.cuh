@@ -84,14 +84,14 @@ struct SealedMover {
   static LOCKSTEP_INLINE void run(Lane& lane, Piece piece, u32 divisor, const End (&dst)[kDsts],
                                   const End (&src)[kSrcs]) {
     End* ends = keep(lane, dst, src);
-    Clear::await(lane, ends, kDsts, kSrcs);
+    awaitAll<kCasts>(lane, ends, kDsts, kSrcs);
     // From here to the next operation nobody waits, so nobody fails but all: `stopped` is uniform.
     if (!lane.stopped() && openAll(lane, ends, kDsts, kSrcs, piece)) {
       const u8* result = reduceAll<Lane, kDsts, kSrcs>(lane, ends, piece, divisor);
       sealAll(lane, ends, kDsts, piece, result);
     }
     syncThreads();
-    Clear::signal(lane, ends, kDsts, kSrcs);
+    signalAll<kCasts>(lane, ends, kDsts, kSrcs);
   }
 
   /// Passes a message on as it arrived, unopened; what goes to memory is opened.
@@ -99,14 +99,14 @@ struct SealedMover {
   static LOCKSTEP_INLINE void forward(Lane& lane, Piece piece, u32 divisor, const End (&dst)[kDsts],
                                       const End (&src)[1]) {
     End* ends = keep(lane, dst, src);
-    Clear::await(lane, ends, kDsts, 1);
+    awaitAll<kCasts>(lane, ends, kDsts, 1);
     if (!lane.stopped()) {
       copyMessage(lane, ends, kDsts, messageBytes(piece));
       if (anyMemory(ends, kDsts) && openAll(lane, ends, kDsts, 1, piece))
         reduceAll<Lane, kDsts, 1>(lane, ends, piece, divisor);
     }
     syncThreads();
-    Clear::signal(lane, ends, kDsts, 1);
+    signalAll<kCasts>(lane, ends, kDsts, 1);
   }
 
  private:

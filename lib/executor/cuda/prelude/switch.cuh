@@ -68,7 +68,7 @@ struct SwitchMover {
         LOCKSTEP_UNROLL
         for (u32 u = 0; u < kUnroll; ++u) {
           if (i + u * step >= piece.bytes) break;
-          const Bits128 result = Arithmetic::fold(v[u], divisor);
+          const Bits128 result = Arithmetic::template fold<Lane::kWorldSize>(v[u], divisor != 1);
           if (kSpreads)
             multicastStore(world.multicast + (to - mine) + i + u * step, result);
           else

@@ -232,20 +232,15 @@ class TransferLane {
   LOCKSTEP_INLINE void fail(Fault fault, const TransferMessage& message, u64 theirs) {
     storeShared(&shared_.stop, 1);
     if (fault == Fault::aborted) return;  // whoever began it has reported
-    giveUp(world_, {.fault = static_cast<u64>(fault),
-                    .rank = message.transfer.peer,
-                    .lane = lane_,
-                    .call = state().calls,
-                    .step = message.step,
-                    .fingerprint = message.transfer.fingerprint(),
-                    .theirs = theirs});
+    giveUp(world_, fault, message.transfer.peer, lane_, state().calls, message.step,
+           message.transfer.fingerprint(), theirs);
   }
 
   LOCKSTEP_INLINE void leave() {
     syncThreads();
     if (thread() != 0) return;
     if (shared_.stop != 0) storeRelaxed(&world_.verdict->stopped, 1);
-    if (shared_.entered != 0) storeRelease(&state().busy, 0);
+    if (shared_.entered != 0) storeReleaseOnDevice(&state().busy, 0);
   }
 
   const TransferLaunch& launch_;

@@ -55,12 +55,18 @@ LOCKSTEP_INLINE void write(Report& to, const Report& why) {
 
 /// Whether a kernel may begin: who has failed stays failed, in a replayed graph too.
 LOCKSTEP_INLINE bool mayBegin(const World& world) {
-  return loadRelaxed(&controlOf(world, world.rank).abort) == 0 &&
-         loadRelaxed(&world.verdict->stopped) == 0 && loadRelaxed(&world.verdict->claimed) == 0;
+  const u64 abort = loadRelaxed(&controlOf(world, world.rank).abort);
+  const u64 stopped = loadRelaxed(&world.verdict->stopped);
+  const u64 claimed = loadRelaxed(&world.verdict->claimed);
+  return (abort | stopped | claimed) == 0;
 }
 
-/// Ends the calls of all ranks. The first block of a rank to do so says why.
-LOCKSTEP_INLINE void giveUp(const World& world, const Report& why) {
+/// Ends the calls of all ranks. The first block of a rank to do so says why. A function, and its
+/// arguments words: it is called from wherever something can fail, and hardly ever, so its text
+/// should not lie among that of what goes well.
+LOCKSTEP_NOINLINE void giveUp(const World& world, Fault fault, u32 rank, u32 lane, u64 call,
+                              u64 step, u64 fingerprint, u64 theirs) {
+  const Report why{static_cast<u64>(fault), rank, lane, call, step, fingerprint, theirs};
   if (claimReport(&world.verdict->claimed)) {
     write(world.verdict->report, why);
     write(controlOf(world, world.rank).report, why);
