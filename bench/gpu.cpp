@@ -1,6 +1,7 @@
 #include "bench/gpu.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <regex>
 
@@ -17,6 +18,13 @@ namespace {
 
 /// What alloc() rounds every buffer up to, and more.
 constexpr std::size_t kHeapUnit = 4096;
+
+/// The driver queues streams in 8 places by default. What is behind a waiting call in its place
+/// waits too, although of ranks that share a GPU it may be the very call that is waited for. The
+/// user's choice stands; worker processes inherit it.
+void queueStreamsApart() {
+  ::setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0);  // before the driver starts
+}
 
 /// The driver's own version, which CUDA does not tell: "580.95.05", or empty.
 std::string kernelModuleVersion() {
@@ -49,6 +57,7 @@ std::size_t heapBytes(const RunConfig& config) {
 }  // namespace
 
 GpuFacts detectGpus(int most) {
+  queueStreamsApart();
   Devices found = devices();
   if (found.list.empty()) throw UsageError(found.none);
   GpuFacts facts;
