@@ -94,7 +94,7 @@ CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options
           agreement::crossMemoryAttach(transcript_, options_, Deadline::in(options_.timeout))),
       outnumbered_(agreement::ranksOutnumberCores(transcript_, Deadline::in(options_.timeout))),
       doorbell_(fabric_, outnumbered_),
-      watch_(fabric_, *peers_),
+      watch_(fabric_, *peers_, isSealed(options_.mode)),
       run_(surroundings()) {
   const Deadline deadline = Deadline::in(options_.timeout);
   agreement::compare(transcript_, options_, tuning_, aead_.get(), deadline);

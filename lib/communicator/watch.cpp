@@ -116,30 +116,44 @@ void Watch::checkAll(const shm::Awaited& awaited, bool attended) {
 void Watch::checkCalls() const {
   if (transfers_ != nullptr) return;  // between calls
   for (int r = 0; r < fabric_.worldSize(); ++r) {
-    const auto theirs = shm::read(fabric_.of(r).call);
-    if (theirs && theirs->sequence == call_->sequence && !(*theirs == *call_))
-      throw Error(ErrorCode::mismatch, r, operation(),
-                  shm::mismatchText(r, fabric_.of(r).call, fabric_.rank(), *call_));
+    const shm::CallLine& line = fabric_.of(r).call;
+    const auto theirs = shm::read(line, call_->sequence);
+    if (theirs && *theirs != *call_)
+      throwMismatch(r, shm::mismatchText(r, line, fabric_.rank(), fabric_.mine().call, *call_));
   }
 }
 
 /// Who is in a later call has done all it had to do in this one: what is still missing then will
 /// never come. Its last word may have arrived after we looked for it, so only the second time in a
-/// row counts.
+/// row counts, when nothing has come in between.
 void Watch::checkAhead(const shm::Awaited& awaited) {
   const auto theirs = awaited.rank < 0 ? std::nullopt : shm::read(fabric_.of(awaited.rank).call);
   const bool ahead = theirs && theirs->sequence > call_->sequence;
-  if (ahead && aheadOf_ == awaited.word && transfers_ != nullptr)
-    throw Error(ErrorCode::mismatch, awaited.rank, operation(),
-                fmt::format("{}: rank {} is in {} already, without its part of this", operation(),
-                            awaited.rank, shm::toString(*theirs)));
-  if (ahead && aheadOf_ == awaited.word)
-    throw Error(ErrorCode::mismatch, awaited.rank, operation(),
-                fmt::format("{}: rank {} waits for rank {}, which is in {} already: this call "
-                            "differed between them (count, type, root?); all ranks must make the "
-                            "same calls in the same order",
-                            operation(), fabric_.rank(), awaited.rank, shm::toString(*theirs)));
+  const std::uint64_t there =
+      awaited.word == nullptr ? 0 : awaited.word->load(std::memory_order_relaxed);
+  if (ahead && aheadOf_ == awaited.word && there == was_) throwAhead(awaited.rank, *theirs);
   aheadOf_ = ahead ? awaited.word : nullptr;
+  was_ = there;
+}
+
+void Watch::throwAhead(int rank, const shm::CallDescription& theirs) const {
+  const std::string gone = fmt::format("is in {} already", shm::toString(theirs));
+  if (transfers_ != nullptr)
+    throwMismatch(rank,
+                  fmt::format("{}: rank {} {}, without its part of this", operation(), rank, gone));
+  const shm::CallLine &line = fabric_.of(rank).call, &mine = fabric_.mine().call;
+  if (shm::firstDifference(line, mine))
+    throwMismatch(rank, shm::mismatchText(rank, line, fabric_.rank(), mine, *call_));
+  throwMismatch(rank, fmt::format("{}: rank {} waits for rank {}, which {}: an earlier call, or a "
+                                  "send or receive, differed between them{}; all ranks must make "
+                                  "the same calls in the same order",
+                                  operation(), fabric_.rank(), rank, gone,
+                                  sealed_ ? ", or its message was held back or lost" : ""));
+}
+
+void Watch::throwMismatch(int rank, const std::string& text) const {
+  throw Error(ErrorCode::mismatch, rank, operation(),
+              sealed_ ? text + std::string(shm::kHearsay) : text);
 }
 
 void Watch::checkPresence(const shm::Awaited& awaited) {

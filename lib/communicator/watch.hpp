@@ -16,7 +16,9 @@ namespace lockstep {
 
 class Watch final : public host::Guard {
  public:
-  Watch(shm::Fabric& fabric, Peers& peers) : fabric_(fabric), peers_(peers) {}
+  /// `sealed`: what the fabric says of calls is hearsay, and errors say so.
+  Watch(shm::Fabric& fabric, Peers& peers, bool sealed)
+      : fabric_(fabric), peers_(peers), sealed_(sealed) {}
 
   /// Before each call, which outlives its waits. Reads no clock.
   void begin(const shm::CallDescription& call, Clock::duration timeout) {
@@ -43,6 +45,8 @@ class Watch final : public host::Guard {
   std::string operation() const;
   void checkCalls() const;
   void checkAhead(const shm::Awaited& awaited);
+  [[noreturn]] void throwAhead(int rank, const shm::CallDescription& theirs) const;
+  [[noreturn]] void throwMismatch(int rank, const std::string& text) const;
   void checkPresence(const shm::Awaited& awaited);
   int lateRank(int awaited) const;
   [[noreturn]] void throwTimeout(const shm::Awaited& awaited) const;
@@ -52,12 +56,14 @@ class Watch final : public host::Guard {
 
   shm::Fabric& fabric_;
   Peers& peers_;
+  bool sealed_;
   const shm::CallDescription* call_ = nullptr;
   const host::Transfers* transfers_ = nullptr;  ///< under way after that call
   Clock::duration timeout_{};
   bool started_ = false;  ///< the clock has been read in this call
   Clock::time_point start_, looked_, nextCalls_, nextPresence_;
   const shm::Word* aheadOf_ = nullptr;  ///< awaited from a rank that was in a later call
+  std::uint64_t was_ = 0;               ///< what it was then
   std::uint64_t seenLeft_ = 0;  ///< bit per rank that had destroyed its communicator when we looked
 };
 

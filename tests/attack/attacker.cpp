@@ -136,8 +136,9 @@ class Loop {
         view_.setStamp(at, random_());
         break;
       case Assault::call: {
-        const std::array words{&control.call.version, &control.call.sequence, &control.call.what,
-                               &control.call.count, &control.call.transfers};
+        shm::CallLine::Call& call = control.call.calls[any(control.call.calls.size())];
+        const std::array words{&control.call.version, &control.call.sequence, &call.what,
+                               &call.count, &control.call.transfers};
         words[any(words.size())]->store(any(2) == 0 ? random_() : any(4));
         break;
       }

@@ -49,13 +49,14 @@ constexpr std::array kLies{
         [](shm::ControlArea& c, Random& random) { scatter(random, {&c.status.presence}); }},
     Lie{"another call", true,
         [](shm::ControlArea& c, Random& random) {
-          scatter(random, {&c.call.count});
-          c.call.what.store(random() % 2);
+          scatter(random, {&c.call.calls[1].count});
+          c.call.calls[1].what.store(random() % 2);
           c.call.sequence.store(1);
         }},
     Lie{"any call", false,
         [](shm::ControlArea& c, Random& random) {
-          scatter(random, {&c.call.sequence, &c.call.what, &c.call.count, &c.call.transfers});
+          shm::CallLine::Call& call = c.call.calls[random() % 4];
+          scatter(random, {&c.call.sequence, &call.what, &call.count, &c.call.transfers});
         }},
     Lie{"half a call", false, [](shm::ControlArea& c, Random&) { c.call.version.store(1); }},
     Lie{"exposures", false,

@@ -347,12 +347,70 @@ TEST(Suppression, AHeldDepartureLeavesEachRankItsOwnDeadline) {
         << describe(outcomes);
 }
 
+// ---- whoever waits is told by words alone that it waits in vain ----
+
+/// By its own words the sender has made this very call: what is missing may have been held back.
+TEST(Suppression, AFlagHeldUntilItsSenderHasGoneOnIsToldAsWhatItMayBe) {
+  for (const Mode mode : {Mode::cc, Mode::ccMulticast, Mode::p2p})
+    for (const char* protocol : {"ll", "simple"}) {
+      SCOPED_TRACE(fmt::format("{} {}", name(mode), protocol));
+      Arena arena(2, mode, "direct", protocol);
+      const Before before(arena.flagsOf(1));
+      std::latch gone(1);
+      const auto outcomes = arena.play([&](Communicator& comm, int rank) {
+        std::int32_t value = 7;
+        if (rank == 0) {
+          gone.wait();
+          before.putBack();
+        }
+        comm.broadcast(&value, &value, 1, DataType::i32, 1);
+        if (rank == 0) return;
+        comm.broadcast(&value, &value, 1, DataType::i32, 1);
+        gone.count_down();
+      });
+      EXPECT_TRUE(outcomes[1].ok);
+      EXPECT_EQ(outcomes[0].code, ErrorCode::mismatch) << describe(outcomes);
+      EXPECT_EQ(outcomes[0].blamed, 1);
+      for (const std::string_view words : {std::string_view("held back"), shm::kHearsay})
+        EXPECT_EQ(outcomes[0].text.find(words) != std::string::npos, isSealed(mode))
+            << outcomes[0].text;
+    }
+}
+
+/// Rank 1 makes no call, and is said to make others than rank 0.
+TEST(Suppression, AMismatchByWordsAloneIsCalledHearsay) {
+  struct Case {
+    std::uint64_t sequence;
+    bool receives;
+  };
+  for (const Mode mode : {Mode::cc, Mode::ccMulticast, Mode::ccMasked, Mode::p2p})
+    for (const auto& [sequence, receives] :
+         {Case{1, false}, Case{2, false}, Case{100, false}, Case{1, true}}) {
+      SCOPED_TRACE(fmt::format("{} {} {}", name(mode), sequence, receives));
+      Arena arena(2, mode);
+      for (std::uint64_t i = 1; i <= sequence; ++i)
+        shm::announce(arena.view().control(1).call,
+                      {.sequence = i, .type = DataType::i32, .count = 9});
+      const auto outcomes = arena.play([&, receive = receives](Communicator& comm, int rank) {
+        if (rank == 1) return;
+        std::array<std::int32_t, 3> data{};
+        if (receive)
+          comm.receive(data.data(), data.size(), DataType::i32, 1);
+        else
+          comm.allReduce(data.data(), data.data(), data.size(), DataType::i32);
+      });
+      EXPECT_EQ(outcomes[0].code, ErrorCode::mismatch) << describe(outcomes);
+      EXPECT_EQ(outcomes[0].text.find(shm::kHearsay) != std::string::npos, isSealed(mode))
+          << outcomes[0].text;
+    }
+}
+
 /// What ranks call serves error texts; calls that differ fail without it.
 TEST(Suppression, AHeldCallLineHidesNoMismatch) {
   for (const Mode mode : {Mode::cc, Mode::ccMulticast}) {
     Arena arena(2, mode, "one_shot", "ll");
     shm::CallLine& line = arena.view().control(1).call;
-    const Holder holder({&line.version, &line.sequence, &line.what, &line.count});
+    const Holder holder({&line.version, &line.sequence, &line.calls[1].what, &line.calls[1].count});
     const auto outcomes = arena.play([&](Communicator& comm, int rank) {
       std::array<std::int32_t, 2> data{1, 1};
       comm.allReduce(data.data(), data.data(), static_cast<std::size_t>(1 + rank), DataType::i32);

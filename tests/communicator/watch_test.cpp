@@ -30,7 +30,7 @@ class Deadlines : public ::testing::Test {
   std::vector<std::unique_ptr<Peers>> ends_ = joinThreads(1);
   shm::Fabric fabric_{*ends_[0], Deadline::in(20s)};
   shm::CallDescription call_{.sequence = 1, .count = 8};
-  Watch watch_{fabric_, *ends_[0]};
+  Watch watch_{fabric_, *ends_[0], false};
 };
 
 TEST_F(Deadlines, PassForWhoWaitsHoweverSeldomItGetsACore) {

@@ -47,11 +47,12 @@ class ExpectedSegments {
       shm::CallLine& line = control(rank).call;
       line.version += 2;
       line.sequence = call.sequence;
-      line.what = static_cast<std::uint64_t>(call.collective) |
+      shm::CallLine::Call& kept = line.calls[call.sequence % shm::kCallsKept];
+      kept.what = static_cast<std::uint64_t>(call.collective) |
                   static_cast<std::uint64_t>(call.type) << 8 |
                   static_cast<std::uint64_t>(call.reduction) << 16 |
                   static_cast<std::uint64_t>(call.root) << 24;
-      line.count = call.count;
+      kept.count = call.count;
     }
   }
 

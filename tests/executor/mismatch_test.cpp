@@ -16,6 +16,7 @@ namespace lockstep::host {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 /// One rank's call, and how it is run.
 struct Case {
@@ -70,14 +71,14 @@ class Mismatch : public ::testing::TestWithParam<std::tuple<Mode, shm::Protocol,
   /// The last rank makes a call of its own, and all steps are taken until somebody refuses.
   void begin(const Case& usual, const Case& other) {
     cases_ = {usual, other};
-    for (int r = 0; r < kWorld; ++r) {
-      SealedRank& rank = *ranks_[static_cast<std::size_t>(r)];
-      const Case& c = r == kWorld - 1 ? other : usual;
-      rank.in.assign(2 * kWorld * c.count, 1);
-      rank.out.assign(2 * kWorld * c.count, -1);
-      rank.plansAsked = 0;
-      rank.begin(planOf(rank, c, describe(c)), describe(c));
-    }
+    for (int r = 0; r < kWorld; ++r) beginOn(r, r == kWorld - 1 ? other : usual);
+  }
+  void beginOn(int r, const Case& c) {
+    SealedRank& rank = *ranks_[static_cast<std::size_t>(r)];
+    rank.in.assign(2 * kWorld * c.count, 1);
+    rank.out.assign(2 * kWorld * c.count, -1);
+    rank.plansAsked = 0;
+    rank.begin(planOf(rank, c, describe(c)), describe(c));
   }
   void step(int rank) {
     while (ranks_[static_cast<std::size_t>(rank)]->run.step() == Progress::some) {
@@ -86,10 +87,13 @@ class Mismatch : public ::testing::TestWithParam<std::tuple<Mode, shm::Protocol,
   /// What rank 0 says of it, when rank 1 has sent too.
   std::optional<Error> refusal() {
     step(1);
+    return refusalOf(0);
+  }
+  std::optional<Error> refusalOf(int rank) {
     try {
-      step(0);
+      step(rank);
     } catch (const Error& error) {
-      EXPECT_LE(ranks_[0]->plansAsked, 1);
+      EXPECT_LE(ranks_[0]->plansAsked, 3);
       return error;
     }
     return std::nullopt;
@@ -97,6 +101,20 @@ class Mismatch : public ::testing::TestWithParam<std::tuple<Mode, shm::Protocol,
   /// The last rank is said to call this.
   void claim(const shm::CallDescription& call) {
     shm::announce(ranks_.back()->fabric.mine().call, call);
+  }
+  /// The last rank goes on to more such calls, until it would have to wait for its readers. Returns
+  /// how many it has begun.
+  int goOn(const Case& c) {
+    SealedRank& rank = *ranks_.back();
+    int calls = 0;
+    do {
+      if (++calls > 100) return calls;
+      ++rank.call.what.sequence;
+      rank.call.fingerprint = shm::fingerprint(rank.call.what);
+      shm::announce(rank.fabric.mine().call, rank.call.what);
+      rank.run.begin(planOf(rank, c, rank.call.what), rank.call, false);
+    } while (rank.run.step() == Progress::done);
+    return calls;
   }
   /// What the last rank has sent to rank 0 in its first message is written over.
   void overwrite() {
@@ -117,6 +135,7 @@ class Mismatch : public ::testing::TestWithParam<std::tuple<Mode, shm::Protocol,
     EXPECT_EQ(error->rank(), kWorld - 1);
     EXPECT_THAT(error->what(), HasSubstr("called " + shm::toString(describe(usual))));
     EXPECT_THAT(error->what(), HasSubstr("called " + shm::toString(describe(other))));
+    EXPECT_THAT(error->what(), Not(HasSubstr(shm::kHearsay)));
     expectNothingReleased();
     // What the record held was seen, and forgotten.
     const std::byte* seen = ranks_[0]->run.sealer().plain(0);
@@ -185,6 +204,51 @@ TEST_P(Mismatch, AfterCallsThatWentWellIsToldAsWell) {
   begin({}, other);
   step(2);
   expectMismatch(refusal(), {}, other);
+}
+
+/// Of a broadcast, which its root can leave before anybody has come.
+const Case kBroadcast{.collective = Collective::broadcast, .algorithm = "direct", .root = 2};
+
+Case otherBroadcast() {
+  Case other = kBroadcast;
+  other.count = 9;
+  return other;
+}
+
+TEST_P(Mismatch, ASenderThatHasGoneOnIsToldWithTheCallThatDiffered) {
+  begin(kBroadcast, otherBroadcast());
+  step(2);
+  EXPECT_GE(goOn(otherBroadcast()), 1);  // 33, where slots are many and tiles large
+  const auto error = refusalOf(0);
+  expectMismatch(error, kBroadcast, otherBroadcast());
+}
+
+/// Of two roots of one broadcast neither waits for the other before the next call.
+TEST_P(Mismatch, ADifferenceThatShowsInALaterCallIsTold) {
+  Case mine = kBroadcast, theirs = kBroadcast;
+  mine.root = 0;
+  begin(mine, theirs);
+  for (const int rank : {0, 1, 2}) step(rank);
+  const std::string called[] = {shm::toString(describe(mine)), shm::toString(describe(theirs))};
+  ++sequence_;
+  for (const int rank : {0, 1, 2}) beginOn(rank, {});
+  step(1);
+  for (const int rank : {2, 0}) {
+    const auto error = refusalOf(rank);
+    ASSERT_TRUE(error);
+    EXPECT_EQ(error->code(), ErrorCode::mismatch) << error->what();
+    for (const std::string& call : called) EXPECT_THAT(error->what(), HasSubstr("called " + call));
+    EXPECT_THAT(error->what(), Not(HasSubstr(shm::kHearsay)));
+  }
+}
+
+TEST_P(Mismatch, ForgedCallsOfBeforeAreNotBelieved) {
+  begin(kBroadcast, kBroadcast);
+  step(2);
+  overwrite();
+  claim(describe(otherBroadcast()));
+  EXPECT_GE(goOn(kBroadcast), 1);
+  expectIntegrity(refusalOf(0));
 }
 
 TEST_P(Mismatch, AForgedWordIsNotBelieved) {
@@ -316,6 +380,131 @@ TEST(TransferMismatch, AForgedStampIsNotBelieved) {
   stamped(other, shm::stampOf(third));
   stamped(other, shm::stampOf(usual));
   stamped(other, shm::stampOf({1, (std::uint64_t{1} << 40) - 1, DataType::f64}));
+}
+
+// ---- a collective that meets a send ----
+
+/// Announces and begins a call of 4 i32 on one rank.
+void beginOn(SealedRank& rank, Collective collective, shm::Protocol protocol,
+             std::uint64_t sequence) {
+  PlanRequest request;
+  request.algorithm = schedule::findAlgorithm(
+      collective, collective == Collective::allReduce ? "one_shot" : "direct",
+      schedule::Edges::channels);
+  request.type = DataType::i32;
+  request.mode = Mode::cc;
+  request.protocol = protocol;
+  request.tileBytes = 64;
+  rank.plans.push_back(std::make_unique<const Plan>(lower(request, rank.fabric, &rank.keys)));
+  rank.in.assign(4, 1);
+  rank.out.assign(4, -1);
+  rank.begin(*rank.plans.back(),
+             {.sequence = sequence, .collective = collective, .type = DataType::i32, .count = 4});
+}
+
+/// Rank 1 of two sends, and then makes the call that rank 0 is in. What rank 0 says of it, when
+/// `forge` has come between.
+std::optional<Error> callAfter(shm::Protocol protocol, std::size_t sent,
+                               const std::function<void(shm::Line&)>& forge = {}) {
+  const auto ends = joinThreads(2);
+  const auto ranks = makeSealedRanks(ends);
+  Transfers& sender = ranks[1]->transfers;
+  std::vector<float> data(sent, 1);
+  Transfer send{.direction = Transfer::Direction::send,
+                .peer = 0,
+                .data = data.data(),
+                .count = sent,
+                .type = DataType::f32};
+  sender.add(send);
+  sender.step();
+  if (forge) forge(reinterpret_cast<shm::OutArea&>(ranks[1]->fabric.writerClaims(0)).lines[0][0]);
+  for (const std::size_t r : {1U, 0U}) {
+    SealedRank& rank = *ranks[r];
+    beginOn(rank, Collective::allReduce, protocol, 1);
+    try {
+      while (rank.run.step() == Progress::some) {
+      }
+    } catch (const Error& error) {
+      for (const std::int32_t value : rank.out) EXPECT_TRUE(value == -1 || value == 0) << value;
+      return error;
+    }
+  }
+  return std::nullopt;
+}
+
+constexpr shm::Protocol kEach[] = {shm::Protocol::ll, shm::Protocol::brief, shm::Protocol::simple};
+
+TEST(SendMismatch, IsToldWithBoth) {
+  for (const shm::Protocol protocol : kEach)
+    for (const std::size_t sent : {0U, 8U, 1000U, 30000U}) {
+      SCOPED_TRACE(fmt::format("{} over protocol {}", sent, static_cast<int>(protocol)));
+      const auto error = callAfter(protocol, sent);
+      ASSERT_TRUE(error);
+      EXPECT_EQ(error->code(), ErrorCode::mismatch) << error->what();
+      EXPECT_EQ(error->rank(), 1);
+      EXPECT_THAT(error->what(), HasSubstr(fmt::format("rank 1 sends {} f32", sent)));
+      EXPECT_THAT(error->what(), HasSubstr("rank 0 called allreduce #1 (count 4, i32 sum)"));
+      EXPECT_THAT(error->what(), Not(HasSubstr(shm::kHearsay)));
+    }
+}
+
+TEST(SendMismatch, AForgedStampIsNotBelieved) {
+  const auto stamped = [](std::uint64_t stamp) {
+    return [stamp](shm::Line& line) {
+      std::memcpy(line.data.data() + shm::kFirstLineBytes, &stamp, sizeof stamp);
+    };
+  };
+  for (const shm::Protocol protocol : kEach)
+    for (const std::uint64_t stamp :
+         {std::uint64_t{0}, shm::stampOf({1, 9, DataType::f32}),
+          shm::stampOf({1, 8, DataType::i32}),
+          shm::stampOf({1, (std::uint64_t{1} << 40) - 1, DataType::f64})}) {
+      const auto error = callAfter(protocol, 8, stamped(stamp));
+      ASSERT_TRUE(error);
+      EXPECT_EQ(error->code(), ErrorCode::integrity) << error->what();
+    }
+}
+
+/// A receive that meets a broadcast whose root has gone on since.
+TEST(TransferMismatch, ACollectiveThatIsOverIsTold) {
+  for (const bool forged : {false, true}) {
+    const auto ends = joinThreads(2);
+    const auto ranks = makeSealedRanks(ends);
+    SealedRank &root = *ranks[0], &rank = *ranks[1];
+    for (std::uint64_t sequence = 1; sequence < 7; ++sequence) {
+      beginOn(root, Collective::broadcast, shm::Protocol::ll, sequence);
+      ASSERT_EQ(root.run.step(), Progress::done);
+    }
+    if (forged) {
+      shm::CallDescription lie = root.call.what;
+      for (lie.sequence = 1, lie.count = 3; lie.sequence < 7; ++lie.sequence)
+        shm::announce(root.fabric.mine().call, lie);
+    }
+    rank.planOf = [&](const shm::CallDescription&) {
+      PlanRequest request = root.plans.back()->request;
+      rank.plans.push_back(std::make_unique<const Plan>(lower(request, rank.fabric, &rank.keys)));
+      return rank.plans.back().get();
+    };
+    Transfers& receiver = rank.transfers;
+    std::vector<std::int32_t> got(4, 2);
+    Transfer receive{.direction = Transfer::Direction::receive,
+                     .peer = 0,
+                     .data = got.data(),
+                     .count = 4,
+                     .type = DataType::i32};
+    receiver.add(receive);
+    try {
+      while (receiver.step()) {
+      }
+      ADD_FAILURE() << "no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), forged ? ErrorCode::integrity : ErrorCode::mismatch);
+      if (!forged) {
+        EXPECT_THAT(error.what(), HasSubstr("rank 0 called broadcast #1 (count 4, i32, root 0)"));
+      }
+    }
+    EXPECT_EQ(got, std::vector<std::int32_t>(4, 2));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(

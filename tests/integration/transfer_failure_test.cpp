@@ -6,6 +6,7 @@
 #include <chrono>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -85,6 +86,27 @@ TEST(TransferFailure, ATransferThatMeetsACollectiveIsNamed) {
       EXPECT_THAT(outcomes[0].text, HasSubstr("allreduce #2"));
       expectError(outcomes[1], {ErrorCode::mismatch, ErrorCode::aborted});
     }
+}
+
+/// Sealed, on any channel: the send has taken a nonce. In the clear only on the same one.
+TEST(TransferFailure, ACollectiveThatMeetsASendIsNamed) {
+  for (const auto& [mode, count] :
+       {std::pair{Mode::p2p, 2}, std::pair{Mode::cc, 2}, std::pair{Mode::cc, 100000}}) {
+    SCOPED_TRACE(fmt::format("{}, {}", name(mode), count));
+    Options options = optionsOf(mode);
+    options.algorithm = "one_shot";
+    const auto outcomes =
+        runRanks(Kind::processes, 2, options,
+                 [most = static_cast<std::size_t>(count)](Communicator& comm, int rank) {
+                   std::vector<float> data(most);
+                   comm.barrier();
+                   if (rank == 1) comm.send(data.data(), 2, DataType::f32, 0);
+                   comm.allReduce(data.data(), data.data(), most, DataType::f32);
+                 });
+    expectError(outcomes[0], {ErrorCode::mismatch});
+    EXPECT_THAT(outcomes[0].text, HasSubstr("rank 1 sends 2 f32"));
+    EXPECT_THAT(outcomes[0].text, HasSubstr("rank 0 called allreduce #2"));
+  }
 }
 
 TEST(TransferFailure, AReceiveThatNobodySendsToEndsAtItsDeadline) {

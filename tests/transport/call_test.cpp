@@ -2,8 +2,10 @@
 #include "transport/shm/call.hpp"
 
 #include <atomic>
+#include <optional>
 #include <set>
 #include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -30,6 +32,49 @@ TEST(CallLine, SaysWhatWasAnnounced) {
   }
 }
 
+TEST(CallLine, TellsTheCallsBefore) {
+  CallLine line{};
+  const std::uint64_t last = 3 * kCallsKept + 5;
+  for (std::uint64_t i = 1; i <= last; ++i) announce(line, call(i, i * 1000));
+  for (std::uint64_t i = last - kCallsKept + 1; i <= last; ++i)
+    EXPECT_EQ(read(line, i), call(i, i * 1000));
+  EXPECT_EQ(read(line, last - kCallsKept), std::nullopt);
+  EXPECT_EQ(read(line, last + 1), std::nullopt);
+  EXPECT_EQ(read(line, last + kCallsKept), std::nullopt);
+}
+
+/// Whose calls are which, by their counts; all from number 1 on.
+std::optional<Difference> differenceOf(const std::vector<std::uint64_t>& theirs,
+                                       const std::vector<std::uint64_t>& mine) {
+  CallLine a{}, b{};
+  for (std::size_t i = 0; i < theirs.size(); ++i) announce(a, call(i + 1, theirs[i]));
+  for (std::size_t i = 0; i < mine.size(); ++i) announce(b, call(i + 1, mine[i]));
+  return firstDifference(a, b);
+}
+
+TEST(CallLine, TheFirstDifferenceOfTwoIsFound) {
+  EXPECT_FALSE(differenceOf({}, {}));
+  EXPECT_FALSE(differenceOf({1, 2, 3}, {1, 2, 3}));
+  EXPECT_FALSE(differenceOf({1, 2, 3}, {1}));  // one is ahead
+  EXPECT_FALSE(differenceOf({1}, {1, 2, 3}));
+  const auto found = differenceOf({1, 2, 4, 9}, {1, 2, 3, 8, 7});
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->theirs, call(3, 4));
+  EXPECT_EQ(found->mine, call(3, 3));
+}
+
+TEST(CallLine, OnlyWhatBothLinesStillTellIsCompared) {
+  std::vector<std::uint64_t> usual(kCallsKept + 9, 1), other = usual;
+  other[8] = 2;
+  EXPECT_FALSE(differenceOf(usual, other));
+  other[9] = 2;
+  const auto found = differenceOf(usual, other);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->mine.sequence, 10U);
+  usual.resize(9);  // so far behind
+  EXPECT_FALSE(differenceOf(usual, other));
+}
+
 TEST(CallLine, IsNotReadWhileWritten) {
   CallLine line{};
   announce(line, call(1, 2));
@@ -44,9 +89,10 @@ TEST(CallLine, NonsenseIsNoCall) {
         std::uint64_t{kReductions} << 16, std::uint64_t{64} << 24}) {
     CallLine line{};
     announce(line, call(1, 2));
-    line.what.store(what);
+    line.calls[1].what.store(what);
     EXPECT_EQ(read(line), std::nullopt) << what;
-    EXPECT_THAT(mismatchText(3, line, 0, call(1, 2)), HasSubstr("rank 3 called something else"));
+    EXPECT_THAT(mismatchText(3, read(line), 0, call(1, 2)),
+                HasSubstr("rank 3 called something else"));
   }
 }
 
@@ -82,9 +128,19 @@ TEST(CallLine, TheRootIsToldWhereThereIsOne) {
 TEST(CallLine, AMismatchNamesBothCallsAndRanks) {
   CallLine line{};
   announce(line, call(17, 7));
-  const std::string text = mismatchText(3, line, 0, call(17, 8));
+  const std::string text = mismatchText(3, read(line), 0, call(17, 8));
   EXPECT_THAT(text, HasSubstr("rank 3 called allreduce #17 (count 7, bf16 max)"));
   EXPECT_THAT(text, HasSubstr("rank 0 called allreduce #17 (count 8, bf16 max)"));
+}
+
+/// Who only sent is calls ahead when its mistake shows: that one is named, not where it is now.
+TEST(CallLine, AMismatchInACallThatIsOverIsNamed) {
+  CallLine theirs{}, mine{};
+  announce(mine, call(1, 8));
+  for (std::uint64_t i = 1; i < 40; ++i) announce(theirs, call(i, i == 1 ? 7 : 8));
+  const std::string text = mismatchText(3, theirs, 0, mine, call(1, 8));
+  EXPECT_THAT(text, HasSubstr("rank 3 called allreduce #1 (count 7, bf16 max)"));
+  EXPECT_THAT(text, HasSubstr("rank 0 called allreduce #1 (count 8, bf16 max)"));
 }
 
 TEST(Fingerprint, TellsCallsApart) {

@@ -6,6 +6,7 @@
 
 #include "base/fail.hpp"
 #include "communicator/device/impl.hpp"
+#include "transport/shm/call.hpp"
 
 namespace lockstep {
 namespace {
@@ -129,7 +130,8 @@ void DeviceImpl::fail(int by, const device::Report& report) {
                            control_->options().timeout.count(), report.step, peer, report.lane)));
     case device::Fault::mismatch:
       throw Error(ErrorCode::mismatch, peer, "device call",
-                  text(describeMismatch(report, by, peer)));
+                  text(describeMismatch(report, by, peer)) +
+                      std::string(isSealed(control_->options().mode) ? shm::kHearsay : ""));
     case device::Fault::integrity:
       throw Error(ErrorCode::integrity, peer, "device call",
                   fmt::format("a record of rank {} did not verify on rank {}: it was changed on "

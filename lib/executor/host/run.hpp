@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/mapping.hpp"
@@ -16,6 +17,7 @@
 #include "transport/shm/call.hpp"
 #include "transport/shm/fabric.hpp"
 #include "transport/shm/regions.hpp"
+#include "transport/shm/transfer_stamp.hpp"
 #include <lockstep/communicator.hpp>
 
 namespace lockstep::host {
@@ -86,9 +88,20 @@ class Run {
   bool wasSealedIn(const shm::CallDescription& theirs, const shm::InChannel& channel,
                    shm::Step step, shm::Step first,
                    const std::function<std::uint64_t(cc::LiveKey&)>& nonces);
+  /// Which call, of those that `rank` is said to have made where it differs from me, it was.
+  std::optional<shm::CallDescription> sealedInCallOf(
+      int rank, const shm::InChannel& channel, shm::Step step, shm::Step first,
+      const std::function<std::uint64_t(cc::LiveKey&)>& nonces);
   /// The same of a message of `bytes` whose first record has this name and nonce.
   bool opens(const shm::InChannel& channel, shm::Step step, std::size_t bytes, cc::LiveKey& key,
              std::uint64_t nonce, const RecordName& name);
+  // With which step of a channel, and nonce of a key, the call under way began, or would have.
+  shm::Step firstStep(shm::InChannel& channel);
+  std::uint64_t firstNonce(const cc::LiveKey& key) const;
+  /// What a rank has sent me that I should have received before the call under way, if anything.
+  using SentBy = std::function<std::optional<shm::TransferDescription>(int rank)>;
+  /// Whom to ask that when a record does not verify.
+  void askOfSends(SentBy sentBy) { sentBy_ = std::move(sentBy); }
   /// Messages this large are written past the cache when they go into slots.
   void streamSlotsFrom(std::size_t bytes) { env_.slotStreamingBytes = bytes; }
 
@@ -161,8 +174,9 @@ class Run {
   void openRecord(const Context& context, const Term& term, std::uint32_t record, std::size_t bytes,
                   std::byte* plain);
   [[noreturn]] void refuse(const Context& context, const Term& term, std::uint32_t record);
-  std::optional<int> otherCallOf(const Context& context, const Term& term,
-                                 shm::CallDescription& theirs);
+  std::string mismatchWith(int rank, std::uint64_t stamp = 0) const;
+  std::string meetsSend(int rank, const shm::TransferDescription& sent) const;
+  shm::CallDescription mineLike(const shm::CallDescription& theirs) const;
   RecordName recordName(const Context& context, const Term& term, std::uint32_t record) const;
   std::uint64_t nonce(const Context& context, const Term& term, std::uint32_t record) const;
   int divisorOf(const PlanOp& op) const { return op.finish ? plan_->divisor : 1; }
@@ -187,6 +201,7 @@ class Run {
   Mapping scratch_;
   std::vector<Mapping> staging_;
   RecordSealer sealer_;
+  SentBy sentBy_;
 
   std::uint64_t epoch_ = 0;  ///< exposures so far
   bool closed_ = true;       ///< the last exposure has been closed

@@ -51,9 +51,7 @@ bool Run::acquire() {
 const Run::View& Run::view(int rank) {
   const shm::ExposureLine& line = env_.fabric.of(rank).exposure;
   if (line.fingerprint.load(kRelaxed) != call_->fingerprint)
-    throw Error(
-        ErrorCode::mismatch, rank, shm::toString(call_->what),
-        shm::mismatchText(rank, env_.fabric.of(rank).call, env_.fabric.rank(), call_->what));
+    throw Error(ErrorCode::mismatch, rank, shm::toString(call_->what), mismatchWith(rank));
   const shm::Location in{line.inRegion.load(kRelaxed), line.in.load(kRelaxed)};
   const shm::Location out{line.outRegion.load(kRelaxed), line.out.load(kRelaxed)};
   View& known = views_[static_cast<std::size_t>(rank)];

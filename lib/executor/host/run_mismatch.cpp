@@ -1,7 +1,7 @@
 // A record that does not verify: was it made in another call than mine, or by somebody else? What a
-// peer says it calls is anybody's word, so it only says what to try: if the record opens under the
-// name that it would have in that call, whoever holds the key made that call. Either way nothing of
-// it is released, and opening a record again uses no nonce.
+// peer says it calls, and has called, is anybody's word, so it only says what to try: if the record
+// opens under the name that it would have in that call, whoever holds the key made that call.
+// Either way nothing of it is released, and opening a record again uses no nonce.
 #include <algorithm>
 #include <array>
 
@@ -17,6 +17,8 @@ namespace {
 
 /// A message of another length than mine may still be on its way when mine would be complete.
 constexpr auto kStillComing = std::chrono::milliseconds(10);
+/// Each takes a plan, and perhaps that time.
+constexpr std::uint64_t kCallsTried = 3;
 
 /// Where a plan has the message that comes as number `offset` of a call on a channel.
 struct Place {
@@ -54,41 +56,86 @@ std::size_t roomOf(const shm::InChannel& channel) {
 
 /// Throws mismatch or integrity.
 void Run::refuse(const Context& c, const Term& term, std::uint32_t record) {
-  shm::CallDescription theirs;
-  if (const auto other = otherCallOf(c, term, theirs))
-    throw Error(ErrorCode::mismatch, *other, shm::toString(call_->what),
-                shm::mismatchText(*other, theirs, env_.fabric.rank(), call_->what));
-  const int sender = term.seal.sender;
+  shm::InChannel& channel = *plan_->ins[term.port].channel;
+  const int sender = term.seal.sender, me = env_.fabric.rank();
+  const std::string call = shm::toString(call_->what);
+  const auto nonces = [this](cc::LiveKey& key) { return firstNonce(key); };
+  // Of whoever sealed the record, or else of whoever passed it on.
+  for (const int rank : {sender, channel.writer()}) {
+    const auto theirs = sealedInCallOf(rank, channel, inStep(c, term), firstStep(channel), nonces);
+    if (theirs)
+      throw Error(ErrorCode::mismatch, rank, call,
+                  shm::mismatchText(rank, theirs, me, mineLike(*theirs)));
+    if (sender == channel.writer()) break;
+  }
+  if (const auto sent = sentBy_ ? sentBy_(channel.writer()) : std::nullopt)
+    throw Error(ErrorCode::mismatch, channel.writer(), call, meetsSend(channel.writer(), *sent));
   const auto claimed = shm::read(env_.fabric.of(sender).call);
   throw Error(
-      ErrorCode::integrity, sender, shm::toString(call_->what),
+      ErrorCode::integrity, sender, call,
       fmt::format(
           "{}: a record from rank {} (tile {}, record {}) did not verify on rank {}: shared "
           "memory was tampered with or is faulty, or this call or an earlier one differed "
           "between ranks (count, type, root?){}. Nothing of it was released; create a new "
           "communicator to go on",
-          shm::toString(call_->what), sender, c.tile, record, env_.fabric.rank(),
+          call, sender, c.tile, record, me,
           claimed && !(*claimed == call_->what)
               ? fmt::format("; rank {} is said to be in {}", sender, shm::toString(*claimed))
               : ""));
 }
 
-/// The rank whose other call the record that failed is of, and that call. One is tried: of whoever
-/// sealed the record, or else of whoever passed it on.
-std::optional<int> Run::otherCallOf(const Context& c, const Term& term,
-                                    shm::CallDescription& theirs) {
-  const shm::InChannel& channel = *plan_->ins[term.port].channel;
-  const auto nonces = [this](cc::LiveKey& key) {
-    for (std::size_t i = 0; i < plan_->keys.size(); ++i)
-      if (plan_->keys[i].key == &key) return nonceBase_[i];
-    return key.nextNonce();
-  };
-  for (const int rank : {term.seal.sender, channel.writer()}) {
-    const auto said = shm::read(env_.fabric.of(rank).call);
-    if (!said || *said == call_->what) continue;
-    if (!wasSealedIn(*said, channel, inStep(c, term), inBase_[term.port], nonces)) break;
-    theirs = *said;
-    return rank;
+/// Without a record: what a rank seems to have called. `stamp`: of its message, 0 if there is none.
+std::string Run::mismatchWith(int rank, std::uint64_t stamp) const {
+  const shm::CallLine &theirs = env_.fabric.of(rank).call, &mine = env_.fabric.mine().call;
+  const auto sent = shm::transferOf(stamp);
+  const std::string text =
+      sent && !shm::firstDifference(theirs, mine)
+          ? meetsSend(rank, *sent)
+          : shm::mismatchText(rank, theirs, env_.fabric.rank(), mine, call_->what);
+  return env_.aead == nullptr ? text : text + std::string(shm::kHearsay);
+}
+
+std::string Run::meetsSend(int rank, const shm::TransferDescription& sent) const {
+  return fmt::format(
+      "rank {} sends {} {}, rank {} called {}: what is sent between two calls must be received "
+      "between the same two",
+      rank, sent.count, name(sent.type), env_.fabric.rank(), shm::toString(call_->what));
+}
+
+shm::Step Run::firstStep(shm::InChannel& channel) {
+  for (std::size_t i = 0; i < plan_->ins.size(); ++i)
+    if (plan_->ins[i].channel == &channel) return inBase_[i];
+  return channel.take(0);
+}
+
+std::uint64_t Run::firstNonce(const cc::LiveKey& key) const {
+  for (std::size_t i = 0; i < plan_->keys.size(); ++i)
+    if (plan_->keys[i].key == &key) return nonceBase_[i];
+  return key.nextNonce();
+}
+
+/// What I called when somebody made the call `theirs`; if that is not told, what I call.
+shm::CallDescription Run::mineLike(const shm::CallDescription& theirs) const {
+  const auto mine = shm::read(env_.fabric.mine().call, theirs.sequence);
+  return mine && *mine != theirs ? *mine : call_->what;
+}
+
+/// Whoever only sent has gone on, and what went to others shows in a later call. So some are tried,
+/// from the first in which the lines differ.
+std::optional<shm::CallDescription> Run::sealedInCallOf(
+    int rank, const shm::InChannel& channel, shm::Step step, shm::Step first,
+    const std::function<std::uint64_t(cc::LiveKey&)>& nonces) {
+  const shm::CallLine &theirs = env_.fabric.of(rank).call, &mine = env_.fabric.mine().call;
+  const auto different = shm::firstDifference(theirs, mine);
+  const auto latest = shm::read(mine);
+  std::uint64_t sequence = different ? different->theirs.sequence
+                           : latest  ? latest->sequence + 1
+                                     : 1;
+  for (const std::uint64_t end = sequence + kCallsTried; sequence != end; ++sequence) {
+    const auto said = shm::read(theirs, sequence);
+    if (said && shm::read(mine, sequence) != said &&
+        wasSealedIn(*said, channel, step, first, nonces))
+      return said;
   }
   return std::nullopt;
 }

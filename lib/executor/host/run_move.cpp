@@ -98,8 +98,7 @@ void Run::checkStamp(const shm::InChannel& channel, shm::Step step) {
   allDirect_ = allDirect_ && (stamp & shm::kDirect) != 0;
   if ((stamp & ~shm::kDirect) == call_->fingerprint) return;
   throw Error(ErrorCode::mismatch, channel.writer(), shm::toString(call_->what),
-              shm::mismatchText(channel.writer(), env_.fabric.of(channel.writer()).call,
-                                env_.fabric.rank(), call_->what));
+              mismatchWith(channel.writer(), stamp));
 }
 
 /// Have all messages come, and is there room for all that will go?

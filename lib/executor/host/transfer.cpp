@@ -33,6 +33,10 @@ Ends endsOf(Direction direction, int me, int peer) {
   return direction == Direction::send ? Ends{me, peer} : Ends{peer, me};
 }
 
+bool differs(const Transfer& t, const shm::TransferDescription& theirs) {
+  return t.count != theirs.count || t.type != theirs.type;
+}
+
 }  // namespace
 
 std::string toString(const Transfer& t) {
@@ -62,6 +66,7 @@ Transfers::Transfers(Run& run, cc::KeyRing* keys)
       lanes_.push_back(lane);
     }
   active_.reserve(lanes_.size());
+  if (sealed()) run_.askOfSends([this](int peer) { return sentBy(peer); });
 }
 
 Transfers::Lane& Transfers::laneOf(Direction direction, int peer) {
@@ -294,24 +299,31 @@ void Transfers::checkStamp(const Lane& lane, std::uint64_t stamp) {
 /// is a mismatch if the record was sealed as they say.
 void Transfers::refuseStamp(const Lane& lane, std::uint64_t stamp) {
   const Transfer& t = *lane.queue.first();
-  const auto theirs = shm::transferOf(stamp);
-  const auto call = shm::read(env_.fabric.of(lane.peer).call);
-  const bool told =
-      !sealed() || (theirs ? wasSealedAs(lane, *theirs) : call && wasSealedIn(lane, *call));
-  if (!told) refuseRecord(lane);
+  auto theirs = shm::transferOf(stamp);
+  if (theirs && sealed() && !(differs(t, *theirs) && wasSealedAs(lane, *theirs))) theirs.reset();
+  std::optional<shm::CallDescription> call;
+  if (!theirs) call = sealed() ? wasSealedInCall(lane) : calledInstead(lane.peer);
+  if (sealed() && !theirs && !call) refuseRecord(lane);
   throw Error(ErrorCode::mismatch, lane.peer, toString(t),
               fmt::format("{} (number {} between them) on rank {}, but rank {} {}: each send "
                           "must meet a receive of the same count and type, in the same order",
                           toString(t), lane.sequence, rank(), lane.peer,
                           theirs ? fmt::format("sends {} {}", theirs->count, name(theirs->type))
-                          : call ? fmt::format("is in {}", shm::toString(*call))
+                          : call ? fmt::format("called {}", shm::toString(*call))
                                  : "calls something else"));
 }
 
-/// Is the first message that of a send like this, and not like the one I receive?
+/// By its line, the call that a peer has made where I send or receive.
+std::optional<shm::CallDescription> Transfers::calledInstead(int peer) const {
+  const shm::CallLine &theirs = env_.fabric.of(peer).call, &mine = env_.fabric.mine().call;
+  if (const auto different = shm::firstDifference(theirs, mine)) return different->theirs;
+  const auto latest = shm::read(mine);
+  return latest ? shm::read(theirs, latest->sequence + 1) : std::nullopt;
+}
+
+/// Is the first message that of a send like this?
 bool Transfers::wasSealedAs(const Lane& lane, const shm::TransferDescription& theirs) {
-  Transfer other = *lane.queue.first();
-  if (other.count == theirs.count && other.type == theirs.type) return false;
+  Transfer other;
   other.count = theirs.count;
   other.type = theirs.type;
   const std::size_t bytes = isWhole(other.bytes()) ? other.bytes() : 0;
@@ -320,12 +332,26 @@ bool Transfers::wasSealedAs(const Lane& lane, const shm::TransferDescription& th
 }
 
 /// Is it one of a collective?
-bool Transfers::wasSealedIn(const Lane& lane, const shm::CallDescription& call) {
-  const auto nonces = [&](cc::LiveKey& key) {
+std::optional<shm::CallDescription> Transfers::wasSealedInCall(const Lane& lane) {
+  const auto nonces = [&](const cc::LiveKey& key) {
     return &key == lane.key ? lane.nonce : key.nextNonce();
   };
-  return run_.wasSealedIn(call, env_.fabric.in(lane.peer, false, shm::Protocol::ll), lane.headStep,
-                          lane.headStep, nonces);
+  return run_.sealedInCallOf(lane.peer, env_.fabric.in(lane.peer, false, shm::Protocol::ll),
+                             lane.headStep, lane.headStep, nonces);
+}
+
+/// For a collective in which a record of this rank did not verify. Nothing is taken: neither step
+/// nor nonce.
+std::optional<shm::TransferDescription> Transfers::sentBy(int peer) {
+  shm::InChannel& in = env_.fabric.in(peer, false, shm::Protocol::ll);
+  Lane lane = laneOf(Direction::receive, peer);
+  lane.headStep = run_.firstStep(in);
+  lane.nonce = run_.firstNonce(*lane.key);
+  lane.tile = 0;
+  ++lane.sequence;
+  if (!in.ready(lane.headStep, 0)) return std::nullopt;
+  const auto sent = shm::transferOf(in.fingerprint(lane.headStep));
+  return sent && wasSealedAs(lane, *sent) ? sent : std::nullopt;
 }
 
 bool Transfers::receiveTile(Lane& lane) {

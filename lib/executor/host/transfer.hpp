@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,8 @@ class Transfers {
   /// Runs where `run` does, seals as it does, and counts together with it. `keys`: of sealed modes,
   /// else nullptr.
   Transfers(Run& run, cc::KeyRing* keys);
+  Transfers(const Transfers&) = delete;  // the run knows where it is
+  Transfers& operator=(const Transfers&) = delete;
 
   /// Ordinary memory from this size on is fetched by process_vm_readv (default: never).
   void attachFrom(std::size_t bytes) { attachFrom_ = bytes; }
@@ -124,7 +127,9 @@ class Transfers {
   [[noreturn]] void refuseStamp(const Lane& lane, std::uint64_t stamp);
   [[noreturn]] void refuseRecord(const Lane& lane) const;
   bool wasSealedAs(const Lane& lane, const shm::TransferDescription& theirs);
-  bool wasSealedIn(const Lane& lane, const shm::CallDescription& call);
+  std::optional<shm::CallDescription> calledInstead(int peer) const;
+  std::optional<shm::CallDescription> wasSealedInCall(const Lane& lane);
+  std::optional<shm::TransferDescription> sentBy(int peer);
   bool receiveTile(Lane& lane);
 
   // transfer_lend.cpp

@@ -144,6 +144,11 @@ class LOCKSTEP_API Buffer {
 /// collectives, besides those that a call names: mismatch (ranks made different calls), timeout,
 /// aborted (another rank failed or aborted), peerDied, integrity (sealed modes), system, and
 /// invalidArgument in a forked child.
+///
+/// In sealed modes what arrives shows whether it is of another call (mismatch) or of nobody's
+/// making (integrity). Where nothing arrives, mismatch is a hint and no proof: it rests on words in
+/// shared memory that others may have written, or on a message that was held back, and the text
+/// says so.
 class LOCKSTEP_API Communicator {
  public:
   /// Joins `worldSize` ranks (1 to 64), each calling with its own `rank` (from 0). Blocks until all

@@ -120,9 +120,11 @@ class LOCKSTEP_API DeviceCommunicator {
  public:
   /// Collective over `control`, which must stay unused by others meanwhile; it keeps a share of it.
   /// Kernels are compiled here (in parallel, kept on disk): see DeviceOptions::collectives.
-  /// What one rank cannot do is an error of all, which names it. Throws invalidArgument (options),
-  /// unsupported (mode cc-masked, no GPU because .., no peer access between .. and ..), mismatch
-  /// (options differ), system (the driver says ..), and what collectives on `control` throw.
+  /// What one rank cannot do is an error of all, which names it; `control` lives on. After
+  /// integrity, keyExchange, timeout, aborted and peerDied it has failed, too. Throws
+  /// invalidArgument (options), unsupported (mode cc-masked, no GPU because .., no peer access
+  /// between .. and ..), mismatch (options differ), system (the driver says ..), and what
+  /// collectives on `control` throw.
   static DeviceCommunicator create(Communicator& control, const DeviceOptions& options = {});
 
   DeviceCommunicator(DeviceCommunicator&&) noexcept;
@@ -217,7 +219,8 @@ class LOCKSTEP_API DeviceCommunicator {
 
   /// Waits until what is in `stream` is done, or has failed: bounded by Options::timeout, ended by
   /// a peer's death. Throws timeout (names the rank that is late, and the call), mismatch (names
-  /// both calls), integrity, aborted, peerDied, system.
+  /// both calls; in sealed modes by words in shared memory that others may have written, which is
+  /// no proof), integrity, aborted, peerDied, system.
   void wait(DeviceStream stream);
   /// Throws what a kernel has reported so far; does not wait.
   void check();

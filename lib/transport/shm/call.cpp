@@ -1,5 +1,7 @@
 #include "transport/shm/call.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace lockstep::shm {
@@ -7,6 +9,7 @@ namespace lockstep::shm {
 namespace {
 
 constexpr std::uint64_t kMostRoots = 64;  // ranks of a host
+constexpr int kReadTries = 16;            // of a line whose writer goes on calling
 
 std::uint64_t pack(const CallDescription& call) {
   return static_cast<std::uint64_t>(call.collective) | static_cast<std::uint64_t>(call.type) << 8 |
@@ -40,45 +43,77 @@ std::string toString(const CallDescription& call) {
                      contract.rooted ? fmt::format(", root {}", call.root) : "");
 }
 
-// A sequence lock: one writer, readers retry by giving up.
-void announce(CallLine& line, const CallDescription& call) {
-  const std::uint64_t version = line.version.load(std::memory_order_relaxed);
-  line.version.store(version + 1, std::memory_order_relaxed);
-  std::atomic_thread_fence(std::memory_order_release);
-  line.sequence.store(call.sequence, std::memory_order_relaxed);
-  line.what.store(pack(call), std::memory_order_relaxed);
-  line.count.store(call.count, std::memory_order_relaxed);
-  line.version.store(version + 2, std::memory_order_release);
-}
+namespace {
 
-std::optional<CallDescription> read(const CallLine& line) {
-  const std::uint64_t before = line.version.load(std::memory_order_acquire);
-  CallDescription call;
-  call.sequence = line.sequence.load(std::memory_order_relaxed);
-  const std::uint64_t what = line.what.load(std::memory_order_relaxed);
-  call.count = line.count.load(std::memory_order_relaxed);
-  std::atomic_thread_fence(std::memory_order_acquire);
-  if (before % 2 != 0 || line.version.load(std::memory_order_relaxed) != before)
-    return std::nullopt;
+std::optional<CallDescription> unpack(std::uint64_t sequence, std::uint64_t what,
+                                      std::uint64_t count) {
   const std::uint64_t collective = what & 0xff, type = what >> 8 & 0xff,
                       reduction = what >> 16 & 0xff, root = what >> 24;
   if (collective >= kCollectives || type >= kDataTypes || reduction >= kReductions ||
       root >= kMostRoots)
     return std::nullopt;
-  call.collective = static_cast<Collective>(collective);
-  call.type = static_cast<DataType>(type);
-  call.reduction = static_cast<Reduction>(reduction);
-  call.root = static_cast<int>(root);
-  return call;
+  return CallDescription{.sequence = sequence,
+                         .collective = static_cast<Collective>(collective),
+                         .type = static_cast<DataType>(type),
+                         .reduction = static_cast<Reduction>(reduction),
+                         .count = count,
+                         .root = static_cast<int>(root)};
 }
 
-std::string mismatchText(int rank, const CallLine& line, int me, const CallDescription& mine) {
-  return mismatchText(rank, read(line), me, mine);
+}  // namespace
+
+// A sequence lock: one writer; readers try again, and then give up.
+void announce(CallLine& line, const CallDescription& call) {
+  const std::uint64_t version = line.version.load(std::memory_order_relaxed);
+  line.version.store(version + 1, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);
+  line.sequence.store(call.sequence, std::memory_order_relaxed);
+  CallLine::Call& kept = line.calls[call.sequence % kCallsKept];
+  kept.what.store(pack(call), std::memory_order_relaxed);
+  kept.count.store(call.count, std::memory_order_relaxed);
+  line.version.store(version + 2, std::memory_order_release);
+}
+
+std::optional<CallDescription> read(const CallLine& line) {
+  return read(line, line.sequence.load(std::memory_order_relaxed));
+}
+
+std::optional<CallDescription> read(const CallLine& line, std::uint64_t sequence) {
+  const CallLine::Call& kept = line.calls[sequence % kCallsKept];
+  for (int tries = 0; tries < kReadTries; ++tries) {
+    const std::uint64_t before = line.version.load(std::memory_order_acquire);
+    const std::uint64_t latest = line.sequence.load(std::memory_order_relaxed);
+    const std::uint64_t what = kept.what.load(std::memory_order_relaxed);
+    const std::uint64_t count = kept.count.load(std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if (before % 2 != 0 || line.version.load(std::memory_order_relaxed) != before) continue;
+    if (sequence > latest || latest - sequence >= kCallsKept) return std::nullopt;
+    return unpack(sequence, what, count);
+  }
+  return std::nullopt;
+}
+
+std::optional<Difference> firstDifference(const CallLine& theirs, const CallLine& mine) {
+  const std::uint64_t a = theirs.sequence.load(std::memory_order_relaxed),
+                      b = mine.sequence.load(std::memory_order_relaxed);
+  const std::uint64_t last = std::min(a, b), latest = std::max(a, b);
+  for (std::uint64_t s = latest < kCallsKept ? 1 : latest - kCallsKept + 1; s <= last; ++s) {
+    const auto their = read(theirs, s), my = read(mine, s);
+    if (their && my && *their != *my) return Difference{*their, *my};
+  }
+  return std::nullopt;
+}
+
+std::string mismatchText(int rank, const CallLine& theirs, int me, const CallLine& myLine,
+                         const CallDescription& mine) {
+  if (const auto different = firstDifference(theirs, myLine))
+    return mismatchText(rank, different->theirs, me, different->mine);
+  return mismatchText(rank, read(theirs), me, mine);
 }
 
 std::string mismatchText(int rank, const std::optional<CallDescription>& theirs, int me,
                          const CallDescription& mine) {
-  // Who only sends is gone before its mistake shows, in the call after it.
+  // Who only sends may be far ahead when its mistake shows.
   const bool before = theirs && *theirs == mine;
   return fmt::format(
       "rank {} called {}, rank {} called {}; all ranks must make the same calls in the same "

@@ -1,11 +1,13 @@
 // What a rank is calling, as others may read it: to name a mismatch, and to say who is late with
-// what.
+// what. In sealed communicators lines are anybody's word: they say what to try, and never that it
+// is so.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "transport/shm/segment.hpp"
 #include <lockstep/types.hpp>
@@ -38,13 +40,27 @@ std::string toString(const CallDescription& call);
 
 /// Writes my line. No other rank's progress depends on it.
 void announce(CallLine& line, const CallDescription& call);
-/// Reads a peer's line; nothing if it is being written, or is not a call at all.
+/// Reads a peer's line: its latest call. Nothing if it is being written, or is not a call at all.
 std::optional<CallDescription> read(const CallLine& line);
+/// Its call of that number. Nothing either if there was none yet, or kCallsKept have followed.
+std::optional<CallDescription> read(const CallLine& line, std::uint64_t sequence);
+
+/// Two calls of one number.
+struct Difference {
+  CallDescription theirs, mine;
+};
+/// The first call in which two ranks differ, of those that both lines still tell.
+std::optional<Difference> firstDifference(const CallLine& theirs, const CallLine& mine);
+
+/// What the errors of sealed communicators add where lines alone say so.
+inline constexpr std::string_view kHearsay =
+    " (that is what shared memory says, where others can write: no sealed record has shown it)";
 
 /// "rank 3 called allreduce #17 (count 7, f32 sum), rank 0 called allreduce #17 (count 8, f32 sum)"
 std::string mismatchText(int rank, const std::optional<CallDescription>& theirs, int me,
                          const CallDescription& mine);
-/// As its line says.
-std::string mismatchText(int rank, const CallLine& line, int me, const CallDescription& mine);
+/// The same where it is not known which of their calls differ: as the lines say.
+std::string mismatchText(int rank, const CallLine& theirs, int me, const CallLine& myLine,
+                         const CallDescription& mine);
 
 }  // namespace lockstep::shm

@@ -100,13 +100,22 @@ struct alignas(kCacheLine) StatusLine {
   Word sequence;    ///< of the call that failed
 };
 
-/// What this rank's latest call is, for messages about ranks that are late or call something else.
+/// Calls of a rank that others can look up. Who only sends can be ahead of a reader by all slots of
+/// a channel, and in the call after that: what it called then still has to be there.
+inline constexpr std::size_t kCallsKept = 64;
+static_assert(kCallsKept > kBriefSlots + 1);
+
+/// What this rank calls and has called, for messages about ranks that are late or call something
+/// else.
 struct alignas(kCacheLine) CallLine {
-  Word version;   ///< odd while being written
-  Word sequence;  ///< calls so far
-  Word what;      ///< packed, see call.hpp
-  Word count;
-  Word transfers;  ///< 1 while this rank sends or receives outside of calls
+  struct Call {
+    Word what;  ///< packed, see call.hpp
+    Word count;
+  };
+  Word version;                        ///< odd while being written
+  Word sequence;                       ///< calls so far
+  Word transfers;                      ///< 1 while this rank sends or receives outside of calls
+  std::array<Call, kCallsKept> calls;  ///< call number s at s % kCallsKept
 };
 
 /// Exposure: where my buffers of this call are. Valid for the epoch in `entered`, until I have
