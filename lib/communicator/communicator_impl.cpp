@@ -1,5 +1,7 @@
 #include "communicator/communicator_impl.hpp"
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <limits>
 
@@ -507,6 +509,19 @@ void CommunicatorImpl::throwFailed(std::string_view operation, const Error& erro
   poison(error.code(), error.rank());
   throw Error(error.code(), error.rank(), std::string(operation),
               fmt::format("{}: {}", operation, error.what()));
+}
+
+void CommunicatorImpl::talk(std::string_view operation, const std::function<void()>& part) {
+  peers_->whileWaiting([this, operation] { watch_.checkFailed(operation); });
+  try {
+    part();
+  } catch (const Error& error) {
+    constexpr std::array kOneRanks{ErrorCode::integrity, ErrorCode::keyExchange, ErrorCode::timeout,
+                                   ErrorCode::peerDied, ErrorCode::aborted};
+    if (std::ranges::find(kOneRanks, error.code()) != kOneRanks.end())
+      poison(error.code(), error.rank());
+    throw;
+  }
 }
 
 // ---- telling ----

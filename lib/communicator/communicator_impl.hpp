@@ -3,6 +3,7 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -69,6 +70,9 @@ class CommunicatorImpl {
   bool outnumbered() const { return outnumbered_; }
   /// For what is built on a communicator, while nobody calls it.
   Control& peers() { return *builtOnThis_; }
+  /// Runs a part of that which uses them. Meanwhile ranks hear of one that fails. What leaves some
+  /// ranks behind, or was forged, is the end of this communicator as well; what all refuse is not.
+  void talk(std::string_view operation, const std::function<void()>& part);
 
   // ---- operations that are asked for now and done later (queue.cpp) ----
 

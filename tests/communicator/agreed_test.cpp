@@ -212,8 +212,10 @@ TEST(Agreed, AForgeryIsToldWhoeverSeemsToHaveFailed) {
   EXPECT_TRUE(outcomes[1].ok) << describe(outcomes);
 }
 
-/// Whether there are GPUs or not: that is the first thing their ranks tell each other.
+/// Whether there are GPUs or not: that is the first thing their ranks tell each other. A forgery is
+/// the end of the hosts' communicator as well.
 TEST(Agreed, WhatGpusAgreeOnIsSealed) {
+  Outcome victim;
   auto ends = joinThreads(3);
   const auto outcomes = playRanks(Kind::threads, 3, [&](int rank) {
     bool armed = false;
@@ -223,10 +225,26 @@ TEST(Agreed, WhatGpusAgreeOnIsSealed) {
                                        });
     comm.barrier();
     armed = rank == 0;
-    static_cast<void>(DeviceCommunicator::create(comm));
+    try {
+      static_cast<void>(DeviceCommunicator::create(comm));
+    } catch (const Error& first) {
+      if (rank == 0) {
+        victim.code = first.code();
+        victim.blamed = first.rank();
+        victim.text = first.what();
+      }
+      try {
+        comm.barrier();
+      } catch (const Error& error) {
+        require(error.code() == ErrorCode::aborted, "it is not poisoned");
+        throw;
+      }
+    }
   });
-  EXPECT_EQ(outcomes[0].code, ErrorCode::integrity) << describe(outcomes);
-  EXPECT_EQ(outcomes[0].blamed, 1);
+  EXPECT_EQ(victim.code, ErrorCode::integrity) << victim.text;
+  EXPECT_EQ(victim.blamed, 1);
+  for (const Outcome& outcome : outcomes)
+    EXPECT_EQ(outcome.code, ErrorCode::aborted) << describe(outcomes);
 }
 
 template <class T>

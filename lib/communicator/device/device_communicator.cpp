@@ -1,4 +1,7 @@
 // The public face: forwards to DeviceImpl.
+#include <memory>
+#include <utility>
+
 #include "base/fail.hpp"
 #include "communicator/device/impl.hpp"
 #include <lockstep/device.hpp>
@@ -30,7 +33,11 @@ DeviceCommunicator DeviceCommunicator::create(Communicator& control, const Devic
   if (control.options().mode == Mode::ccMasked)
     fail(ErrorCode::unsupported,
          "mode cc-masked is for hosts: no kernel masks sums; use cc or cc-multicast on GPUs");
-  return DeviceCommunicator(std::make_shared<DeviceImpl>(CommunicatorImpl::of(control), options));
+  const std::shared_ptr<CommunicatorImpl>& host = CommunicatorImpl::of(control);
+  std::shared_ptr<DeviceImpl> impl;
+  host->talk("creation of a communicator of GPUs",
+             [&] { impl = std::make_shared<DeviceImpl>(host, options); });
+  return DeviceCommunicator(std::move(impl));
 }
 
 int DeviceCommunicator::rank() const noexcept {

@@ -539,7 +539,8 @@ Plan DeviceImpl::plan(const cuda::Described& call, bool registered) {
 
 DeviceBuffer DeviceImpl::alloc(std::size_t bytes) {
   checkUsable();
-  shm::compareSizes(control_->peers(), bytes, deadline());
+  control_->talk("alloc of GPU memory",
+                 [&] { shm::compareSizes(control_->peers(), bytes, deadline()); });
   if ((isSealed(control_->options().mode) || bounce_) && bytes != 0) {  // nobody else's to see
     auto memory = std::make_shared<gpu::SecretMemory>(context_, bytes);
     DeviceBuffer buffer;
