@@ -5,7 +5,7 @@
 
 // The targets are set before Highway reads them.
 // clang-format off
-#include "executor/host/simd_targets.hpp"
+#include "base/simd_targets.hpp"
 #include <gtest/gtest.h>
 #include <hwy/highway.h>
 // clang-format on

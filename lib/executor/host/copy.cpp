@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "executor/host/simd_targets.hpp"
+#include "base/simd_targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "executor/host/copy.cpp"

@@ -6,7 +6,7 @@
 #include "executor/host/reduce_folds.hpp"
 // The targets are set before Highway reads them.
 // clang-format off
-#include "executor/host/simd_targets.hpp"
+#include "base/simd_targets.hpp"
 #include <hwy/highway.h>
 // clang-format on
 

@@ -1,5 +1,5 @@
+#include "base/simd_targets.hpp"
 #include "executor/host/reduce_folds.hpp"
-#include "executor/host/simd_targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "executor/host/reduce_product.cpp"

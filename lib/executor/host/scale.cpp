@@ -6,7 +6,7 @@
 #include <limits>
 #include <type_traits>
 
-#include "executor/host/simd_targets.hpp"
+#include "base/simd_targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "executor/host/scale.cpp"

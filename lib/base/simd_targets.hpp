@@ -1,5 +1,4 @@
-// Which instruction sets the SIMD sources of this folder are compiled for. Include it before
-// anything of Highway's.
+// Which instruction sets SIMD sources are compiled for. Include it before anything of Highway's.
 #pragma once
 
 // x86-64: SSE4, AVX2 and AVX-512. SSE4.2 (2008, "x86-64-v2") is the least we compile for, because
