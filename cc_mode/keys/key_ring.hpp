@@ -95,6 +95,8 @@ class KeyRing {
   /// Keys of records are replaced after `bytes`, tags and what fills up blocks of 16 included; 0:
   /// after kMaxBlocks. Before any is used; the same number on all ranks.
   void replaceAfter(std::uint64_t bytes);
+  /// The same as LiveKey counts it.
+  std::uint64_t maxBlocks() const { return maxBlocks_; }
   void add(KeyName name, std::span<const std::byte, kKeyBytes> key);
   /// Throws internal for a key this rank does not hold.
   LiveKey& at(KeyName name);

@@ -3,115 +3,151 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstring>
 
 #include "base/fail.hpp"
+#include "base/simd_targets.hpp"
+#include "cc_mode/masked/floats.hpp"
+#include "cc_mode/masked/unaligned.hpp"
 
-namespace lockstep::cc {
-namespace {
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cc_mode/masked/fixed_point.cpp"
+#include <hwy/foreach_target.h>  // compiles the part below once per target
+#include <hwy/highway.h>
 
-/// Of chunks of zeros, and the least of any: the smallest f64 is 2^-1074.
-constexpr std::int32_t kLeastExponent = -1073;
+HWY_BEFORE_NAMESPACE();
+namespace lockstep::cc::HWY_NAMESPACE {
 
-double powerOfTwo(int exponent) {
-  return std::ldexp(1.0, exponent);
-}
+// Plain loops: the compiler makes vectors of them, for each target its own, and the bits of all
+// targets are those of doubles taken one by one.
 
-// ---- the types: their bits, and doubles that hold them exactly ----
-
-template <class Bits_, int kMantissa_, int kExponentBits>
-struct Float {
-  using Bits = Bits_;
-  static constexpr int kMantissa = kMantissa_;  ///< bits after the point
-  static constexpr int kBias = (1 << (kExponentBits - 1)) - 1;
-  static constexpr Bits kSign = static_cast<Bits>(Bits{1} << (kMantissa + kExponentBits));
-  static constexpr Bits kInfinity =
-      static_cast<Bits>(((Bits{1} << kExponentBits) - 1) << kMantissa);
-};
-
-struct F64 : Float<std::uint64_t, 52, 11> {
-  static double toDouble(Bits bits) { return std::bit_cast<double>(bits); }
-  static Bits fromDouble(double value) { return std::bit_cast<Bits>(value); }
-};
-
-struct F32 : Float<std::uint32_t, 23, 8> {
-  static double toDouble(Bits bits) { return std::bit_cast<float>(bits); }
-  static Bits fromDouble(double value) { return std::bit_cast<Bits>(static_cast<float>(value)); }
-};
-
-/// `value` with no more bits than a type has, rounded to nearest, ties to even. Larger values than
-/// the type holds stay as they are.
+/// Multiplies by a power of two. For f64 in two steps: one alone may be more than a double holds.
+/// Other types need no such power, but for chunks of zeros, to which any will do.
 template <class F>
-double rounded(double value) {
-  constexpr int kSmallest = 1 - F::kBias;  // exponent of the smallest normal number
-  constexpr int kDoubleMantissa = F64::kMantissa, kDoubleBias = F64::kBias;
-  const auto bits = std::bit_cast<std::uint64_t>(value);
-  const int exponent = static_cast<int>((bits & ~F64::kSign) >> kDoubleMantissa) - kDoubleBias;
-  // Adding 1.5 * 2^(52 + q) leaves no room for bits below 2^q.
-  const int last = std::max(exponent, kSmallest) - F::kMantissa + kDoubleMantissa;
-  const auto magic = std::bit_cast<double>(
-      static_cast<std::uint64_t>(last + kDoubleBias) << kDoubleMantissa | std::uint64_t{1} << 51);
-  return (value + magic) - magic;
-}
-
-/// A float of 16 bits, by the f32 whose upper bits are its own, but for a factor.
-template <int kMantissa, int kExponentBits>
-struct Half : Float<std::uint16_t, kMantissa, kExponentBits> {
-  using Self = Float<std::uint16_t, kMantissa, kExponentBits>;
-  static constexpr int kShift = F32::kMantissa - kMantissa;
-  static double toDouble(std::uint16_t bits) {
-    const auto magnitude = static_cast<std::uint32_t>(bits & ~Self::kSign) << kShift;
-    const double value = std::bit_cast<float>(magnitude) * kFactor;
-    return (bits & Self::kSign) != 0 ? -value : value;
-  }
-  static std::uint16_t fromDouble(double value) {
-    const double magnitude = std::abs(rounded<Self>(value));
-    const std::uint16_t sign = std::signbit(value) ? Self::kSign : 0;
-    if (!(magnitude < kTooLarge)) return sign | Self::kInfinity;
-    const auto scaled = static_cast<float>(magnitude / kFactor);
-    return static_cast<std::uint16_t>(sign | std::bit_cast<std::uint32_t>(scaled) >> kShift);
+class Scaling {
+ public:
+  explicit Scaling(int exponent)
+      : first_(std::ldexp(1.0, kTwice ? exponent / 2 : std::clamp(exponent, -kMost, kMost))),
+        second_(std::ldexp(1.0, exponent - exponent / 2)) {}
+  HWY_INLINE double operator()(double value) const {
+    return kTwice ? value * first_ * second_ : value * first_;
   }
 
  private:
-  static constexpr double kFactor = std::bit_cast<double>(
-      static_cast<std::uint64_t>(F64::kBias + F32::kBias - Self::kBias) << F64::kMantissa);
-  static constexpr double kTooLarge = std::bit_cast<double>(
-      static_cast<std::uint64_t>(F64::kBias + Self::kBias + 1) << F64::kMantissa);
+  static constexpr bool kTwice = F::kMantissa == F64::kMantissa;
+  static constexpr int kMost = 1000;
+  double first_, second_;
 };
-using F16 = Half<10, 5>;
-using Bf16 = Half<7, 8>;
 
-/// Calls `visit` with a type.
-template <class Visit>
-auto withFloat(DataType type, Visit visit) {
+/// `sum` with at most 53 bits: the last stands for all below it too ("round to odd"), so that
+/// rounding to a type of less than 52 bits afterwards is rounding once.
+HWY_INLINE double toOdd(std::int64_t sum) {
+  constexpr std::int64_t kExact = std::int64_t{1} << 53;
+  constexpr std::int64_t kBelow = (1 << 10) - 1;
+  // Without a branch: sums of one chunk are on either side.
+  const std::int64_t odd = (sum & ~kBelow) | (((sum & kBelow) + kBelow) & (kBelow + 1));
+  return static_cast<double>(sum > -kExact && sum < kExact ? sum : odd);
+}
+
+/// The bits of the largest magnitude: they are ordered as magnitudes are.
+template <class F>
+struct Largest {
+  using Bits = typename F::Bits;
+  static std::uint64_t run(const std::byte* in, std::size_t count) {
+    Bits most = 0;
+    for (std::size_t i = 0; i < count; ++i)
+      most = std::max(most, static_cast<Bits>(load<Bits>(in, i) & (F::kSign - 1)));
+    return most;
+  }
+};
+
+template <class F>
+struct ToWhole {
+  static void run(int scale, std::uint64_t bias, const std::byte* in,
+                  std::span<std::uint64_t> words) {
+    const Scaling<F> scaled(scale);
+    for (std::size_t i = 0; i < words.size(); ++i) {
+      const double value = F::toDouble(load<typename F::Bits>(in, i));
+      words[i] =
+          static_cast<std::uint64_t>(static_cast<std::int64_t>(std::rint(scaled(value)))) + bias;
+    }
+  }
+};
+
+template <class F, bool kDivides>
+void fromWhole(int scale, std::uint64_t bias, int divisor, std::span<const std::uint64_t> sums,
+               std::byte* out) {
+  const Scaling<F> scaled(scale);
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    const auto sum = static_cast<std::int64_t>(sums[i] - bias);
+    double value = F::kMantissa < F64::kMantissa ? toOdd(sum) : static_cast<double>(sum);
+    if constexpr (kDivides) value /= divisor;
+    store(out, i, F::fromDouble(scaled(value)));
+  }
+}
+
+/// Of f32, where all sums but zero are normal numbers: they are rounded once, as they are
+/// converted.
+void fromWholeToNormal(int scale, std::uint64_t bias, std::span<const std::uint64_t> sums,
+                       std::byte* out) {
+  const float unit = std::ldexp(1.0F, scale);
+  for (std::size_t i = 0; i < sums.size(); ++i)
+    store(out, i, static_cast<float>(static_cast<std::int64_t>(sums[i] - bias)) * unit);
+}
+
+template <class F>
+struct FromWhole {
+  static void run(int scale, std::uint64_t bias, int divisor, std::span<const std::uint64_t> sums,
+                  std::byte* out) {
+    if (divisor != 1) return fromWhole<F, true>(scale, bias, divisor, sums, out);
+    if constexpr (F::kMantissa == F32::kMantissa)
+      if (scale > -F32::kBias) return fromWholeToNormal(scale, bias, sums, out);
+    fromWhole<F, false>(scale, bias, divisor, sums, out);
+  }
+};
+
+// ---- by type ----
+
+template <template <class> class Loop>
+auto loopOf(DataType type) {
   switch (type) {
     case DataType::f16:
-      return visit(F16());
+      return Loop<F16>::run;
     case DataType::bf16:
-      return visit(Bf16());
+      return Loop<Bf16>::run;
     case DataType::f32:
-      return visit(F32());
+      return Loop<F32>::run;
     case DataType::f64:
-      return visit(F64());
+      return Loop<F64>::run;
     default:
       fail(ErrorCode::internal, "{} has no fixed point", name(type));
   }
 }
 
-template <class F>
-typename F::Bits load(const std::byte* in, std::size_t index) {
-  typename F::Bits bits;
-  std::memcpy(&bits, in + index * sizeof bits, sizeof bits);
-  return bits;
+std::uint64_t largestOf(DataType type, const std::byte* in, std::size_t count) {
+  return loopOf<Largest>(type)(in, count);
+}
+void toWholeOf(DataType type, int scale, std::uint64_t bias, const std::byte* in,
+               std::span<std::uint64_t> words) {
+  loopOf<ToWhole>(type)(scale, bias, in, words);
+}
+void fromWholeOf(DataType type, int scale, std::uint64_t bias, int divisor,
+                 std::span<const std::uint64_t> sums, std::byte* out) {
+  loopOf<FromWhole>(type)(scale, bias, divisor, sums, out);
 }
 
-template <class F>
-void store(std::byte* out, std::size_t index, double value) {
-  const typename F::Bits bits = F::fromDouble(value);
-  std::memcpy(out + index * sizeof bits, &bits, sizeof bits);
-}
+}  // namespace lockstep::cc::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
 
-// ---- the unit ----
+#if HWY_ONCE
+namespace lockstep::cc {
+namespace {
+
+HWY_EXPORT(largestOf);
+HWY_EXPORT(toWholeOf);
+HWY_EXPORT(fromWholeOf);
+
+/// Of chunks of zeros, and the least of any: the smallest f64 is 2^-1074.
+constexpr std::int32_t kLeastExponent = -1073;
 
 /// F: bits of the largest number a rank may give.
 int fractionBits(int worldSize) {
@@ -123,71 +159,37 @@ int scaleOf(const ChunkFormat& format) {
   return fractionBits(format.worldSize) - std::max(format.exponent, kLeastExponent);
 }
 
-/// Multiplies by a power of two, in two steps: one alone may be more than a double holds.
-class Scaling {
- public:
-  explicit Scaling(int exponent)
-      : first_(powerOfTwo(exponent / 2)), second_(powerOfTwo(exponent - exponent / 2)) {}
-  double operator()(double value) const { return value * first_ * second_; }
-
- private:
-  double first_, second_;
-};
-
-/// `sum` with at most 53 bits: the last stands for all below it too ("round to odd"), so that
-/// rounding to a type of less than 52 bits afterwards is rounding once.
-double toOdd(std::int64_t sum) {
-  constexpr std::int64_t kExact = std::int64_t{1} << 53;
-  constexpr std::int64_t kBelow = (1 << 10) - 1;
-  // Without a branch: sums of one chunk are on either side.
-  const std::int64_t odd = (sum & ~kBelow) | (((sum & kBelow) + kBelow) & (kBelow + 1));
-  return static_cast<double>(sum > -kExact && sum < kExact ? sum : odd);
+/// The least E with |x| < 2^E.
+template <class F>
+std::int32_t exponentAbove(std::uint64_t bits) {
+  if (bits >= F::kInfinity) return kNotFinite;
+  if (bits == 0) return kLeastExponent;
+  return std::ilogb(F::toDouble(static_cast<typename F::Bits>(bits))) + 1;
 }
 
 }  // namespace
 
 std::int32_t exponentOf(DataType type, const std::byte* in, std::size_t count) {
-  return withFloat(type, [&](auto f) -> std::int32_t {
-    using F = decltype(f);
-    typename F::Bits most = 0;  // magnitudes are ordered as their bits are
-    for (std::size_t i = 0; i < count; ++i)
-      most = std::max(most, static_cast<typename F::Bits>(load<F>(in, i) & ~F::kSign));
-    if (most >= F::kInfinity) return kNotFinite;
-    if (most == 0) return kLeastExponent;
-    return std::ilogb(F::toDouble(most)) + 1;
-  });
+  const std::uint64_t most = HWY_DYNAMIC_DISPATCH(largestOf)(type, in, count);
+  return withFloat(type, [&](auto f) { return exponentAbove<decltype(f)>(most); });
 }
 
 void toFixedPoint(const ChunkFormat& format, const std::byte* in, std::span<std::uint64_t> words) {
-  const Scaling scale(scaleOf(format));
-  const auto bias = std::uint64_t{1} << fractionBits(format.worldSize);
-  withFloat(format.type, [&](auto f) {
-    using F = decltype(f);
-    for (std::size_t i = 0; i < words.size(); ++i)
-      words[i] = static_cast<std::uint64_t>(std::llrint(scale(F::toDouble(load<F>(in, i))))) + bias;
-  });
+  HWY_DYNAMIC_DISPATCH(toWholeOf)
+  (format.type, scaleOf(format), std::uint64_t{1} << fractionBits(format.worldSize), in, words);
 }
 
 void fromFixedPoint(const ChunkFormat& format, std::span<const std::uint64_t> sums,
                     std::byte* out) {
   // Dividing by a power of two is a smaller unit; by 1, nothing.
-  const bool divides = !std::has_single_bit(static_cast<unsigned>(format.divisor));
-  const int halvings = divides ? 0 : std::bit_width(static_cast<unsigned>(format.divisor)) - 1;
-  const Scaling unit(-scaleOf(format) - halvings);
+  const auto divisor = static_cast<unsigned>(format.divisor);
+  const bool divides = !std::has_single_bit(divisor);
+  const int halvings = divides ? 0 : std::bit_width(divisor) - 1;
   const std::uint64_t bias = static_cast<std::uint64_t>(format.worldSize)
                              << fractionBits(format.worldSize);
-  withFloat(format.type, [&](auto f) {
-    using F = decltype(f);
-    const auto whole = [&](std::size_t i) {
-      const auto sum = static_cast<std::int64_t>(sums[i] - bias);
-      return F::kMantissa < F64::kMantissa ? toOdd(sum) : static_cast<double>(sum);
-    };
-    if (divides)
-      for (std::size_t i = 0; i < sums.size(); ++i)
-        store<F>(out, i, unit(whole(i) / format.divisor));
-    else
-      for (std::size_t i = 0; i < sums.size(); ++i) store<F>(out, i, unit(whole(i)));
-  });
+  HWY_DYNAMIC_DISPATCH(fromWholeOf)
+  (format.type, -scaleOf(format) - halvings, bias, divides ? format.divisor : 1, sums, out);
 }
 
 }  // namespace lockstep::cc
+#endif

@@ -17,7 +17,9 @@ namespace lockstep::cc {
 /// first.
 class MaskedSum {
  public:
-  MaskedSum(int rank, int worldSize, std::shared_ptr<const Aead> aead, const MaskKeys& keys);
+  /// Each key is replaced after `maxBlocks` blocks, as LiveKey has it.
+  MaskedSum(int rank, int worldSize, std::shared_ptr<const Aead> aead, const MaskKeys& keys,
+            std::uint64_t maxBlocks = kMaxBlocks);
 
   struct Call {
     DataType type = DataType::f32;
@@ -25,8 +27,8 @@ class MaskedSum {
     std::size_t count = 0;   ///< elements
     std::uint64_t what = 0;  ///< bound into tags: what all ranks must agree on
   };
-  /// Takes the pads and multipliers of a call, for good. Throws invalidArgument for more than a key
-  /// may protect (about 190 GB of f32).
+  /// Takes the pads and multipliers of a call, for good. Throws invalidArgument for more than can
+  /// be counted.
   void begin(const Call& call);
 
   std::size_t chunks() const { return chunks_; }
@@ -36,6 +38,8 @@ class MaskedSum {
   std::size_t wordsOf(std::size_t first, std::size_t n) const;
 
   // `in`, `out`: all elements of the call. `exponents`: one per chunk of it, in fixed point.
+  // `first`: of a piece, a multiple of kPieceChunks. Pieces are masked as a whole, once and in
+  // order; those of kUnitPieces are unmasked before the next are masked, or a key may be gone.
 
   /// This rank's exponents; kNotFinite where it has a NaN or an infinity.
   void measure(const std::byte* in, std::span<std::int32_t> exponents) const;
@@ -50,7 +54,7 @@ class MaskedSum {
 
  private:
   struct Chunk {
-    std::span<std::uint64_t> all, words;
+    std::span<std::uint64_t> words;
     std::span<std::uint64_t, kTagWords> tag;
     std::size_t offset;  ///< of its elements, in bytes
   };

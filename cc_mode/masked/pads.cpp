@@ -1,44 +1,53 @@
 #include "cc_mode/masked/pads.hpp"
 
 #include "base/fail.hpp"
+#include "cc_mode/masked/words.hpp"
 
 namespace lockstep::cc {
 
-Pads::Pads(int rank, int worldSize, std::shared_ptr<const Aead> aead, const MaskKeys& keys)
-    : rank_(rank), group_{{aead, keys.group}} {
+Pads::Pads(int rank, int worldSize, std::shared_ptr<const Aead> aead, const MaskKeys& keys,
+           std::uint64_t maxBlocks)
+    : rank_(rank), group_(aead, keys.group, maxBlocks) {
   if (worldSize < 2) fail(ErrorCode::internal, "pads of a rank that is alone add up to nothing");
   const bool ring = worldSize > 2;  // else there is one edge, from rank 0 to rank 1
-  if (ring || rank == 1) before_.emplace(Stream{Keystream(aead, keys.before)});
-  if (ring || rank == 0) after_.emplace(Stream{Keystream(aead, keys.after)});
+  if (ring || rank == 1) before_.emplace(aead, keys.before, maxBlocks);
+  if (ring || rank == 0) after_.emplace(aead, keys.after, maxBlocks);
+  if (rank == 0) kept_.emplace();
 }
 
-void Pads::reserve(std::uint64_t pieces) {
-  if (before_) before_->first = before_->keys.reserve(pieces);
-  if (after_) after_->first = after_->keys.reserve(pieces);
-  group_.first = group_.keys.reserve(pieces);
+void Pads::reserve(std::uint64_t words) {
+  ++call_;
+  if (before_) before_->reserve(words);
+  if (after_) after_->reserve(words);
+  group_.reserve(words);
 }
 
 void Pads::mask(std::uint64_t piece, std::span<std::uint64_t> words) {
-  const auto add = [&](Stream& stream) {
-    const auto pad = of(stream, piece, words.size());
-    for (std::size_t i = 0; i < words.size(); ++i) words[i] += pad[i];
-  };
-  if (after_) add(*after_);
-  if (before_) {
-    const auto pad = of(*before_, piece, words.size());
-    for (std::size_t i = 0; i < words.size(); ++i) words[i] -= pad[i];
-  }
-  if (rank_ == 0) add(group_);
+  if (after_) addWords(words, of(*after_, piece, words.size()));
+  if (before_) subtractWords(words, of(*before_, piece, words.size()));
+  if (rank_ == 0) addWords(words, ofGroup(piece, words.size()));
 }
 
 void Pads::unmask(std::uint64_t piece, std::span<std::uint64_t> sum) {
-  const auto pad = of(group_, piece, sum.size());
-  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] -= pad[i];
+  subtractWords(sum, ofGroup(piece, sum.size()));
 }
 
-std::span<const std::uint64_t> Pads::of(Stream& stream, std::uint64_t piece, std::size_t words) {
+Pads::Words Pads::of(Keystream& stream, std::uint64_t piece, std::size_t words) {
   const std::span pad(pad_->data(), words);
-  stream.keys.fill(stream.first + piece, pad);
+  stream.fill(piece, pad);
+  return pad;
+}
+
+Pads::Words Pads::ofGroup(std::uint64_t piece, std::size_t words) {
+  if (!kept_) return of(group_, piece, words);
+  const std::size_t place = piece % kUnitPieces;
+  const std::span pad((*kept_)->pieces[place].data(), words);
+  Kept::Made& made = (*kept_)->made[place];
+  if (made.call != call_ || made.piece != piece || made.words < words) {
+    made = {};  // should it fail
+    group_.fill(piece, pad);
+    made = {call_, piece, words};
+  }
   return pad;
 }
 

@@ -20,28 +20,43 @@ namespace lockstep::cc {
 /// one keystream, not two: those would be the same and cancel.)
 class Pads {
  public:
-  Pads(int rank, int worldSize, std::shared_ptr<const Aead> aead, const MaskKeys& keys);
+  /// `maxBlocks`: as LiveKey has it, of each of the keys.
+  Pads(int rank, int worldSize, std::shared_ptr<const Aead> aead, const MaskKeys& keys,
+       std::uint64_t maxBlocks = kMaxBlocks);
 
-  /// Words of keystream that this rank makes to mask a word.
-  int perWord() const { return (before_ ? 1 : 0) + (after_ ? 1 : 0) + (rank_ == 0 ? 1 : 0); }
-  /// For the next call, of so many pieces. Every rank reserves alike. Throws as LiveKey::reserve.
-  void reserve(std::uint64_t pieces);
+  /// Words of keystream that this rank makes to mask a word. One more, the group's, takes the mask
+  /// off the sum; rank 0, which has added it, keeps it until then.
+  int perWord() const { return (before_ ? 1 : 0) + (after_ ? 1 : 0); }
+  /// For the next call, of so many words. Every rank reserves alike. Throws as LiveKey::reserve.
+  void reserve(std::uint64_t words);
   /// Adds this rank's pad for a piece of the call, modulo 2^64.
   void mask(std::uint64_t piece, std::span<std::uint64_t> words);
   /// Takes off the sum what all pads add up to.
   void unmask(std::uint64_t piece, std::span<std::uint64_t> sum);
 
  private:
-  struct Stream {
-    Keystream keys;
-    std::uint64_t first = 0;  ///< piece of this call
+  using Words = std::span<const std::uint64_t>;
+  using Piece = std::array<std::uint64_t, kPieceWords>;
+  /// The last pieces of a stream, each in a place that its number says.
+  struct Kept {
+    struct Made {
+      std::uint64_t call = 0;  ///< 0: none
+      std::uint64_t piece = 0;
+      std::size_t words = 0;
+    };
+    Kept() {}  // NOLINT: pieces that nobody has made need no zeros
+    std::array<Made, kUnitPieces> made{};
+    std::array<Piece, kUnitPieces> pieces;
   };
-  std::span<const std::uint64_t> of(Stream& stream, std::uint64_t piece, std::size_t words);
+  Words of(Keystream& stream, std::uint64_t piece, std::size_t words);
+  Words ofGroup(std::uint64_t piece, std::size_t words);
 
   int rank_;
-  std::optional<Stream> before_, after_;
-  Stream group_;
-  Secret<std::array<std::uint64_t, kPieceWords>> pad_;
+  std::uint64_t call_ = 0;  ///< how many there have been
+  std::optional<Keystream> before_, after_;
+  Keystream group_;
+  Secret<Piece> pad_;
+  std::optional<Secret<Kept>> kept_;  ///< of the group's: rank 0 masks and unmasks with them
 };
 
 }  // namespace lockstep::cc

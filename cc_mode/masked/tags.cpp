@@ -2,26 +2,22 @@
 
 namespace lockstep::cc {
 
-Tags::Tags(int worldSize, std::shared_ptr<const Aead> aead, const MaskKeys& keys)
-    : worldSize_(static_cast<std::uint64_t>(worldSize)), stream_(std::move(aead), keys.tags) {}
+Tags::Tags(int worldSize, std::shared_ptr<const Aead> aead, const MaskKeys& keys,
+           std::uint64_t maxBlocks)
+    : worldSize_(static_cast<std::uint64_t>(worldSize)),
+      stream_(std::move(aead), keys.tags, maxBlocks) {}
 
-void Tags::begin(std::uint64_t call) {
+void Tags::begin(std::uint64_t call, std::size_t words) {
   constexpr int kBits = 58;  // so that the sum of 64 ranks' fits a word
   call_ = call & ((std::uint64_t{1} << kBits) - 1);
-  stream_.fill(stream_.reserve(1), *multipliers_);
+  const std::span fresh(multipliers_->data(), 1 + words);
+  stream_.reserve(fresh.size());
+  stream_.fill(0, fresh);
 }
 
-Tags::Wide Tags::tagOf(std::span<const std::uint64_t> words, std::uint64_t call) const {
-  const std::uint64_t* a = multipliers_->data();
-  // Two sums, so that an addition need not wait for the one before it.
-  Wide even = Wide{a[kChunkWords]} * call, odd = 0;
-  std::size_t i = 0;
-  for (; i + 2 <= words.size(); i += 2) {
-    even += Wide{a[i]} * words[i];
-    odd += Wide{a[i + 1]} * words[i + 1];
-  }
-  if (i < words.size()) even += Wide{a[i]} * words[i];
-  return even + odd;
+Wide Tags::tagOf(std::span<const std::uint64_t> words, std::uint64_t call) const {
+  const std::span<const std::uint64_t> all(*multipliers_);
+  return Wide{all[0]} * call + dotProduct(all.subspan(1, words.size()), words);
 }
 
 void Tags::write(std::span<const std::uint64_t> words,

@@ -107,7 +107,8 @@ CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options
     keys_.emplace(agreement::keys(transcript_, options_, aead_, lineage_, deadline));
     keys_->replaceAfter(options_.rekeyBytes);
     keySource_ = parent == nullptr ? describeKeys(options_) : parent->keySource_;
-    if (const auto masks = keys_->takeMasks()) masked_.emplace(rank(), worldSize(), aead_, **masks);
+    if (const auto masks = keys_->takeMasks())
+      masked_.emplace(rank(), worldSize(), aead_, **masks, keys_->maxBlocks());
   }
   wipe(options_.psk.data(), options_.psk.size());  // it has done its work
   options_.psk.clear();

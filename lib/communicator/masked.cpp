@@ -57,7 +57,7 @@ std::size_t MaskedCall::wordsAtFirst(DataType type, std::size_t count) {
   const std::size_t words = count * cc::wordsPerElement(type);
   return words < kChunksAtOnce * cc::kChunkWords
              ? words + (words + cc::kChunkWords - 1) / cc::kChunkWords * cc::kTagWords
-             : kChunksAtOnce * cc::kPieceWords;
+             : kChunksAtOnce * cc::kTaggedWords;
 }
 
 // ---- the communicator's part ----
@@ -111,7 +111,7 @@ void CommunicatorImpl::countPads(std::size_t words) {
   Counters& counters = run_.counters();
   counters.sealed += on * words * sizeof(std::uint64_t);
   counters.opened += words * sizeof(std::uint64_t);
-  counters.records += (on + 1) * ((words + cc::kPieceWords - 1) / cc::kPieceWords);
+  counters.records += (on + 1) * cc::piecesOf(words);
 }
 
 void CommunicatorImpl::beginMasked(const Request& request, const void* in, void* out,

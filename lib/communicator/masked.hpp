@@ -16,7 +16,7 @@ namespace lockstep {
 class MaskedCall {
  public:
   /// Most chunks that are masked, added up and unmasked at once: their words stay in a cache.
-  static constexpr std::size_t kChunksAtOnce = 128;
+  static constexpr std::size_t kChunksAtOnce = cc::kUnitPieces * cc::kPieceChunks;
 
   struct Step {
     enum class Kind : std::uint8_t {
@@ -32,9 +32,10 @@ class MaskedCall {
     std::size_t count = 0;  ///< elements
   };
 
+  /// As cc::MaskedSum.
   MaskedCall(int rank, int worldSize, std::shared_ptr<const cc::Aead> aead,
-             const cc::MaskKeys& keys)
-      : sum_(rank, worldSize, std::move(aead), keys) {}
+             const cc::MaskKeys& keys, std::uint64_t maxBlocks)
+      : sum_(rank, worldSize, std::move(aead), keys, maxBlocks) {}
 
   /// `in` and `out` have `count` elements, at least one, and are one buffer or do not overlap.
   /// Throws as MaskedSum::begin, and system.

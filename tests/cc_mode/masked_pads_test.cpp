@@ -31,7 +31,7 @@ std::vector<Words> drawn(std::vector<cc::Pads>& ranks, std::uint64_t piece) {
 TEST(MaskedPads, AddUpToWhatOnlyMembersTakeOff) {
   for (const int world : {2, 3, 4, 7, 64}) {
     auto ranks = padsOf(world);
-    for (cc::Pads& rank : ranks) rank.reserve(2);
+    for (cc::Pads& rank : ranks) rank.reserve(2 * kPiece);
     for (const std::uint64_t piece : {1, 0}) {
       const Words sum = added(drawn(ranks, piece));
       EXPECT_EQ(std::count(sum.begin(), sum.end(), 0U), 0) << "a reducer reads the sum";
@@ -44,6 +44,50 @@ TEST(MaskedPads, AddUpToWhatOnlyMembersTakeOff) {
   }
 }
 
+/// Rank 0 keeps what it has added, but not of any number of pieces.
+TEST(MaskedPads, AreTakenOffWhetherKeptOrMadeAgain) {
+  constexpr std::size_t kPieces = 70;
+  auto ranks = padsOf(2);
+  for (int call = 0; call < 3; ++call) {
+    for (cc::Pads& rank : ranks) rank.reserve(kPieces * kPiece);
+    std::vector<Words> sums;
+    for (std::size_t piece = 0; piece < kPieces; ++piece)
+      sums.push_back(added(drawn(ranks, piece)));
+    for (std::size_t piece = 0; piece < kPieces; ++piece) {
+      ranks[0].unmask(piece, sums[piece]);
+      ASSERT_EQ(sums[piece], Words(kPiece)) << "piece " << piece << " of call " << call;
+    }
+  }
+}
+
+/// Calls of few words share what the cipher has made at once, but no word of it; between them one
+/// of many, and one that is given up.
+TEST(MaskedPads, SmallCallsShareNoWord) {
+  for (const int world : {2, 3}) {
+    auto ranks = padsOf(world);
+    std::mt19937 random(14);
+    std::set<std::uint64_t> seen{0};
+    std::size_t all = 1;
+    for (int call = 0; call < 300; ++call) {
+      const std::size_t n = call % 50 == 7 ? 700 : 1 + random() % 140;
+      for (cc::Pads& rank : ranks) rank.reserve(n);
+      if (call % 9 == 4) continue;
+      std::vector<Words> shown(ranks.size(), Words(n));
+      for (std::size_t rank = 0; rank < ranks.size(); ++rank) ranks[rank].mask(0, shown[rank]);
+      Words sum = added(shown);
+      shown.push_back(sum);
+      for (const Words& words : shown) seen.insert(words.begin(), words.end());
+      all += shown.size() * n;
+      for (cc::Pads& rank : ranks) {
+        Words mine = sum;
+        rank.unmask(0, mine);
+        ASSERT_EQ(mine, Words(n)) << "call " << call;
+      }
+    }
+    EXPECT_EQ(seen.size(), all) << world;
+  }
+}
+
 /// Sums of the pads of some ranks, but not of none, never coincide, nor do those of two pieces or
 /// two calls: so each subset's words are hidden, and no difference shows anything.
 TEST(MaskedPads, NoSubsetOfRanksLeavesAnythingBare) {
@@ -52,7 +96,7 @@ TEST(MaskedPads, NoSubsetOfRanksLeavesAnythingBare) {
     std::set<std::uint64_t> seen{0};
     std::size_t words = 1;
     for (int call = 0; call < 3; ++call) {
-      for (cc::Pads& rank : ranks) rank.reserve(2);
+      for (cc::Pads& rank : ranks) rank.reserve(2 * kPiece);
       if (call == 1) continue;  // one that failed before any of it was used
       for (const std::uint64_t piece : {0, 1}) {
         const auto all = drawn(ranks, piece);
@@ -72,8 +116,8 @@ TEST(MaskedPads, NoSubsetOfRanksLeavesAnythingBare) {
 /// What is shown of two inputs under the same pads differs as they do, and by nothing else.
 TEST(MaskedPads, AreAllThatIsAdded) {
   auto once = padsOf(3), again = padsOf(3);
-  once[1].reserve(1);
-  again[1].reserve(1);
+  once[1].reserve(kPiece);
+  again[1].reserve(kPiece);
   Words x(kPiece, 7), y(kPiece, 5);
   once[1].mask(0, x);
   again[1].mask(0, y);
@@ -87,7 +131,7 @@ TEST(MaskedPads, LookRandom) {
     auto ranks = padsOf(world);
     constexpr std::size_t kPieces = 64;
     for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
-      ranks[rank].reserve(kPieces);
+      ranks[rank].reserve(kPieces * kPiece);
       std::array<double, 256> seen{};
       for (std::uint64_t piece = 0; piece < kPieces; ++piece) {
         Words words(kPiece);
@@ -111,10 +155,11 @@ TEST(MaskedPads, NoKeyMakesANumberTwice) {
       testing::Ledger ledger;
       const auto aead = std::make_shared<testing::RecordingAead>(cc::createAead(), ledger);
       cc::MaskedSum sum(rank, world, aead, maskKeys(world)[static_cast<std::size_t>(rank)]);
-      const std::vector<std::byte> in(cc::kChunkWords * 3 * 4);
-      Words words(4 * kPiece);
+      constexpr std::size_t kCount = 2 * cc::kPieceChunks * cc::kChunkWords + 7;
+      const std::vector<std::byte> in(kCount * 4);
+      Words words(3 * kPiece);
       for (int call = 0; call < 6; ++call) {
-        sum.begin({.type = DataType::u32, .count = cc::kChunkWords * 2 + 7});
+        sum.begin({.type = DataType::u32, .count = kCount});
         if (call % 3 == 1) continue;
         sum.mask(0, call % 3 == 2 ? 1 : sum.chunks(), {}, in.data(), words.data());
       }
@@ -123,9 +168,41 @@ TEST(MaskedPads, NoKeyMakesANumberTwice) {
     }
 }
 
-TEST(MaskedPads, AKeysBoundIsRefused) {
-  MaskedWorld world(2);
-  EXPECT_THROW(world.at(0).begin({.type = DataType::u8, .count = std::size_t{1} << 36}), Error);
+/// Keys are replaced within a call as well as between two, by all ranks at the same piece.
+TEST(MaskedPads, KeysAreReplaced) {
+  constexpr std::size_t kUnit = cc::kUnitPieces * cc::kPieceChunks, kChunks = 20 * kUnit;
+  constexpr std::size_t kCount = kChunks * cc::kChunkWords;
+  testing::Ledger ledger;
+  const auto aead = std::make_shared<testing::RecordingAead>(cc::createAead(), ledger);
+  const auto keys = maskKeys(2);
+  cc::MaskedSum first(0, 2, aead, keys[0], 1), second(1, 2, aead, keys[1], 1);
+  const std::vector<std::byte> in(kCount, std::byte{3});
+  std::vector<std::byte> out(kCount);
+  std::vector<Words> shown(2, Words(kUnit * cc::kTaggedWords));
+  for (int call = 0; call < 2; ++call) {
+    for (cc::MaskedSum* rank : {&first, &second})
+      rank->begin({.type = DataType::u8, .count = kCount});
+    for (std::size_t chunk = 0; chunk < kChunks; chunk += kUnit) {
+      first.mask(chunk, kUnit, {}, in.data(), shown[0].data());
+      second.mask(chunk, kUnit, {}, in.data(), shown[1].data());
+      Words sum = added(shown), same = sum;
+      ASSERT_TRUE(first.unmask(chunk, kUnit, {}, sum.data(), out.data()));
+      ASSERT_TRUE(second.unmask(chunk, kUnit, {}, same.data(), out.data()));
+    }
+    ASSERT_EQ(std::count(out.begin(), out.end(), std::byte{6}), std::ptrdiff_t{kCount});
+  }
+  EXPECT_EQ(testing::offencesIn(ledger.uses()), "");
+  // Three epochs of eight units to a call, of the ring and of the group; and the tags', one a call.
+  EXPECT_EQ(testing::padKeysIn(ledger.uses()).size(), 2U * (3 + 3 + 1));
+}
+
+/// What goes back to a key that is gone is refused: under the next it would be a pad of its own.
+TEST(MaskedPads, AKeyThatIsGoneMakesNothing) {
+  cc::Keystream stream(cc::createAead(), maskKeys(2)[0].group, 1);
+  Words words(kPiece);
+  stream.reserve(100 * cc::kUnitPieces * kPiece);
+  for (const std::uint64_t unit : {0, 7, 6, 8, 15, 8}) stream.fill(unit * cc::kUnitPieces, words);
+  EXPECT_THROW(stream.fill(7 * cc::kUnitPieces, words), Error);
 }
 
 }  // namespace

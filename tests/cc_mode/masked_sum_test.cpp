@@ -10,7 +10,7 @@
 namespace lockstep::test {
 namespace {
 
-constexpr std::size_t kPiece = cc::kPieceWords, kChunk = cc::kChunkWords;
+constexpr std::size_t kPiece = cc::kTaggedWords, kChunk = cc::kChunkWords;
 
 /// A world of three in the middle of a call, seen by its reducer.
 class Scene {

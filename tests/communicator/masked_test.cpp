@@ -265,14 +265,14 @@ TEST(Masked, GpusRefuse) {
   }
 }
 
-/// Keystream made to mask and to unmask: one stream with each neighbour, one more of rank 0.
+/// Keystream made to mask, one stream with each neighbour, and to unmask.
 TEST(Masked, CountersTellOfPads) {
   for (const int world : {2, 3}) {
-    const auto outcomes = runRanks(Kind::threads, world, masked(), [&](Communicator& c, int rank) {
-      std::vector<std::int32_t> data(kChunk + 1);
+    const auto outcomes = runRanks(Kind::threads, world, masked(), [&](Communicator& c, int) {
+      std::vector<std::int32_t> data(cc::kPieceChunks * kChunk + 1);
       c.allReduce(data.data(), data.data(), data.size(), DataType::i32);
-      const std::uint64_t bytes = (kChunk + 1 + 2 * cc::kTagWords) * 8;
-      const std::uint64_t streams = (world == 2 ? 1U : 2U) + (rank == 0 ? 1U : 0U);
+      const std::uint64_t bytes = (cc::kPieceWords + 1 + cc::kTagWords) * 8;
+      const std::uint64_t streams = world == 2 ? 1 : 2;
       const Counters counters = c.counters();
       require(counters.sealed == streams * bytes && counters.opened == bytes &&
                   counters.records == (streams + 1) * 2 && counters.moved >= bytes,

@@ -6,7 +6,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -66,14 +68,48 @@ inline std::string toString(const Use& use) {
                      use.bytes, hex(use.key).substr(0, 8), hex(use.nonce), hex(use.aad));
 }
 
-/// What must never be: a (key, nonce) sealed twice, whoever did it; a record opened twice by one
-/// holder; an opened record that nobody sealed so. Empty if all is well.
+/// A piece of the keystream of masked sums: nothing else is sealed under no name. All holders of
+/// its key make the same.
+inline bool isPad(const Use& use) {
+  return use.seals && use.aad.empty();
+}
+
+inline std::set<KeyBytes> padKeysIn(const std::vector<Use>& uses) {
+  std::set<KeyBytes> keys;
+  for (const Use& use : uses)
+    if (isPad(use)) keys.insert(use.key);
+  return keys;
+}
+
+/// Of pads: none is made twice by one holder, who would use it twice; none is of another size for
+/// another; and their keys do nothing else.
+inline std::string padOffencesIn(const std::vector<Use>& uses) {
+  const std::set<KeyBytes> keys = padKeysIn(uses);
+  std::map<std::pair<KeyBytes, cc::Nonce>, std::size_t> sizes;
+  std::set<std::tuple<KeyBytes, cc::Nonce, const void*>> made;
+  std::string text;
+  for (const Use& use : uses) {
+    if (!keys.contains(use.key)) continue;
+    if (!isPad(use))
+      text += fmt::format("a key of pads does something else: {}\n", toString(use));
+    else if (!made.emplace(use.key, use.nonce, use.holder).second)
+      text += fmt::format("pad made twice: {}\n", toString(use));
+    else if (sizes.try_emplace({use.key, use.nonce}, use.bytes).first->second != use.bytes)
+      text += fmt::format("pad of two sizes: {}\n", toString(use));
+  }
+  return text;
+}
+
+/// What must never be: a (key, nonce) sealed twice, whoever did it (but for pads, which are as
+/// padOffencesIn has it); a record opened twice by one holder; an opened record that nobody sealed
+/// so. Empty if all is well.
 inline std::string offencesIn(const std::vector<Use>& uses) {
   using KeyAndNonce = std::pair<KeyBytes, cc::Nonce>;
   std::map<KeyAndNonce, const Use*> sealed;
   std::map<std::pair<KeyAndNonce, const void*>, const Use*> opened;
-  std::string text;
+  std::string text = padOffencesIn(uses);
   for (const Use& use : uses) {
+    if (isPad(use)) continue;
     const KeyAndNonce name{use.key, use.nonce};
     if (use.seals && !sealed.try_emplace(name, &use).second)
       text += fmt::format("nonce used twice: {} and {}\n", toString(*sealed[name]), toString(use));
