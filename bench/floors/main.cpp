@@ -9,6 +9,7 @@
 #include "bench/floors/aead.hpp"
 #include "bench/floors/floors.hpp"
 #include "bench/floors/handshake.hpp"
+#include "bench/floors/masked.hpp"
 #include "bench/floors/processes.hpp"
 #include "bench/floors/run.hpp"
 #include "bench/floors/settings.hpp"
@@ -34,6 +35,11 @@ nlohmann::json measure(const Settings& s) {
     merge(all, runRanks(1, [&](int, int cpu) {
             pinTo(cpu);
             return nlohmann::json{{"aead", reportAead(s.samples)}};
+          }));
+  if (s.wants("masked"))
+    merge(all, runRanks(1, [&](int, int cpu) {
+            pinTo(cpu);
+            return nlohmann::json{{"masked", reportMasked(s.samples)}};
           }));
   if (s.wants("handshake")) all["handshake"] = reportHandshake(s.samples);
   if (s.wantsAny(kPartsOfTwo)) {

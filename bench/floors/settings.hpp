@@ -10,13 +10,14 @@
 namespace lockstep::floors {
 
 /// What --which takes besides "all" and "cc", by how many ranks measure it.
-inline const std::vector<std::string> kPartsOfOne{"aead", "handshake"};
+inline const std::vector<std::string> kPartsOfOne{"aead", "masked", "handshake"};
 inline const std::vector<std::string> kPartsOfTwo{"primitives", "registered", "ordinary",
                                                   "sealed",     "small",      "broadcast",
                                                   "allgather",  "alltoall",   "reducescatter"};
 inline const std::vector<std::string> kPartsOfTeam{"sealed4"};
 /// The parts of "cc": what encryption costs.
-inline const std::vector<std::string> kPartsOfCc{"aead", "handshake", "sealed", "sealed4", "small"};
+inline const std::vector<std::string> kPartsOfCc{"aead",   "masked",  "handshake",
+                                                 "sealed", "sealed4", "small"};
 
 struct Settings {
   std::string begin = "8", end = "64M", json, algorithm, protocol;
