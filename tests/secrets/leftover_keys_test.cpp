@@ -44,7 +44,7 @@ namespace {
 
 // ---- what the child says ----
 
-enum class Says : char { key = 'k', psk = 'p', token = 't', ready = 'r', gone = 'g' };
+enum class Says : char { key = 'k', pad = 'm', psk = 'p', token = 't', ready = 'r', gone = 'g' };
 
 /// A long one: memory of that size is hardly used again, so what is left in it stays.
 constexpr std::size_t kPskBytes = 1000;
@@ -56,7 +56,10 @@ void say(int fd, Says what, std::span<const std::byte> secret = {}) {
   if (::writev(fd, parts, 2) != bytes) ::_exit(3);  // less than PIPE_BUF: one piece
 }
 
-/// Tells its keys, and is otherwise another.
+/// Of each pad (of masked sums, made under no name): its first bytes, and its last.
+constexpr std::size_t kPadBytes = 16;
+
+/// Tells its keys and pads, and is otherwise another.
 class TellingAead : public ForwardingAead {
  public:
   TellingAead(std::shared_ptr<const cc::Aead> inner, int fd)
@@ -65,6 +68,14 @@ class TellingAead : public ForwardingAead {
       std::span<const std::byte, cc::kKeyBytes> key) const override {
     say(fd_, Says::key, key);
     return ForwardingAead::expand(key);
+  }
+  void seal(cc::ExpandedKey& key, const cc::Nonce& nonce, cc::ConstPrivateBytes aad,
+            cc::ConstPrivateBytes plain, cc::PrivateBytes cipher, cc::Tag& tag) const override {
+    ForwardingAead::seal(key, nonce, aad, plain, cipher, tag);
+    if (aad.size() != 0) return;
+    const std::span pad(cipher.data(), cipher.size());
+    say(fd_, Says::pad, pad.first(kPadBytes));
+    say(fd_, Says::pad, pad.last(kPadBytes));
   }
 
  private:
@@ -260,6 +271,7 @@ void addJoinKey(Search& search, const std::string& psk, const std::string& token
 
 std::size_t lengthOf(Says what) {
   if (what == Says::psk) return kPskBytes;
+  if (what == Says::pad) return kPadBytes;
   return what == Says::token ? sizeof(Token) : cc::kKeyBytes;
 }
 
@@ -273,6 +285,8 @@ bool listen(int fd, Says until, Search& search, int& keys) {
     if (::read(fd, said.data(), said.size()) != static_cast<ssize_t>(said.size())) return false;
     if (what == Says::token) {
       addJoinKey(search, psk, said);
+    } else if (what == Says::pad) {
+      search.add({said, "a pad or multiplier"});
     } else if (what == Says::psk) {
       addBlocks(search, psk = said, "the pre-shared key");
     } else {
@@ -334,13 +348,15 @@ void expectNothingLeft(Mode mode, const std::string& cipher) {
   EXPECT_GE(findings.places.size(), 9U)
       << "a live communicator has keys: the search does not find them";
   EXPECT_EQ(findings.count("the pre-shared key"), 0) << "it has done its work";
-  // A rank holds 7 keys of records and 4 of control messages, of one epoch each: keys before are
-  // gone.
+  // A rank holds 7 keys of records and 4 of control messages, of one epoch each (keys before are
+  // gone); and 4 of masked sums.
+  const bool masks = mode == Mode::ccMasked;
   EXPECT_GT(findings.keys, 130) << "no key was replaced";
   std::set<std::string> live;
   for (const std::string& place : findings.places)
     if (place.starts_with("key ")) live.insert(place.substr(0, place.find_first_of(", ", 4)));
-  EXPECT_LE(live.size(), 3U * (7U + 4U));
+  EXPECT_LE(live.size(), 3U * (7U + 4U + (masks ? 4U : 0U)));
+  EXPECT_EQ(findings.count("a pad") != 0, masks) << "a live rank keeps what it has made last";
 #if __has_include(<intel-ipsec-mb.h>)
   if (cipher == "ipsec-mb") {
     EXPECT_GE(findings.count("made of it"), 9 * 15) << "a live key has round keys and powers of H";
@@ -375,7 +391,7 @@ TEST(LeftoverKeys, NothingIsLeftOfADestroyedCommunicator) {
     return;
   }
   int searched = 0;
-  for (const Mode mode : {Mode::cc, Mode::ccMulticast})
+  for (const Mode mode : {Mode::cc, Mode::ccMulticast, Mode::ccMasked})
     for (const std::string cipher : {"ipsec-mb", "openssl"}) {
       try {
         static_cast<void>(cc::createAead(cipher));

@@ -22,7 +22,7 @@
 namespace lockstep::testing {
 namespace {
 
-constexpr std::array kSealedModes{Mode::cc, Mode::ccMulticast};
+constexpr std::array kSealedModes{Mode::cc, Mode::ccMulticast, Mode::ccMasked};
 
 class NonceLedger : public ::testing::Test {
  protected:
@@ -32,17 +32,27 @@ class NonceLedger : public ::testing::Test {
   }};
 
   /// Nothing came twice, and records were sealed under at least so many keys. Those that wrap keys
-  /// in the handshake do not count.
-  void expectClean(std::size_t keys) {
+  /// in the handshake do not count. And pads were made under at least so many others.
+  void expectClean(std::size_t keys, std::size_t padKeys = 0) {
     const auto uses = ledger_.uses();
     EXPECT_EQ(offencesIn(uses), "");
     std::set<KeyBytes> used;
     for (const Use& use : uses)
       if (use.seals && use.aad.size() == sizeof(host::RecordName)) used.insert(use.key);
     EXPECT_GE(used.size(), keys);
+    EXPECT_GE(padKeysIn(uses).size(), padKeys);
     ledger_.clear();
   }
 };
+
+/// Keys of pads that worlds of these sizes have: one of each two neighbours, the group's, and that
+/// of tags.
+std::size_t padKeysOf(Mode mode, std::initializer_list<std::size_t> worlds) {
+  if (mode != Mode::ccMasked) return 0;
+  std::size_t keys = 0;
+  for (const std::size_t world : worlds) keys += (world == 2 ? 1 : world) + 2;
+  return keys;
+}
 
 /// Blocks enough for any collective.
 struct Buffers {
@@ -93,7 +103,8 @@ TEST_F(NonceLedger, NoCollectiveUsesANonceTwice) {
         EXPECT_EQ(failures(runRanks(Kind::threads, world, options,
                                     [](Communicator& comm, int) { callEverything(comm); })),
                   "");
-        expectClean(static_cast<std::size_t>(world * (world - 1)));
+        expectClean(static_cast<std::size_t>(world * (world - 1)),
+                    padKeysOf(mode, {static_cast<std::size_t>(world)}));
       }
 }
 
@@ -114,7 +125,7 @@ TEST_F(NonceLedger, ChildrenAndTheirParentsShareNoKey) {
                                   callEverything(comm);
                                 })),
               "");
-    expectClean(3 * 12 + 4 * 2);
+    expectClean(3 * 12 + 4 * 2, padKeysOf(mode, {4, 4, 4, 2, 2, 2, 2}));
   }
 }
 
@@ -158,7 +169,7 @@ TEST_F(NonceLedger, ControlMessagesHaveKeysOfTheirOwn) {
     EXPECT_EQ(control.size(), static_cast<std::size_t>(kWorld * (kWorld - 1)));
     EXPECT_EQ(sealed, control.size() * kRounds * kCalls);
     for (const KeyBytes& key : control) EXPECT_FALSE(others.contains(key));
-    expectClean(kWorld * (kWorld - 1));
+    expectClean(kWorld * (kWorld - 1), padKeysOf(mode, {kWorld}));
   }
 }
 
@@ -189,7 +200,7 @@ TEST_F(NonceLedger, AnAbortGivesNothingBack) {
             callEverything(rest);
           });
       EXPECT_EQ(failures(outcomes), "");
-      expectClean(2 * 6);
+      expectClean(2 * 6, padKeysOf(mode, {kWorld, kWorld}));
     }
 }
 
@@ -240,7 +251,9 @@ TEST_F(NonceLedger, KeysAreReplacedUnderTraffic) {
         ASSERT_EQ(failures(runRanks(Kind::threads, kWorld, options,
                                     [](Communicator& comm, int) { callThroughEpochs(comm); })),
                   "");
-        expectClean(3 * kWorld * (kWorld - 1));  // three epochs of each pair, at least
+        // Three epochs of each key, at least; but one of tags.
+        expectClean(3 * kWorld * (kWorld - 1),
+                    3 * padKeysOf(mode, {kWorld}) - (mode == Mode::ccMasked ? 2 : 0));
       }
 }
 
@@ -273,33 +286,36 @@ TEST_F(NonceLedger, AnAbortWithinAnEpochGivesNothingBack) {
             callThroughEpochs(rest);
           });
       EXPECT_EQ(failures(outcomes), "");
-      expectClean(4 * 6);
+      expectClean(4 * 6, 2 * padKeysOf(mode, {kWorld}));
     }
 }
 
 /// A forked child has copies of the counters: it must not seal anything.
 TEST_F(NonceLedger, AForkedChildSealsNothing) {
-  auto ranks = Communicator::createInProcess(2, optionsOf(Mode::cc));
-  const std::size_t before = ledger_.uses().size();
-  const pid_t child = ::fork();
-  if (child == 0) {
-    int refusals = 0;
-    std::int32_t value = 1;
-    for (const auto& act : std::vector<std::function<void()>>{
-             [&] { ranks[0].allReduce(&value, &value, 1, DataType::i32); },
-             [&] { ranks[0].send(&value, 1, DataType::i32, 1); }, [&] { ranks[0].barrier(); },
-             [&] { static_cast<void>(ranks[0].duplicate()); },
-             [&] { static_cast<void>(ranks[0].shrink()); }})
-      try {
-        act();
-      } catch (const Error&) {
-        ++refusals;
-      }
-    ::_exit(refusals == 5 && ledger_.uses().size() == before ? 0 : 1);
+  for (const Mode mode : kSealedModes) {
+    SCOPED_TRACE(name(mode));
+    auto ranks = Communicator::createInProcess(2, optionsOf(mode));
+    const std::size_t before = ledger_.uses().size();
+    const pid_t child = ::fork();
+    if (child == 0) {
+      int refusals = 0;
+      std::int32_t value = 1;
+      for (const auto& act : std::vector<std::function<void()>>{
+               [&] { ranks[0].allReduce(&value, &value, 1, DataType::i32); },
+               [&] { ranks[0].send(&value, 1, DataType::i32, 1); }, [&] { ranks[0].barrier(); },
+               [&] { static_cast<void>(ranks[0].duplicate()); },
+               [&] { static_cast<void>(ranks[0].shrink()); }})
+        try {
+          act();
+        } catch (const Error&) {
+          ++refusals;
+        }
+      ::_exit(refusals == 5 && ledger_.uses().size() == before ? 0 : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
   }
-  int status = -1;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0);
 }
 
 /// An epoch ends after 2^34.5 blocks: nonces go on, under another key.
@@ -339,6 +355,15 @@ TEST_F(NonceLedger, PlantedOffencesAreFound) {
   EXPECT_NE(offencesIn({seal, other}), "");
   EXPECT_NE(offencesIn({seal, open, open}), "") << "replayed";
   EXPECT_NE(offencesIn({open}), "") << "forged";
+  Use pad = seal, others = seal;  // as two holders of a key make it
+  pad.aad.clear();
+  others.aad.clear();
+  others.holder = &others;
+  EXPECT_EQ(offencesIn({pad, others}), "");
+  EXPECT_NE(offencesIn({pad, pad}), "") << "one holder made it twice";
+  EXPECT_NE(offencesIn({pad, seal}), "") << "a record under a key of pads";
+  others.bytes = 4;
+  EXPECT_NE(offencesIn({pad, others}), "") << "of two sizes";
   for (const auto& change : std::vector<std::function<void(Use&)>>{
            [](Use& use) { use.nonce = cc::nonceOf(2); }, [](Use& use) { use.aad.clear(); },
            [](Use& use) { use.bytes = 2; }, [](Use& use) { use.key[3] = std::byte{1}; }}) {
