@@ -13,6 +13,7 @@ Pads::Pads(int rank, int worldSize, std::shared_ptr<const Aead> aead, const Mask
   if (ring || rank == 1) before_.emplace(aead, keys.before, maxBlocks);
   if (ring || rank == 0) after_.emplace(aead, keys.after, maxBlocks);
   if (rank == 0) kept_.emplace();
+  pad_->alive = true;
 }
 
 void Pads::reserve(std::uint64_t words) {
@@ -26,14 +27,26 @@ void Pads::mask(std::uint64_t piece, std::span<std::uint64_t> words) {
   if (after_) addWords(words, of(*after_, piece, words.size()));
   if (before_) subtractWords(words, of(*before_, piece, words.size()));
   if (rank_ == 0) addWords(words, ofGroup(piece, words.size()));
+  refuseIfForked(words);
 }
 
 void Pads::unmask(std::uint64_t piece, std::span<std::uint64_t> sum) {
   subtractWords(sum, ofGroup(piece, sum.size()));
+  refuseIfForked(sum);
+}
+
+/// Looked at afterwards: a signal handler may fork in between.
+void Pads::refuseIfForked(std::span<std::uint64_t> words) const {
+  if (pad_->alive) [[likely]]
+    return;
+  wipe(words.data(), words.size_bytes());
+  fail(ErrorCode::invalidArgument,
+       "this communicator belongs to the parent process and its keys do not survive a fork: "
+       "create a communicator in the child");
 }
 
 Pads::Words Pads::of(Keystream& stream, std::uint64_t piece, std::size_t words) {
-  const std::span pad(pad_->data(), words);
+  const std::span pad(pad_->words.data(), words);
   stream.fill(piece, pad);
   return pad;
 }

@@ -29,6 +29,9 @@ class Pads {
   int perWord() const { return (before_ ? 1 : 0) + (after_ ? 1 : 0); }
   /// For the next call, of so many words. Every rank reserves alike. Throws as LiveKey::reserve.
   void reserve(std::uint64_t words);
+  // Both throw invalidArgument if this process was forked since this was made: pads are zeros
+  // there, and nobody may see the words.
+
   /// Adds this rank's pad for a piece of the call, modulo 2^64.
   void mask(std::uint64_t piece, std::span<std::uint64_t> words);
   /// Takes off the sum what all pads add up to.
@@ -50,12 +53,17 @@ class Pads {
   };
   Words of(Keystream& stream, std::uint64_t piece, std::size_t words);
   Words ofGroup(std::uint64_t piece, std::size_t words);
+  void refuseIfForked(std::span<std::uint64_t> words) const;
 
   int rank_;
   std::uint64_t call_ = 0;  ///< how many there have been
   std::optional<Keystream> before_, after_;
   Keystream group_;
-  Secret<Piece> pad_;
+  struct Pad {
+    Piece words;
+    bool alive;  ///< false in a forked child, however it was forked
+  };
+  Secret<Pad> pad_;
   std::optional<Secret<Kept>> kept_;  ///< of the group's: rank 0 masks and unmasks with them
 };
 

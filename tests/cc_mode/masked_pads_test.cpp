@@ -1,5 +1,6 @@
 // Pads: what they add up to, that nothing of them comes twice, and that they hide.
 #include <array>
+#include <cstdlib>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -194,6 +195,31 @@ TEST(MaskedPads, KeysAreReplaced) {
   EXPECT_EQ(testing::offencesIn(ledger.uses()), "");
   // Three epochs of eight units to a call, of the ring and of the group; and the tags', one a call.
   EXPECT_EQ(testing::padKeysIn(ledger.uses()).size(), 2U * (3 + 3 + 1));
+}
+
+/// A child that was forked in the midst of a call, of few words or many, shows no bare word.
+TEST(MaskedPads, AForkedChildIsRefused) {
+  for (const std::size_t n : {std::size_t{20}, kPiece}) {
+    auto ranks = padsOf(2);
+    for (cc::Pads& rank : ranks) rank.reserve(n);
+    Words kept(n, 5);
+    ranks[0].mask(0, kept);  // and keeps what it takes off
+    EXPECT_EXIT(
+        {
+          int refused = 0;
+          for (const bool masks : {true, false})
+            for (cc::Pads& rank : ranks) {
+              Words words(n, 5);
+              try {
+                masks ? rank.mask(0, words) : rank.unmask(0, words);
+              } catch (const Error&) {
+                ++refused;
+              }
+            }
+          std::_Exit(refused);
+        },
+        ::testing::ExitedWithCode(4), "");
+  }
 }
 
 /// What goes back to a key that is gone is refused: under the next it would be a pad of its own.
