@@ -353,10 +353,12 @@ void CommunicatorImpl::drive() {
   if (progress == host::Progress::done) return;
   host::Wait wait(fabric_, watch_, outnumbered_);
   while (progress == host::Progress::some || progress == host::Progress::none) {
-    if (progress == host::Progress::some)
+    if (progress == host::Progress::some) {
       wait.progress();
-    else
+      watch_.moved();  // it is waits that are bounded, not what a call of any size takes
+    } else {
       wait.pause(run_.awaited());
+    }
     checkNotForked();  // by a signal handler, since the call began
     progress = run_.step();
   }

@@ -2,13 +2,19 @@
 // who does something else.
 #include "communicator/watch.hpp"
 
+#include <array>
 #include <chrono>
+#include <csignal>
 #include <memory>
+#include <optional>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "bootstrap/peers.hpp"
+#include "support/world.hpp"
 #include "transport/shm/fabric.hpp"
 #include <lockstep/error.hpp>
 
@@ -53,6 +59,44 @@ TEST_F(Deadlines, OfAStoppedProcessAreNotOver) {
   look(false);
   std::this_thread::sleep_for(2s);  // as if it had been stopped
   EXPECT_NO_THROW(look(true));
+}
+
+/// As often as the machine lets it: runs for a millisecond of a hundred.
+class Slowed {
+ public:
+  Slowed(pid_t process, std::chrono::milliseconds duration)
+      : thread_([=] {
+          for (const auto until = Deadline::in(duration); !until.passed();) {
+            ::kill(process, SIGSTOP);
+            std::this_thread::sleep_for(100ms);
+            ::kill(process, SIGCONT);
+            std::this_thread::sleep_for(1ms);
+          }
+        }) {}
+  ~Slowed() { thread_.join(); }
+  Slowed(const Slowed&) = delete;
+  Slowed& operator=(const Slowed&) = delete;
+
+ private:
+  std::thread thread_;
+};
+
+// A call of tens of milliseconds that is made to take longer than the timeout, bit by bit.
+TEST(DeadlinesOfCalls, AreOfWaitsAndNotOfWhatALargeCallTakes) {
+  Options options = testing::optionsOf(Mode::cc);
+  options.timeout = 1s;
+  const auto outcomes =
+      testing::runRanks(testing::Kind::processes, 2, options, [](Communicator& comm, int rank) {
+        std::array<std::int64_t, 2> pids{};
+        const std::int64_t mine = ::getpid();
+        comm.allGather(&mine, pids.data(), 1, DataType::i64);
+        std::vector<std::int32_t> data(std::size_t{16} << 20, 1);
+        std::optional<Slowed> slowed;
+        if (rank == 0) slowed.emplace(static_cast<pid_t>(pids[1]), 1500ms);
+        comm.allReduce(data.data(), data.data(), data.size(), DataType::i32);
+        testing::require(data.back() == 2, "a wrong sum");
+      });
+  EXPECT_EQ(testing::failures(outcomes), "");
 }
 
 }  // namespace
