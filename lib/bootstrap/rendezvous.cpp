@@ -35,6 +35,8 @@ using namespace std::chrono_literals;
 constexpr std::uint32_t kMagic = 0x3252534c;  // "LSR2"
 /// Processes that may wait at once, strangers of this user included.
 constexpr std::size_t kMostVisitors = 256;
+/// Taken off the backlog in one turn: whoever fills it up, the deadline is looked at in between.
+constexpr int kMostAccepted = 64;
 
 /// What rank 0 says to whoever connects.
 struct Invitation {
@@ -171,7 +173,7 @@ class Host {
   }
 
   void admit() {
-    while (visitors_.size() < kMostVisitors) {
+    for (int n = 0; n < kMostAccepted && visitors_.size() < kMostVisitors; ++n) {
       Fd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
       if (!socket && outOfDescriptors(errno)) failErrno("cannot let the other ranks in");
       if (!socket) return;

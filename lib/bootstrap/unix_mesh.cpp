@@ -79,8 +79,8 @@ bool waitChecking(const Fd& fd, short events, const std::function<void()>& check
                   Deadline deadline) {
   for (;;) {
     if (waitFor(fd, events, sooner(deadline, Deadline::in(kLook)))) return true;
-    if (deadline.passed()) return false;
     check();
+    if (deadline.passed()) return false;
   }
 }
 
@@ -153,12 +153,14 @@ Fd knock(int to, const MeshAddress& door, const std::function<void()>& check, De
 
 /// Rank of the next stranger at the door who proves to be one of `expected`, with its socket.
 std::optional<std::pair<int, Fd>> admitOne(const Fd& listener, const Greeter& greeter,
-                                           RankSet expected, Deadline deadline) {
+                                           RankSet expected, const std::function<void()>& check,
+                                           Deadline deadline) {
   Fd socket(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!socket && outOfDescriptors(errno)) failErrno("cannot let {} in", describe(expected));
   // Abstract names are open to every user of the host. Others are not worth waiting for.
   if (!socket || knownCredentialsOf(socket).uid != ::geteuid()) return std::nullopt;
-  if (!waitFor(socket, POLLIN, sooner(deadline, Deadline::in(kHelloPatience)))) return std::nullopt;
+  if (!waitChecking(socket, POLLIN, check, sooner(deadline, Deadline::in(kHelloPatience))))
+    return std::nullopt;
   const auto from = greeter.takeHello(socket, expected);
   if (!from) return std::nullopt;
   return std::pair(*from, std::move(socket));
@@ -205,11 +207,14 @@ std::vector<Link> MeshDoor::connect(int rank, std::span<const MeshAddress> all, 
 
   RankSet expected = allRanks(static_cast<int>(all.size())) & ~allRanks(rank + 1);
   while (expected != 0) {
-    if (!waitChecking(listener_, POLLIN, check, deadline))
+    if (deadline.passed() || !waitChecking(listener_, POLLIN, check, deadline))
       fail(ErrorCode::timeout, "{} {} not connected to rank {}", describe(expected), have(expected),
            rank);
-    auto visitor = admitOne(listener_, greeter, expected, deadline);
-    if (!visitor) continue;
+    auto visitor = admitOne(listener_, greeter, expected, check, deadline);
+    if (!visitor) {
+      check();  // like the deadline, after each: strangers may queue for as long as they like
+      continue;
+    }
     auto& [from, socket] = *visitor;
     const auto i = static_cast<std::size_t>(from);
     greeter.sendHello(socket, from);
