@@ -49,6 +49,7 @@ class Shrinking {
       const bool grown = agreed->gone != before;
       gone_ = agreed->gone;
       if (built_ && !grown && agreed->spoilt == 0) return hearOut();
+      if (deadline_.passed()) giveUp(0);  // else one who calls all tries spoilt keeps us
       tryToBuild(build);
     }
   }
@@ -194,7 +195,8 @@ class Shrinking {
     return std::nullopt;
   }
 
-  /// Tells the others, so that all name the same ranks.
+  /// Tells the others, so that all name the same ranks, or none: all answered, but too late for
+  /// (another) try.
   [[noreturn]] void giveUp(RankSet missing) {
     MeshNote message = note(NoteKind::surrender);
     message.sets[0] = missing;
@@ -203,8 +205,11 @@ class Shrinking {
   }
 
   [[noreturn]] static void failMissing(RankSet missing) {
+    if (missing == 0)
+      fail(ErrorCode::timeout,
+           "the time was over before all ranks that live had built the smaller communicator");
     throw Error(
-        ErrorCode::timeout, missing == 0 ? -1 : std::countr_zero(missing), {},
+        ErrorCode::timeout, std::countr_zero(missing), {},
         fmt::format("{} {} not answered: every rank that lives must call shrink, or destroy "
                     "its communicator",
                     describe(missing), have(missing)));

@@ -106,5 +106,23 @@ TEST(MeshMessages, AFloodKeepsNobodyFromItsDeadline) {
             kNotes - kMostDropped);
 }
 
+// Otherwise whoever says again and again that it failed would have the others try for as long.
+TEST(MeshMessages, NobodyBuildsOnceTheTimeIsOver) {
+  Pair pair;
+  MeshNote decision{.kind = NoteKind::decision, .from = 1, .round = 1};
+  decision.sets = {0, rankBit(1), 0};  // its try was spoilt
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    decision.number = (std::uint64_t{1} << 32) + i;
+    fuzz::sendWith(pair.theirs, std::as_bytes(std::span(&decision, 1)), 0);
+  }
+  int builds = 0;
+  const auto build = [&](const auto&, const auto&) { ++builds; };
+  std::uint32_t shrinks = 0;
+  EXPECT_THROW(shrinkOverLinks(
+                   pair.links, 0, shrinks, build, [] {}, Deadline::in(std::chrono::seconds(0))),
+               Error);
+  EXPECT_EQ(builds, 0);
+}
+
 }  // namespace
 }  // namespace lockstep::test
