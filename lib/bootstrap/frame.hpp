@@ -98,7 +98,7 @@ struct KeyedHello {
   Hash proof{};
 };
 
-/// What the relay says to a rank that cannot go on.
+/// What the relay says to a rank that cannot go on. Nobody vouches for it.
 struct Failure {
   ErrorCode code;
   int rank;  ///< to blame, or -1

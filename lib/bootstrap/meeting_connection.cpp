@@ -8,6 +8,7 @@
 #include <poll.h>
 
 #include "base/fail.hpp"
+#include "base/printable.hpp"
 #include "bootstrap/socket.hpp"
 
 namespace lockstep {
@@ -32,8 +33,12 @@ std::string describeWait(Clock::duration waited) {
                    : fmt::format("{:.3g} s", static_cast<double>(ms) / 1000);
 }
 
-[[noreturn]] void throwFailure(const Failure& failure) {
-  throw Error(failure.code, failure.rank, {}, failure.text);
+/// What a meeting point can know of a rank that comes, and of ranks that have met. Whoever carries
+/// its frames may have written them: an error of any other kind would be believed to be a fact.
+bool canKnow(ErrorCode code, bool joining) {
+  if (!joining) return code == ErrorCode::peerDied;
+  return code == ErrorCode::invalidArgument || code == ErrorCode::mismatch ||
+         code == ErrorCode::keyExchange || code == ErrorCode::system;
 }
 
 }  // namespace
@@ -95,7 +100,7 @@ std::vector<Bytes> MeetingConnection::allGather(std::span<const std::byte> mine,
 void MeetingConnection::check() {
   Frame frame;
   if (!readFrame(Deadline::in(0s), nobodyGone, frame)) return;
-  if (frame.type == FrameType::error) throwFailure(decodeFailure(frame.payload));
+  if (frame.type == FrameType::error) throwFailure(decodeFailure(frame.payload), false);
 }
 
 /// Waits for a frame of the wanted type; every other outcome is an error.
@@ -107,9 +112,10 @@ Bytes MeetingConnection::await(FrameType wanted, const Gone& gone, Deadline dead
     Frame frame;
     if (readFrame(sooner(deadline, Deadline::in(kLook)), gone, frame)) {
       if (frame.type == wanted) return std::move(frame.payload);
-      if (frame.type == FrameType::error) throwFailure(decodeFailure(frame.payload));
+      const bool joining = wanted != FrameType::result;
+      if (frame.type == FrameType::error) throwFailure(decodeFailure(frame.payload), joining);
       if (frame.type == FrameType::missing)
-        failMissing(decodeMissing(frame.payload), start, wanted == FrameType::welcome);
+        failMissing(decodeMissing(frame.payload) & allRanks(worldSize_), start, joining);
       fail(ErrorCode::bootstrap, "the meeting point answered out of turn");
     } else if (deadline.passed() && lost != 0) {
       throw Error(ErrorCode::peerDied, std::countr_zero(lost), {},
@@ -144,6 +150,14 @@ bool MeetingConnection::readFrame(Deadline deadline, const Gone& gone, Frame& fr
     frame = reader_.take();
     return true;
   }
+}
+
+void MeetingConnection::throwFailure(const Failure& said, bool joining) const {
+  const std::string text = printable(said.text, said.text.size());
+  if (!canKnow(said.code, joining))
+    fail(ErrorCode::bootstrap, "the meeting point says what it cannot know: {} ({})", text,
+         name(said.code));
+  throw Error(said.code, said.rank < worldSize_ ? said.rank : -1, {}, text);
 }
 
 void MeetingConnection::failMissing(RankSet missing, Clock::time_point start, bool joining) const {

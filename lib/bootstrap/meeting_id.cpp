@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "base/fail.hpp"
+#include "base/printable.hpp"
 #include "bootstrap/peers.hpp"
 
 namespace lockstep {
@@ -51,7 +52,7 @@ MeetingId MeetingId::parse(std::string_view text) {
   fail(ErrorCode::invalidArgument,
        "'{}' is not the text of a meeting point; it should read "
        "lockstep1:<address>:<port>:<32 hex digits> (or lockstep2:...), as rank 0 printed it",
-       text.substr(0, kMaxText));
+       printable(text, kMaxText));
 }
 
 std::string MeetingId::text() const {

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/fail.hpp"
+#include "base/printable.hpp"
 #include "bootstrap/join_key.hpp"
 #include "bootstrap/meeting_connection.hpp"
 #include "bootstrap/mesh.hpp"
@@ -40,7 +41,7 @@ void copyText(std::array<char, N>& to, const std::string& from) {
 
 template <std::size_t N>
 std::string readText(const std::array<char, N>& from) {
-  return {from.data(), ::strnlen(from.data(), N)};
+  return printable({from.data(), ::strnlen(from.data(), N)});
 }
 
 Introduction introduce(const MeshAddress& mesh) {

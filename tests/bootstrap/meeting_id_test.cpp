@@ -81,6 +81,16 @@ TEST(MeetingId, RejectsEverythingElse) {
     EXPECT_EQ(codeOf(text), ErrorCode::invalidArgument) << text.substr(0, 200);
 }
 
+TEST(MeetingId, ShowsNothingThatATerminalObeys) {
+  try {
+    MeetingId::parse("lockstep1:\x1b[31m");
+    FAIL() << "no error";
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), testing::AllOf(testing::HasSubstr("lockstep1:"),
+                                         testing::Not(testing::HasSubstr("\x1b"))));
+  }
+}
+
 TEST(MeetingId, SaysWhetherItIsKeyed) {
   const std::string rest = std::string(":fd00::12:9:") + kHex;
   EXPECT_FALSE(MeetingId::parse("lockstep1" + rest).keyed);
