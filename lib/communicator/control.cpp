@@ -59,7 +59,7 @@ std::vector<std::vector<std::byte>> Control::allGather(std::span<const std::byte
   std::vector<std::uint64_t> numbers(at(worldSize()));
   for (int peer = 0; peer < worldSize(); ++peer)
     if (peer != rank()) numbers[at(peer)] = keys_->control({peer, rank()}).reserve(1, kMostBytes);
-  const auto said = ForwardingPeers::allGather(message, deadline);
+  const auto said = carry(message, deadline);
 
   std::vector<Bytes> all(said.size());
   all[at(rank())].assign(mine.begin(), mine.end());
@@ -69,6 +69,23 @@ std::vector<std::vector<std::byte>> Control::allGather(std::span<const std::byte
   for (int peer = 0; peer < worldSize(); ++peer)
     if (peer != rank()) all[at(peer)] = messageIn(peer, all[at(peer)]);
   return all;
+}
+
+/// To all, and what all said. What became of messages is found out here, by opening them: a carrier
+/// that says so itself would have this rank believe that all others see the same.
+std::vector<Control::Bytes> Control::carry(const Bytes& message, Deadline deadline) {
+  try {
+    return ForwardingPeers::allGather(message, deadline);
+  } catch (const Error& error) {
+    const bool isVerdict = error.code() == ErrorCode::mismatch ||
+                           error.code() == ErrorCode::integrity ||
+                           error.code() == ErrorCode::keyExchange;
+    if (!isVerdict) throw;
+    throw Error(ErrorCode::bootstrap, -1, std::string(purpose_),
+                fmt::format("whoever carries what the ranks say ended it by what only they can "
+                            "know: {} ({})",
+                            error.what(), name(error.code())));
+  }
 }
 
 /// purpose (one byte for its length), message

@@ -30,13 +30,15 @@ class Control final : public ForwardingPeers {
 
   /// Sealed, it throws besides: integrity, naming a rank whose message does not verify (only who
   /// was lied to sees that); mismatch, naming a rank that has another purpose (all ranks see that,
-  /// and may go on); invalidArgument (more than kMostBytes; nothing was sent).
+  /// and may go on); invalidArgument (more than kMostBytes; nothing was sent). The first two are
+  /// not believed of the peers beneath, nor is keyExchange: that is bootstrap.
   std::vector<std::vector<std::byte>> allGather(std::span<const std::byte> mine,
                                                 Deadline deadline) override;
 
  private:
   using Bytes = std::vector<std::byte>;
 
+  std::vector<Bytes> carry(const Bytes& message, Deadline deadline);
   Bytes frame(std::span<const std::byte> mine) const;
   Bytes sealForAll(const Bytes& frame);
   Bytes open(int sender, std::uint64_t number, const Bytes& message);
