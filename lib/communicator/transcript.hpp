@@ -10,7 +10,7 @@
 namespace lockstep {
 
 /// Peers that remember what their all-gathers have given: who was told something else than the
-/// others has another digest, and then other keys.
+/// others, or said something else than they were told, has another digest, and then other keys.
 class Transcript final : public ForwardingPeers {
  public:
   using ForwardingPeers::ForwardingPeers;

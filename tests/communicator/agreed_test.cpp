@@ -5,6 +5,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -72,6 +73,18 @@ TEST(Agreed, NothingIsBelievedThatTheKeyExchangeDoesNotConfirm) {
   for (const int round : {kProbes, kVerdicts, kCores, kId}) {
     SCOPED_TRACE(round);
     const auto outcomes = changeWhatRankZeroHears(Mode::cc, round, changeRankOne);
+    for (const Outcome& outcome : outcomes)
+      EXPECT_EQ(outcome.code, ErrorCode::keyExchange) << describe(outcomes);
+  }
+}
+
+/// The carrier tells all ranks the same, rank 1 included: only that one knows what it said.
+TEST(Agreed, NothingIsBelievedThatARankDidNotSay) {
+  for (const int round : {kProbes, kVerdicts, kCores, kId}) {
+    SCOPED_TRACE(round);
+    const auto outcomes = createOverSockets(
+        3, [](int) { return optionsOf(Mode::cc); },
+        [&](int) { return inRound(round, changeRankOne); });
     for (const Outcome& outcome : outcomes)
       EXPECT_EQ(outcome.code, ErrorCode::keyExchange) << describe(outcomes);
   }
@@ -186,6 +199,30 @@ TEST(Agreed, EveryTamperedCallIsAnIntegrityError) {
       EXPECT_EQ(outcomes[0].code, ErrorCode::aborted) << describe(outcomes);
       for (const Outcome& outcome : outcomes)
         EXPECT_TRUE(outcome.ok || outcome.code == ErrorCode::aborted) << describe(outcomes);
+    }
+}
+
+/// Whoever carries messages does not know what is in them. If it were believed, one rank would go
+/// on in good health that the others have given up, or blame a rank that has forged nothing.
+TEST(Agreed, ACarriersVerdictEndsTheCommunicatorAndIsNoVerdict) {
+  for (const ErrorCode lie : {ErrorCode::mismatch, ErrorCode::integrity, ErrorCode::keyExchange})
+    for (const Call& call : calls()) {
+      SCOPED_TRACE(fmt::format("{}, {}", name(lie), call.name));
+      std::optional<ErrorCode> code;
+      int blamed = 0;
+      const Call watched{call.name, [&](Communicator& comm) {
+                           try {
+                             call.make(comm);
+                           } catch (const Error& error) {
+                             if (comm.rank() == 0) code = error.code(), blamed = error.rank();
+                             throw;
+                           }
+                         }};
+      const auto outcomes = callUnderAttack(
+          Mode::cc, watched, [&](Messages&) { throw Error(lie, 1, {}, "so it says"); });
+      EXPECT_EQ(code, ErrorCode::bootstrap) << describe(outcomes);
+      EXPECT_EQ(blamed, -1);
+      EXPECT_EQ(outcomes[0].code, ErrorCode::aborted) << "it is not poisoned";
     }
 }
 
