@@ -21,7 +21,8 @@ namespace lockstep {
 /// (MPI, a file, a pipe). It is no secret, but whoever knows it can try to connect. Of an id that
 /// was created with the pre-shared key, all that such a stranger gets is turned away. Of one
 /// without, it can take a rank's place: in sealed modes the creation of all ranks fails then, since
-/// they authenticate each other by `Options::psk` or `Options::attestation` in any case.
+/// they authenticate each other by `Options::psk` or `Options::attestation` in any case. The text
+/// says which it is ("lockstep2:" is keyed), and who can change it on its way can say otherwise.
 class LOCKSTEP_API UniqueId {
  public:
   /// Opens the meeting point in this process: a thread serves it until a minute after the last
@@ -48,8 +49,9 @@ struct Options {
   Mode mode = Mode::p2p;
   /// Bound of every wait, creation included. At most 24 hours.
   std::chrono::milliseconds timeout{30000};
-  /// Pre-shared key of sealed modes: at least 32 random bytes, the same on every rank. The
-  /// communicator wipes its copy once the keys are made.
+  /// Pre-shared key of sealed modes: at least 32 random bytes, the same on every rank. An id may
+  /// have been created with it or not (see UniqueId). The communicator wipes its copy once the keys
+  /// are made.
   std::vector<std::byte> psk;
   /// How ranks prove what they run: in sealed modes it stands in for a pre-shared key or, with one,
   /// is asked for as well. Not called in the clear. All ranks have one or none.
