@@ -519,8 +519,9 @@ void CommunicatorImpl::talk(std::string_view operation, const std::function<void
   try {
     part();
   } catch (const Error& error) {
-    constexpr std::array kOneRanks{ErrorCode::integrity, ErrorCode::keyExchange, ErrorCode::timeout,
-                                   ErrorCode::peerDied, ErrorCode::aborted};
+    constexpr std::array kOneRanks{ErrorCode::integrity, ErrorCode::keyExchange,
+                                   ErrorCode::timeout,   ErrorCode::peerDied,
+                                   ErrorCode::aborted,   ErrorCode::bootstrap};
     if (std::ranges::find(kOneRanks, error.code()) != kOneRanks.end())
       poison(error.code(), error.rank());
     throw;

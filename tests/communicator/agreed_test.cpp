@@ -205,8 +205,11 @@ TEST(Agreed, EveryTamperedCallIsAnIntegrityError) {
 /// Whoever carries messages does not know what is in them. If it were believed, one rank would go
 /// on in good health that the others have given up, or blame a rank that has forged nothing.
 TEST(Agreed, ACarriersVerdictEndsTheCommunicatorAndIsNoVerdict) {
+  auto all = calls();
+  all.push_back({"create for GPUs",
+                 [](Communicator& comm) { static_cast<void>(DeviceCommunicator::create(comm)); }});
   for (const ErrorCode lie : {ErrorCode::mismatch, ErrorCode::integrity, ErrorCode::keyExchange})
-    for (const Call& call : calls()) {
+    for (const Call& call : all) {
       SCOPED_TRACE(fmt::format("{}, {}", name(lie), call.name));
       std::optional<ErrorCode> code;
       int blamed = 0;
