@@ -197,7 +197,7 @@ inline void segments(Table& table) {
     for (int rank = 0; rank < kPlayedWorld; ++rank) {
       const auto call = shm::read(fabric.of(rank).call);
       if (call) demandSound(shm::toString(*call));
-      demandSound(shm::mismatchText(rank, fabric.of(rank).call, 0, {}));
+      demandSound(shm::mismatchText(rank, fabric.of(rank).call, 0, fabric.mine().call, {}));
     }
   });
 }

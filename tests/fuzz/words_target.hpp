@@ -19,18 +19,29 @@ inline std::uint64_t wordOf(Input& input) {
   return word;
 }
 
-inline void callLine(Input& input) {
-  shm::CallLine line;
+inline void fill(shm::CallLine& line, Input& input) {
   line.version.store(input.byte());
-  line.sequence.store(wordOf(input));
-  line.what.store(wordOf(input));
-  line.count.store(wordOf(input));
-  demandSound(shm::mismatchText(1, line, 0, {}));
-  const auto call = shm::read(line);
+  line.sequence.store(input.byte() % 2 == 0 ? input.byte() : wordOf(input));
+  for (shm::CallLine::Call& call : line.calls) {
+    call.what.store(wordOf(input));
+    call.count.store(wordOf(input));
+  }
+}
+
+inline void callLines(Input& input) {
+  shm::CallLine theirs, mine;
+  fill(theirs, input);
+  fill(mine, input);
+  demandSound(shm::mismatchText(1, theirs, 0, mine, {}));
+  if (const auto differ = shm::firstDifference(theirs, mine))
+    demand(differ->theirs != differ->mine && differ->theirs.sequence == differ->mine.sequence);
+  const auto call = shm::read(theirs);
   if (!call) return;
   shm::CallLine same;
   shm::announce(same, *call);
-  demand(same.sequence == line.sequence && same.what == line.what && same.count == line.count);
+  const auto& said = theirs.calls[call->sequence % shm::kCallsKept];
+  const auto& again = same.calls[call->sequence % shm::kCallsKept];
+  demand(same.sequence == theirs.sequence && again.what == said.what && again.count == said.count);
   demandSound(shm::toString(*call));
 }
 
@@ -59,7 +70,7 @@ inline void stamp(Input& input) {
 
 inline void words(std::span<const std::byte> bytes) {
   Input input(bytes);
-  callLine(input);
+  callLines(input);
   stamp(input);
   deviceWords(input);
 }
