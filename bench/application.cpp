@@ -9,6 +9,7 @@
 #include "base/fail.hpp"
 #include "base/secret.hpp"
 #include "bench/keygen.hpp"
+#include "bench/launched.hpp"
 #include "bench/launcher.hpp"
 #include "bench/options.hpp"
 #include "bench/output.hpp"
@@ -229,6 +230,7 @@ int act(const std::vector<std::string>& arguments) {
     case Action::settings:
       return printSettings();
     default:
+      requireStartedOnce();
       return Application(std::move(line), std::move(machine)).run();
   }
 }

@@ -14,6 +14,7 @@
 #include "base/fail.hpp"
 #include "base/secret.hpp"
 #include "bench/application.hpp"
+#include "bench/launched.hpp"
 #include "bench/launcher.hpp"
 #include "bench/output.hpp"
 #include "bench/progress.hpp"
@@ -217,6 +218,7 @@ int runTune(const std::vector<std::string>& arguments, const Machine& machine) {
     print(line.help);
     return kSuccess;
   }
+  requireStartedOnce();
   return Tuning(std::move(line), machine).run();
 }
 

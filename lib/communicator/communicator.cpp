@@ -6,13 +6,13 @@
 
 #include "base/fail.hpp"
 #include "base/secret.hpp"
+#include "bootstrap/launch.hpp"
 #include "bootstrap/peers.hpp"
 #include "bootstrap/rendezvous.hpp"
 #include "cc_mode/aead/aead.hpp"
 #include "cc_mode/keys/handshake.hpp"
 #include "collectives/schedule.hpp"
 #include "communicator/communicator_impl.hpp"
-#include "communicator/launch.hpp"
 #include "communicator/settings.hpp"
 #include "communicator/tuning.hpp"
 #include <lockstep/communicator.hpp>

@@ -1,4 +1,4 @@
-#include "communicator/launch.hpp"
+#include "bootstrap/launch.hpp"
 
 #include <array>
 #include <charconv>
@@ -25,7 +25,8 @@ struct Launcher {
   const char* hosts;
   /// Those that are set make up the job's name.
   std::array<const char*, 4> job;
-  /// RANK and WORLD_SIZE are anybody's names: without one of its own it is not this launcher.
+  /// RANK and WORLD_SIZE are anybody's names, and the script of a Slurm batch job has a rank and a
+  /// size before it starts anything: without one of these it is not this launcher.
   std::array<const char*, 2> marks;
 };
 
@@ -58,7 +59,7 @@ constexpr std::array kLaunchers{
              nullptr,
              "SLURM_STEP_NUM_NODES",
              {"SLURM_JOB_ID", "SLURM_STEP_ID"},
-             {}},
+             {"SLURM_STEP_ID"}},
 };
 
 class Reader {

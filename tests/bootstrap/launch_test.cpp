@@ -1,5 +1,5 @@
 // Which rank an environment makes of a process.
-#include "communicator/launch.hpp"
+#include "bootstrap/launch.hpp"
 
 #include <map>
 #include <string>
@@ -88,6 +88,8 @@ TEST(Launch, KnowsNothingOfOthers) {
   EXPECT_FALSE(detectIn({}));
   EXPECT_FALSE(detectIn({{"RANK", "0"}, {"WORLD_SIZE", "2"}}));
   EXPECT_FALSE(detectIn({{"SLURM_PROCID", "0"}, {"SLURM_JOB_ID", "7"}}));
+  // The script of a batch job, of which there is one, whatever its tasks.
+  EXPECT_FALSE(detectIn({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "4"}, {"SLURM_JOB_ID", "7"}}));
   EXPECT_FALSE(detectIn({{"OMPI_COMM_WORLD_SIZE", "2"}}));
   EXPECT_FALSE(detectIn({{"PMI_RANK", ""}, {"PMI_SIZE", ""}}));
 }
@@ -117,7 +119,7 @@ TEST(Launch, NamesWhatMakesNoSense) {
     }
   }
   EXPECT_THAT(refusal({{"PMI_RANK", "0"}, {"PMI_SIZE", "0"}}), HasSubstr("PMI_SIZE is '0'"));
-  EXPECT_THAT(refusal({{"SLURM_PROCID", "2"}, {"SLURM_NTASKS", "2"}}),
+  EXPECT_THAT(refusal({{"SLURM_PROCID", "2"}, {"SLURM_NTASKS", "2"}, {"SLURM_STEP_ID", "0"}}),
               AllOf(HasSubstr("SLURM_PROCID is '2'"), HasSubstr("SLURM_NTASKS is '2'")));
 }
 
