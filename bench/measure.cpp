@@ -86,6 +86,7 @@ RunResult Measurement::run() {
     }
     measureRow(i, contents, row);
   }
+  result.seconds = secondsSinceStart();
   return result;
 }
 

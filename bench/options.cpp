@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "bench/rival.hpp"
+#include "bench/stopping.hpp"
 #include "bench/tasks.hpp"
 
 namespace lockstep::bench {
@@ -88,13 +89,16 @@ void declareGpus(CLI::App& app, Raw& raw) {
 }
 
 void declareHow(CLI::App& app, Raw& raw, RunConfig& c) {
-  const auto add = [&](const char* names, auto& value, const char* type, const char* text) {
+  const auto add = [&](const char* names, auto& value, const char* type, const std::string& text) {
     return app.add_option(names, value, text)
         ->type_name(type)
         ->group("How long and how carefully")
         ->capture_default_str();
   };
-  add("--time-budget", c.budgetSeconds, "SECONDS", "for the whole run");
+  add("--time-budget", c.budgetSeconds, "SECONDS",
+      fmt::format("for all sizes together; each is verified, and measured {} times at\nleast, "
+                  "however long that takes",
+                  kLeastRounds));
   add("-n,--iters", c.iterations, "N", "samples per size and mode; 0: what the time budget allows");
   add("-w,--warmup_iters", c.warmups, "N", "calls before the first sample");
   add("-c,--check", raw.check, "0|1", "1: verify every element before timing");

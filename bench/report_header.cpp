@@ -7,6 +7,7 @@
 
 #include "bench/plans.hpp"
 #include "bench/report.hpp"
+#include "bench/stopping.hpp"
 #include "bench/tasks.hpp"
 #include "bench/wrap.hpp"
 
@@ -133,6 +134,21 @@ std::string ratesText(const RunResult& result) {
   return labelled("rates", text + " GB/s");
 }
 
+/// What the budget does not bound, where that took much longer; else empty.
+std::string overrunText(const Report& report) {
+  constexpr double kMuch = 1.2;
+  const RunConfig& config = report.config;
+  double seconds = 0;
+  for (const NamedRun& run : report.runs) seconds += run.result.seconds;
+  if (config.checkOnly || config.iterations > 0 || seconds < kMuch * config.budgetSeconds)
+    return {};
+  return labelled(
+      "time", fmt::format("{:.3g} s, {:.3g} more than --time-budget {:g}: each size is {}measured "
+                          "{} times at least",
+                          seconds, seconds - config.budgetSeconds, config.budgetSeconds,
+                          config.check ? "verified, and " : "", kLeastRounds));
+}
+
 bool anyEmulated(const RunResult& result) {
   return std::any_of(result.contenders.begin(), result.contenders.end(), [](const Contender& c) {
     return c.provenance.find("emulated") != std::string::npos;
@@ -161,7 +177,7 @@ std::string headerText(const Report& report) {
   if (config.ranks > 1) text += labelled("transport", transportText(first));
   if (largestMessage(config) > 0) text += labelled("buffers", bufferText(config, first));
   text += ratesText(first);
-  text += labelled("measured", measuredText(config));
+  text += labelled("measured", measuredText(config)) + overrunText(report);
   if (!config.gpu && anyEmulated(first))
     text += labelled(
         "emulated",

@@ -50,12 +50,14 @@ void from_json(const nlohmann::json& json, Row& row) {
 
 void to_json(nlohmann::json& json, const RunResult& result) {
   json = {{"contenders", result.contenders}, {"rows", result.rows}};
+  if (result.seconds > 0) json["seconds"] = result.seconds;
   if (!result.tuned.empty()) json["tuned"] = result.tuned;
 }
 
 void from_json(const nlohmann::json& json, RunResult& result) {
   json.at("contenders").get_to(result.contenders);
   json.at("rows").get_to(result.rows);
+  result.seconds = json.value("seconds", 0.0);
   if (json.contains("tuned")) json.at("tuned").get_to(result.tuned);
 }
 

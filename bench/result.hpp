@@ -73,6 +73,7 @@ struct Row {
 struct RunResult {
   std::vector<Contender> contenders;
   std::vector<Row> rows;
+  double seconds = 0;  ///< that measuring took, verification and all; 0: nothing was measured
   std::vector<Bucket> tuned;  ///< of a run that tunes, and has nothing else
 };
 

@@ -144,6 +144,16 @@ TEST(Bound, CountsTheBusierSideOfARoot) {
   EXPECT_DOUBLE_EQ(bound.reduce, 0);
 }
 
+TEST(ReportText, SaysByHowMuchARunTookLongerThanItsBudget) {
+  Report report = sampleReport();
+  report.runs[0].result.seconds = report.config.budgetSeconds = 50;
+  EXPECT_THAT(headerText(report), Not(HasSubstr("--time-budget")));
+  report.runs.push_back(report.runs[0]);  // beside another setting of a rival
+  EXPECT_THAT(flat(headerText(report)), HasSubstr("100 s, 50 more than --time-budget 50: each"));
+  report.config.iterations = 5;  // asked for
+  EXPECT_THAT(headerText(report), Not(HasSubstr("--time-budget")));
+}
+
 TEST(ReportText, ShowsTimesBytesRegressionAndReason) {
   const Report report = sampleReport();
   EXPECT_THAT(timesText(report), HasSubstr("#wrong"));
@@ -388,7 +398,8 @@ TEST(ReportText, EveryRivalHasItsTable) {
 }
 
 TEST(ReportJson, HasWhatItsReadersNeedAndReadsBack) {
-  const Report report = sampleReport();
+  Report report = sampleReport();
+  report.runs[0].result.seconds = 12;
   const json j = json::parse(reportJson(report).dump());
   EXPECT_EQ(j.at("schema"), 3);
   EXPECT_EQ(j.at("runs")[0].at("rows")[0].at("op"), "allreduce");
