@@ -86,6 +86,7 @@ RunResult Measurement::run() {
     }
     measureRow(i, contents, row);
   }
+  if (!transferRates_.empty()) result.coreShare = coreShare();
   result.seconds = secondsSinceStart();
   return result;
 }
@@ -96,8 +97,11 @@ double Measurement::copyRate() {
   return agreement_.max(mine);
 }
 
-RateGroup Measurement::rateGroup() {
-  return {rank_ < config_.cores, [this] { agreement_.barrier(); }};
+/// Of the rank that had its core least while rates were measured.
+double Measurement::coreShare() {
+  const double seconds = rateGroup_.seconds;
+  const double mine = seconds > 0 ? std::min(1.0, rateGroup_.coreSeconds / seconds) : 1;
+  return 1 - agreement_.max(1 - mine);
 }
 
 /// Means over the ranks that measure. What has been measured for one row holds for the others.
@@ -105,7 +109,7 @@ Rates Measurement::ratesOn(std::size_t workingSet, const Task& task) {
   const int busy = std::min(config_.ranks, config_.cores);
   const auto [transfer, newTransfer] = transferRates_.try_emplace(workingSet);
   if (newTransfer) {
-    const Rates mine = measureRates(rateGroup(), config_.cipher, workingSet);
+    const Rates mine = measureRates(rateGroup_, config_.cipher, workingSet);
     const auto all = agreement_.sum(std::vector{mine.seal, mine.open, mine.copy});
     transfer->second = {all[0] / busy, all[1] / busy, all[2] / busy, 0};
   }
@@ -113,7 +117,7 @@ Rates Measurement::ratesOn(std::size_t workingSet, const Task& task) {
   const auto [reduce, newReduce] =
       reduceRates_.try_emplace({workingSet, task.type, task.reduction});
   if (newReduce)
-    reduce->second = agreement_.sum(measureReduceRate(rateGroup(), task.type, task.reduction,
+    reduce->second = agreement_.sum(measureReduceRate(rateGroup_, task.type, task.reduction,
                                                       config_.ranks, workingSet)) /
                      busy;
   Rates rates = transfer->second;

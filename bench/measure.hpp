@@ -71,7 +71,7 @@ class Measurement {
   double uncertainty(const Row& row) const;
   void tell(std::size_t index, const Task& task, bool now);
   double copyRate();
-  RateGroup rateGroup();
+  double coreShare();
   Rates ratesOn(std::size_t workingSet, const Task& task);
 
   const RunConfig& config_;
@@ -80,6 +80,7 @@ class Measurement {
   std::vector<std::unique_ptr<Subject>>& subjects_;
   Listener listener_;
   std::vector<Task> tasks_;
+  RateGroup rateGroup_{rank_ < config_.cores, [a = agreement_]() mutable { a.barrier(); }};
   std::map<std::size_t, Rates> transferRates_;  ///< by working set, which rows share
   std::map<std::tuple<std::size_t, DataType, Reduction>, double> reduceRates_;
   Clock::time_point start_ = Clock::now();

@@ -15,6 +15,8 @@ struct RateGroup {
   bool busy = true;
   /// Lines the ranks up before each measurement, so that all cores are busy during it.
   std::function<void()> barrier;
+  /// What measuring has taken so far, by the clock, and of that the time this rank had a core.
+  double seconds = 0, coreSeconds = 0;
 };
 
 /// Data that streams: larger than the last cache's share of a core on common machines.
@@ -31,13 +33,13 @@ std::size_t cachedWorkingSet(std::size_t bytes);
 
 /// Seal, open and copy of records (of kRateRecord bytes, or all of a smaller working set): one side
 /// of each goes round a working set of that many bytes (a power of two), the other is a record in
-/// the cache, as in a channel. Bytes of payload per second at best; 0 for a rank that is not busy,
-/// and for `reduce`. `cipher` as Options::cipher.
-Rates measureRates(const RateGroup& group, const std::string& cipher, std::size_t workingSet);
+/// the cache, as in a channel. Bytes of payload per second of a core at best; 0
+/// for a rank that is not busy, and for `reduce`. `cipher` as Options::cipher.
+Rates measureRates(RateGroup& group, const std::string& cipher, std::size_t workingSet);
 
 /// Reducing `sources` arrays, which together are a working set of that many bytes, into one, in one
-/// pass: source bytes per second at best.
-double measureReduceRate(const RateGroup& group, DataType type, Reduction reduction, int sources,
+/// pass: source bytes per second of a core at best.
+double measureReduceRate(RateGroup& group, DataType type, Reduction reduction, int sources,
                          std::size_t workingSet);
 
 }  // namespace lockstep::bench

@@ -39,6 +39,20 @@ bool sharesOneGpu(const RunConfig& config) {
   return config.gpu && config.gpus == 1 && config.ranks > 1;
 }
 
+std::optional<double> busyShare(const Report& report) {
+  constexpr double kEnough = 0.9;
+  double least = 1;
+  for (const NamedRun& run : report.runs)
+    if (run.result.coreShare > 0) least = std::min(least, run.result.coreShare);
+  return least < kEnough ? std::optional(least) : std::nullopt;
+}
+
+std::string timeText(double microseconds) {
+  if (microseconds < 1e3) return fmt::format("{:.3g} us", microseconds);
+  if (microseconds < 1e6) return fmt::format("{:.3g} ms", microseconds / 1e3);
+  return fmt::format("{:.3g} s", microseconds / 1e6);
+}
+
 std::string ranksText(int ranks) {
   return fmt::format("{} rank{}", ranks, ranks == 1 ? "" : "s");
 }
@@ -75,6 +89,11 @@ std::vector<std::string> warnings(const Report& report) {
   if (report.config.insecureKeys)
     warnings.emplace_back(
         "keys are not authenticated (--insecure-keys): an active attacker can read everything");
+  if (const auto share = busyShare(report))
+    warnings.push_back(
+        fmt::format("other work kept the cores busy: ranks had one {:.0f}% of the time while rates "
+                    "were measured, so do not trust times, shares and stars",
+                    100 * *share));
   warnOfForce(report, "algorithm", report.config.algorithm, &PlanText::algorithm, warnings);
   warnOfForce(report, "protocol", report.config.protocol, &PlanText::protocol, warnings);
   return warnings;

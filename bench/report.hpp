@@ -40,6 +40,13 @@ Timing timingOf(const Row& row, const Series& series, int ranks);
 /// Whether all ranks are on one GPU, so that its memory bounds them.
 bool sharesOneGpu(const RunConfig& config);
 
+/// How much of the time ranks had a core, if other work took so much that times are not of this
+/// alone; else nothing.
+std::optional<double> busyShare(const Report& report);
+
+/// "62.3 us", "77.5 ms", "1.2 s"
+std::string timeText(double microseconds);
+
 /// Time of the series over time of `base`, both of one row.
 Ratio comparedWith(const Series& series, const Series& base);
 

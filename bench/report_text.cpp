@@ -217,11 +217,12 @@ std::string percentRange(const Interval& interval) {
 constexpr const char* kAlike =
     "as p2p: the same plan, byte for byte, in both modes; what differs there is noise";
 
-std::string boundLegend(bool starred) {
+/// `busy`: nobody knows why a share is starred.
+std::string boundLegend(bool starred, bool busy) {
   std::string text = "share: how much of the time the bound explains.";
-  if (starred)
-    text += " *: faster than data can stream; the message stayed in the caches, whose bound holds.";
-  return text;
+  if (starred) text += " *: faster than data can stream";
+  if (starred && !busy) text += "; the message stayed in the caches, whose bound holds";
+  return text + (starred ? "." : "");
 }
 
 /// The bounds of a sealed call beside its time. Whether it was faster than the streaming one.
@@ -260,7 +261,8 @@ std::string regressionOf(const Report& report, const RunResult& result, std::siz
     }
     table.addRow(std::move(cells));
   }
-  if (bounded && head.sizes) return table.text() + wrap("", boundLegend(marked));
+  if (bounded && head.sizes)
+    return table.text() + wrap("", boundLegend(marked, busyShare(report).has_value()));
   return table.text() + (marked ? wrap("", kAlike) : "");
 }
 

@@ -51,6 +51,7 @@ void from_json(const nlohmann::json& json, Row& row) {
 void to_json(nlohmann::json& json, const RunResult& result) {
   json = {{"contenders", result.contenders}, {"rows", result.rows}};
   if (result.seconds > 0) json["seconds"] = result.seconds;
+  if (result.coreShare > 0) json["coreShare"] = result.coreShare;
   if (!result.tuned.empty()) json["tuned"] = result.tuned;
 }
 
@@ -58,6 +59,7 @@ void from_json(const nlohmann::json& json, RunResult& result) {
   json.at("contenders").get_to(result.contenders);
   json.at("rows").get_to(result.rows);
   result.seconds = json.value("seconds", 0.0);
+  result.coreShare = json.value("coreShare", 0.0);
   if (json.contains("tuned")) json.at("tuned").get_to(result.tuned);
 }
 

@@ -74,6 +74,9 @@ struct RunResult {
   std::vector<Contender> contenders;
   std::vector<Row> rows;
   double seconds = 0;  ///< that measuring took, verification and all; 0: nothing was measured
+  /// While rates were measured, how much of the time a rank had its core: the least of the ranks.
+  /// 0: there are no rates.
+  double coreShare = 0;
   std::vector<Bucket> tuned;  ///< of a run that tunes, and has nothing else
 };
 

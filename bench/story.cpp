@@ -12,19 +12,21 @@
 namespace lockstep::bench {
 namespace {
 
-std::string amount(double microseconds) {
-  if (microseconds < 1000) return fmt::format("{:.3g} us", microseconds);
-  return fmt::format("{:.3g} ms", microseconds / 1000);
-}
+/// An interval around "the same" that reaches further says only that nobody knows.
+constexpr double kSameWithin = 0.2;
 
 /// "62% more than p2p's 0.245 us"
 std::string beside(const Ratio& ratio, double baseTime) {
-  const std::string base = "p2p's " + amount(baseTime);
+  const std::string base = "p2p's " + timeText(baseTime);
   const double percent = (ratio.value - 1) * 100;
   if (std::isinf(ratio.interval.high)) return "after too few samples to compare it with " + base;
-  if (ratio.interval.low <= 1 && ratio.interval.high >= 1)
-    return fmt::format("no different from {} (95%: {:+.0f} to {:+.0f}%)", base,
-                       (ratio.interval.low - 1) * 100, (ratio.interval.high - 1) * 100);
+  const auto [low, high] = ratio.interval;
+  if (low <= 1 && high >= 1) {
+    const bool noisy = low < 1 - kSameWithin || high > 1 + kSameWithin;
+    return fmt::format("{} from {}{} (95%: {:+.0f} to {:+.0f}%)",
+                       noisy ? "not surely different" : "no different", base,
+                       noisy ? ": too noisy to tell" : "", (low - 1) * 100, (high - 1) * 100);
+  }
   return fmt::format("{:.{}f}% {} than {}", std::fabs(percent), std::fabs(percent) < 1 ? 1 : 0,
                      percent > 0 ? "more" : "less", base);
 }
@@ -65,9 +67,9 @@ std::string atSize(const Report& report, const Row& row, const Contender& conten
   const bool hasData = contractOf(row.op).hasData;
   std::string text =
       (hasData ? fmt::format(" At {} it", formatBytes(static_cast<double>(row.bytes))) : " It") +
-      fmt::format(" takes {}, {}", amount(time),
+      fmt::format(" takes {}, {}", timeText(time),
                   beside(comparedWith(series, base), median(base.samples)));
-  if (contender.sealed && row.streaming.seal > 0)
+  if (contender.sealed && row.streaming.seal > 0 && !busyShare(report))
     text += ": " + why(boundOf(row, series, row.streaming, config.ranks, config.cores),
                        boundOf(row, series, row.cached, config.ranks, config.cores), time);
   return text + '.';

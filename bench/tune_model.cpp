@@ -150,10 +150,6 @@ std::vector<Candidate> variantsOf(const std::vector<Candidate>& sorted, const Tu
   return variants;
 }
 
-RateGroup SpeedGauge::group() {
-  return {rank_ < config_.cores, [this] { agreement_.barrier(); }};
-}
-
 /// Of the ranks that measure.
 double SpeedGauge::mean(double mine) {
   return agreement_.sum(mine) / std::min(config_.ranks, config_.cores);
@@ -180,11 +176,12 @@ const schedule::Speeds& SpeedGauge::of(std::size_t bytes, DataType type) {
   if (!fresh) return speeds;
   speeds.cores = config_.cores;
   speeds.signal = signal();
-  const Rates rates = measureRates(group(), config_.cipher, workingSet);
+  RateGroup group{rank_ < config_.cores, [this] { agreement_.barrier(); }};
+  const Rates rates = measureRates(group, config_.cipher, workingSet);
   speeds.seal = mean(rates.seal);
   speeds.open = mean(rates.open);
   speeds.copy = mean(rates.copy);
-  speeds.reduce = mean(measureReduceRate(group(), type, Reduction::sum, config_.ranks, workingSet));
+  speeds.reduce = mean(measureReduceRate(group, type, Reduction::sum, config_.ranks, workingSet));
   return speeds;
 }
 

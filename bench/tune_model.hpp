@@ -58,7 +58,6 @@ class SpeedGauge {
   const schedule::Speeds& of(std::size_t bytes, DataType type);
 
  private:
-  RateGroup group();
   double signal();
   double mean(double mine);
 

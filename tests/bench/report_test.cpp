@@ -179,6 +179,38 @@ TEST(ReportText, MarksWhatIsFasterThanStreaming) {
   EXPECT_THAT(flatStory(report), Not(HasSubstr("in the caches")));
 }
 
+/// Then nobody knows what the parts take, nor why something is faster than they are.
+TEST(ReportText, SaysThatOtherWorkKeptTheCoresBusy) {
+  Report report = sampleReport();
+  report.runs[0].result.coreShare = 0.95;
+  EXPECT_EQ(warningText(report), "");
+  EXPECT_THAT(flatStory(report), HasSubstr("AES-GCM by itself"));
+  report.runs[0].result.coreShare = 0.452;
+  EXPECT_THAT(flat(warningText(report)), HasSubstr("kept the cores busy: ranks had one 45% of"));
+  EXPECT_THAT(regressionText(report), HasSubstr("107*"));
+  EXPECT_THAT(regressionText(report), HasSubstr("*: faster than data can stream."));
+  EXPECT_THAT(flatStory(report), HasSubstr("200% more than p2p's 100 us."));
+  EXPECT_EQ(reportJson(report).at("runs")[0].at("coreShare"), 0.452);
+}
+
+TEST(ReportText, NoiseIsNoSameness) {
+  Report report = sampleReport();
+  auto& series = report.runs[0].result.rows[0].series;
+  series[1].samples = series[0].samples;
+  EXPECT_THAT(flatStory(report), HasSubstr("no different from p2p's 100 us (95%: +0 to +0%)"));
+  for (std::size_t i = 0; i < series[1].samples.size(); ++i)
+    series[1].samples[i] = i % 2 == 0 ? 80 : 2300;
+  EXPECT_THAT(
+      flatStory(report),
+      ContainsRegex("not surely different from p2p's 100 us: too noisy to tell .95%: -20 to "));
+}
+
+TEST(ReportText, TimesHaveTheirUnit) {
+  EXPECT_EQ(timeText(0.2345), "0.234 us");
+  EXPECT_EQ(timeText(77500), "77.5 ms");
+  EXPECT_EQ(timeText(65e6), "65 s");
+}
+
 TEST(ReportText, SaysWhereTwoModesRanTheSamePlan) {
   Report report = wideReport();
   auto& rows = report.runs[0].result.rows;
@@ -400,6 +432,7 @@ TEST(ReportText, EveryRivalHasItsTable) {
 TEST(ReportJson, HasWhatItsReadersNeedAndReadsBack) {
   Report report = sampleReport();
   report.runs[0].result.seconds = 12;
+  report.runs[0].result.coreShare = 0.95;
   const json j = json::parse(reportJson(report).dump());
   EXPECT_EQ(j.at("schema"), 3);
   EXPECT_EQ(j.at("runs")[0].at("rows")[0].at("op"), "allreduce");
