@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "bench/accepted.hpp"
 #include "bench/rival.hpp"
 #include "bench/stopping.hpp"
 #include "bench/tasks.hpp"
@@ -14,7 +15,8 @@
 namespace lockstep::bench {
 namespace {
 
-constexpr int kMostRanks = 64;      // what Communicator::create takes
+constexpr int kMostRanks = 64;  // what Communicator::create takes
+constexpr int kMostCalls = 1000000;
 constexpr int kRanksToCompare = 4;  // with two, pairwise and group keys cost the same
 constexpr std::size_t kHelpColumn = 28;
 constexpr const char* kHelpFooter =
@@ -34,10 +36,9 @@ constexpr const char* kHelpFooter =
 struct Raw {
   std::string mode = "cc", op = "allreduce", minBytes = "8", maxBytes = "64M", stepBytes,
               types = "f32", reductions = "sum", reproducible = "0", baseline, device = "host",
-              launch;
-  std::optional<int> ranks, root, gpus, graph;
+              launch, graph, check = "1", registered = "0";
+  std::optional<int> ranks, root, gpus;
   std::optional<long> stepFactor;
-  int check = 1, registered = 0;
   bool checkOnly = false, explain = false, settings = false, version = false;
 };
 
@@ -50,15 +51,18 @@ void declareWhat(CLI::App& app, Raw& raw) {
       ->capture_default_str();
   add("--op", raw.op, "LIST",
       "allreduce,allgather,reducescatter,alltoall,broadcast,\n"
-      "reduce,gather,scatter,barrier, or all")
+      "reduce,gather,scatter,barrier,sendrecv,alltoallv, or all")
       ->capture_default_str();
-  add("-r,--root", raw.root, "RANK", "of the operations that have one (default: 0)");
-  add("--ranks", raw.ranks, "N", "1 to 64 (default: one per core, at least 2; all: 4; on GPUs: 2)");
+  add("-r,--root", raw.root, "RANK", "of the operations that have one (default: 0)")
+      ->check(accepted(0, kMostRanks - 1));
+  add("--ranks", raw.ranks, "N", "1 to 64 (default: one per core, at least 2; all: 4; on GPUs: 2)")
+      ->check(accepted(1, kMostRanks));
   add("-b,--minbytes", raw.minBytes, "SIZE",
       "smallest message (the larger buffer): bytes, or with K, M, G")
       ->capture_default_str();
   add("-e,--maxbytes", raw.maxBytes, "SIZE", "largest message")->capture_default_str();
-  add("-f,--stepfactor", raw.stepFactor, "N", "from one size to the next: times this (default 2)");
+  add("-f,--stepfactor", raw.stepFactor, "N", "from one size to the next: times this (default 2)")
+      ->check(accepted(2, 1 << 20));
   add("-i,--stepbytes", raw.stepBytes, "SIZE", "from one size to the next: plus this");
   add("-d,--datatype", raw.types, "LIST",
       "f16,bf16,f32,f64,i8,u8,i32,u32,i64,u64,\nf8e4m3,f8e5m2, or all")
@@ -81,7 +85,8 @@ void declareGpus(CLI::App& app, Raw& raw) {
   };
   add("--device", raw.device, "host|gpu", "where the buffers are, and who moves them")
       ->capture_default_str();
-  add("--gpus", raw.gpus, "N", "use the first N GPUs; ranks beyond share them (default: all)");
+  add("--gpus", raw.gpus, "N", "use the first N GPUs; ranks beyond share them (default: all)")
+      ->check(accepted(1, kMostRanks));
   add("--launch", raw.launch, "HOW",
       "of ranks that share a GPU: streams (each rank's), or together\n(one launch for all, up to 8 "
       "ranks)");
@@ -98,11 +103,15 @@ void declareHow(CLI::App& app, Raw& raw, RunConfig& c) {
   add("--time-budget", c.budgetSeconds, "SECONDS",
       fmt::format("for all sizes together; each is verified, and measured {} times at\nleast, "
                   "however long that takes",
-                  kLeastRounds));
-  add("-n,--iters", c.iterations, "N", "samples per size and mode; 0: what the time budget allows");
-  add("-w,--warmup_iters", c.warmups, "N", "calls before the first sample");
+                  kLeastRounds))
+      ->check(accepted(0.1, 86400.0));
+  add("-n,--iters", c.iterations, "N", "samples per size and mode; 0: what the time budget allows")
+      ->check(accepted(0, kMostCalls));
+  add("-w,--warmup_iters", c.warmups, "N", "calls before the first sample")
+      ->check(accepted(0, kMostCalls));
   add("-c,--check", raw.check, "0|1", "1: verify every element before timing");
-  add("--timeout", c.timeoutSeconds, "SECONDS", "that any wait between ranks may take");
+  add("--timeout", c.timeoutSeconds, "SECONDS", "that any wait between ranks may take")
+      ->check(accepted(0.1, 3600.0));
   app.add_flag("--check-only", raw.checkOnly, "verify everything, time nothing")
       ->group("How long and how carefully");
 }
@@ -203,10 +212,10 @@ std::vector<Mode> parseModes(const std::string& text) {
   return *mode == Mode::p2p ? std::vector{Mode::p2p} : std::vector{Mode::p2p, *mode};
 }
 
-bool parseSwitch(int value, const char* option) {
-  if (value != 0 && value != 1)
-    throw UsageError(fmt::format("{} is 0 or 1, not {}", option, value));
-  return value == 1;
+bool parseSwitch(const std::string& text, const char* option) {
+  if (text != "0" && text != "1")
+    throw UsageError(fmt::format("{} is 0 or 1, not {}", option, text));
+  return text == "1";
 }
 
 std::vector<bool> parseReproducible(const std::string& text) {
@@ -216,21 +225,13 @@ std::vector<bool> parseReproducible(const std::string& text) {
   return {text == "1"};
 }
 
-void requireWithin(double value, double low, double high, const char* option) {
-  if (!(value >= low && value <= high))
-    throw UsageError(fmt::format("{} is from {} to {}, not {}", option, low, high, value));
-}
-
 SizeRange parseSizes(const Raw& raw) {
   if (!raw.stepBytes.empty() && raw.stepFactor)
     throw UsageError("--stepbytes and --stepfactor exclude each other");
   SizeRange sizes;
   sizes.minBytes = parseSize(raw.minBytes);
   sizes.maxBytes = parseSize(raw.maxBytes);
-  if (raw.stepFactor) {
-    requireWithin(static_cast<double>(*raw.stepFactor), 2, 1 << 20, "--stepfactor");
-    sizes.stepFactor = static_cast<std::size_t>(*raw.stepFactor);
-  }
+  if (raw.stepFactor) sizes.stepFactor = static_cast<std::size_t>(*raw.stepFactor);
   if (!raw.stepBytes.empty()) {
     sizes.stepBytes = parseSize(raw.stepBytes);
     if (sizes.stepBytes == 0) throw UsageError("--stepbytes must be at least 1");
@@ -240,7 +241,8 @@ SizeRange parseSizes(const Raw& raw) {
 }
 
 int parseRoot(int root, const RunConfig& config) {
-  requireWithin(root, 0, config.ranks - 1, "--root");
+  if (root >= config.ranks)
+    throw UsageError(fmt::format("--root is from 0 to {}, not {}", config.ranks - 1, root));
   const auto rooted = [](Operation op) { return contractOf(op).rooted; };
   if (std::none_of(config.ops.begin(), config.ops.end(), rooted))
     throw UsageError(
@@ -270,14 +272,13 @@ void interpretDevice(const Raw& raw, RunConfig& c) {
   c.gpu = raw.device == "gpu";
   if (!c.gpu) {
     for (const auto& [given, option] :
-         {std::pair(raw.gpus.has_value(), "--gpus"), std::pair(raw.graph.has_value(), "--graph"),
+         {std::pair(raw.gpus.has_value(), "--gpus"), std::pair(!raw.graph.empty(), "--graph"),
           std::pair(!raw.launch.empty(), "--launch")})
       if (given) throw UsageError(fmt::format("{} is for --device gpu", option));
     return;
   }
-  if (raw.gpus) requireWithin(*raw.gpus, 1, kMostRanks, "--gpus");
   c.gpus = raw.gpus.value_or(0);
-  c.graph = parseSwitch(raw.graph.value_or(0), "--graph");
+  c.graph = !raw.graph.empty() && parseSwitch(raw.graph, "--graph");
   if (!raw.launch.empty() && raw.launch != "streams" && raw.launch != "together")
     throw UsageError(fmt::format("--launch is streams or together, not '{}'", raw.launch));
   c.together = raw.launch == "together";
@@ -304,7 +305,6 @@ void interpret(const Raw& raw, const Machine& machine, CommandLine& line) {
   c.modes = parseModes(raw.mode);
   c.cores = machine.cores;
   c.ranks = raw.ranks.value_or(defaultRanks(raw, machine));
-  requireWithin(c.ranks, 1, kMostRanks, "--ranks");
   if (raw.root) c.root = parseRoot(*raw.root, c);
   c.sizes = parseSizes(raw);
   c.types = parseList(raw.types, "--datatype", kDataTypes, parseDataType);
@@ -315,10 +315,6 @@ void interpret(const Raw& raw, const Machine& machine, CommandLine& line) {
   if (c.checkOnly && !c.check) throw UsageError("--check-only and --check 0 exclude each other");
   c.reproducible = parseReproducible(raw.reproducible);
   c.registered = parseSwitch(raw.registered, "--registered");
-  requireWithin(c.iterations, 0, 1e6, "--iters");
-  requireWithin(c.warmups, 0, 1e6, "--warmup_iters");
-  requireWithin(c.timeoutSeconds, 0.1, 3600, "--timeout");
-  requireWithin(c.budgetSeconds, 0.1, 86400, "--time-budget");
   if (!raw.baseline.empty()) c.rivals = parseRivals(raw.baseline);
   interpretDevice(raw, c);
   requireRivalsOfDevice(c);
@@ -330,6 +326,15 @@ void interpret(const Raw& raw, const Machine& machine, CommandLine& line) {
   takeFromEnvironment(c.tuningFile, "LOCKSTEP_TUNING_FILE");
   if (c.insecureKeys && !line.pskFile.empty())
     throw UsageError("--psk and --insecure-keys exclude each other");
+}
+
+void explainOnly(CommandLine& line) {
+  RunConfig& c = line.config;
+  if (c.checkOnly) throw UsageError("--explain and --check-only exclude each other");
+  if (!c.rivals.empty())
+    throw UsageError("--explain and --baseline exclude each other: what rivals do is not known");
+  c.planOnly = true;
+  line.action = Action::explain;
 }
 
 }  // namespace
@@ -361,8 +366,7 @@ CommandLine parseCommandLine(const std::vector<std::string>& arguments, const Ma
     return line;
   }
   interpret(raw, machine, line);
-  line.config.planOnly = raw.explain;
-  if (raw.explain) line.action = Action::explain;
+  if (raw.explain) explainOnly(line);
   return line;
 }
 

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "bench/accepted.hpp"
 #include "bench/tune_file.hpp"
 
 namespace lockstep::bench {
@@ -21,8 +22,7 @@ constexpr const char* kFooter =
 
 /// What tune asks for otherwise than ccbench does.
 struct Own {
-  std::string output, registered = "both", maxBytes = "16M", types;
-  long stepFactor = 4;
+  std::string output, registered = "both", maxBytes = "16M", types, stepFactor = "4";
   double budget = 0;
 };
 
@@ -45,7 +45,8 @@ void declare(CLI::App& app, Own& own) {
       ->type_name("LIST");
   app.add_option("--time-budget", own.budget,
                  "for the whole run (default: 25 for each operation, mode and kind of buffers)")
-      ->type_name("SECONDS");
+      ->type_name("SECONDS")
+      ->check(accepted(0.1, 86400.0));
   app.allow_extras();
   app.footer(kFooter);
   app.get_formatter()->column_width(28);
@@ -107,7 +108,7 @@ TuneLine parseTuneLine(const std::vector<std::string>& arguments, const Machine&
     return word.starts_with("-i") || word.starts_with("--stepbytes");
   });
   rest.insert(rest.end(), {"-e", own.maxBytes});
-  if (!adds) rest.insert(rest.end(), {"-f", std::to_string(own.stepFactor)});
+  if (!adds) rest.insert(rest.end(), {"-f", own.stepFactor});
   if (!own.types.empty()) rest.insert(rest.end(), {"-d", own.types});
   line.run = parseCommandLine(rest, machine);
   refuse(line.run);
@@ -118,8 +119,6 @@ TuneLine parseTuneLine(const std::vector<std::string>& arguments, const Machine&
   config.tune = buffersOf(own.registered);
   config.registered = config.tune != "ordinary";
   config.modes = modesToTune(config.modes);
-  if (app.count("--time-budget") > 0 && !(own.budget >= 0.1 && own.budget <= 86400))
-    throw UsageError(fmt::format("--time-budget is from 0.1 to 86400, not {}", own.budget));
   config.budgetSeconds = own.budget > 0 ? own.budget : budgetOf(config);
   line.perType = !own.types.empty();
   line.ownFolder = own.output.empty();

@@ -19,6 +19,7 @@ namespace lockstep::floors {
 namespace {
 
 constexpr int kTeam = 4;
+constexpr int kBadInput = 2;  ///< exit status, as ccbench's
 
 /// Adds the parts of a run to those of others; standings are one list.
 void merge(nlohmann::json& all, const nlohmann::json& parts) {
@@ -92,7 +93,11 @@ int main(int argc, char** argv) {
   app.add_option("--protocol", s.protocol, "force Lockstep's protocol");
   app.add_flag("--alone", s.alone, "the floors only, without Lockstep");
   app.add_option("--json", s.json, "write the results to this file as well");
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {  // or a call for help, which is none
+    return app.exit(error) == 0 ? 0 : kBadInput;
+  }
   try {
     s.sizes = bench::listSizes({bench::parseSize(s.begin), bench::parseSize(s.end), 0, s.factor});
     // Two blocks of whole elements; of whole cache lines, where loops may stream.
@@ -103,6 +108,9 @@ int main(int argc, char** argv) {
     const nlohmann::json all = measure(s);
     if (!s.json.empty()) write(all, s.json);
     return 0;
+  } catch (const bench::UsageError& e) {
+    fmt::print(stderr, "floors: {}\n", e.what());
+    return kBadInput;
   } catch (const std::exception& e) {
     fmt::print(stderr, "floors: {}\n", e.what());
     return 1;

@@ -124,6 +124,12 @@ TEST(Options, HelpFitsATerminal) {
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
 }
 
+TEST(Options, HelpNamesEveryOperation) {
+  const std::string help = parse({"--help"}).help;
+  for (std::size_t op = 0; op < kOperations; ++op)
+    EXPECT_THAT(help, HasSubstr(name(static_cast<Operation>(op))));
+}
+
 TEST(Options, ActionsThatMeasureNothing) {
   EXPECT_EQ(parse({"--help"}).action, Action::help);
   EXPECT_THAT(parse({"--help"}).help, HasSubstr("--baseline"));
@@ -162,16 +168,21 @@ TEST(Options, BadValuesSayWhatIsAccepted) {
       {{"-b", "0"}, "at least 1"},
       {{"-e", "2T"}, "1 TiB"},
       {{"-f", "1"}, "--stepfactor"},
-      {{"-f", "0"}, "--stepfactor is from 2"},
+      {{"-f", "0"}, "--stepfactor: takes a whole number from 2 to 1048576, not '0'"},
+      {{"-f", "1.5"}, "whole number from 2 to 1048576, not '1.5'"},
       {{"-i", "0"}, "--stepbytes"},
       {{"-i", "1"}, "sizes"},
       {{"-i", "8", "-f", "2"}, "exclude"},
       {{"-n", "-5"}, "--iters"},
       {{"-c", "2"}, "0 or 1"},
-      {{"--registered", "yes"}, "--registered"},
+      {{"--registered", "yes"}, "--registered is 0 or 1, not yes"},
+      {{"--device", "gpu", "--graph", "yes"}, "--graph is 0 or 1, not yes"},
       {{"--reproducible", "2"}, "0, 1 or both"},
       {{"--timeout", "0"}, "--timeout"},
-      {{"--time-budget", "nan"}, "--time-budget"},
+      {{"--time-budget", "nan"}, "--time-budget: takes a number from 0.1 to 86400, not 'nan'"},
+      {{"--time-budget", "abc"}, "number from 0.1 to 86400, not 'abc'"},
+      {{"--explain", "--check-only"}, "exclude each other"},
+      {{"--explain", "--baseline", "gloo"}, "exclude each other"},
       {{"--baseline", "ucc"}, "there are mpi, gloo, nccl"},
       {{"--baseline", "mpi,"}, "comma too many"},
       {{"-d", "f64", "-b", "1", "-e", "4"}, "f64"},
