@@ -56,6 +56,17 @@ std::string openBeside(const fs::path& path, Fd& fd) {
   return name;
 }
 
+/// The library's advice is for programs; what it calls a field of Options is an option here.
+std::string inOurWords(std::string text) {
+  for (const auto& [field, option] :
+       {std::pair<std::string_view, std::string_view>("Options::timeout", "--timeout"),
+        {"Options::cipher", "--cipher"},
+        {"Options::psk", "--psk"}})
+    for (auto at = text.find(field); at != std::string::npos; at = text.find(field, at))
+      text.replace(at, field.size(), option);
+  return text;
+}
+
 }  // namespace
 
 void occupyStandardStreams() noexcept {
@@ -74,7 +85,7 @@ void hint(std::string_view text) noexcept {
 
 void complain(std::string_view text) noexcept {
   try {
-    hint(fmt::format("ccbench: {}\n", printableLines(text)));
+    hint(fmt::format("ccbench: {}\n", printableLines(inOurWords(std::string(text)))));
   } catch (const std::exception&) {  // no memory for it
     hint("ccbench: out of memory\n");
   }

@@ -12,7 +12,8 @@ void occupyStandardStreams() noexcept;
 
 /// Results, to standard output. Throws system when they cannot be written: they would be lost.
 void print(std::string_view text);
-/// "ccbench: ..." to standard error. If that cannot be written, the exit status has to say it.
+/// "ccbench: ..." to standard error; fields of Options that have an option of ccbench as that. If
+/// that cannot be written, the exit status has to say it.
 void complain(std::string_view text) noexcept;
 /// Text that nobody misses, to standard error: no line end, no complaint.
 void hint(std::string_view text) noexcept;

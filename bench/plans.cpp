@@ -16,7 +16,7 @@ struct Meaning {
   const char* name;
   const char* text;
 };
-constexpr std::array<Meaning, 15> kMeanings{
+constexpr std::array<Meaning, 17> kMeanings{
     {{"direct", "every rank sends what it has straight to whoever gets it"},
      {"one_shot", "every rank sends all it has to every other and reduces everything itself"},
      {"two_shot", "every rank reduces its share of the message, then hands the result round"},
@@ -31,7 +31,12 @@ constexpr std::array<Meaning, 15> kMeanings{
      {"dissemination", "at each step every rank tells one twice as far away that it has come"},
      {"ll", "low latency: each cache line carries its own flag"},
      {"simple", "tile by tile through slots in shared memory, one flag per tile"},
-     {"zero_copy", "peers read the buffer itself; nothing is staged"}}};
+     {"zero_copy", "peers read the buffer itself; nothing is staged"},
+     {"transfers", "sends and receives, all at once; no algorithm chooses who sends to whom"},
+     {"by size",
+      "short payloads ride in lines, each with its own flag; longer ones lie still and are "
+      "fetched, "
+      "or go through slots where peers cannot read them, as what is sealed"}}};
 
 bool samePlan(const PlanText& a, const PlanText& b) {
   return a.algorithm == b.algorithm && a.protocol == b.protocol;
@@ -81,7 +86,7 @@ bool attaches(const Report& report, const Contender& contender) {
 }
 
 std::string predictedText(double from, double to) {
-  return from == to ? fmt::format("{:.3g} us", to) : fmt::format("{:.3g} to {:.3g} us", from, to);
+  return from == to ? timeText(to) : timeText(from) + " to " + timeText(to);
 }
 
 /// One line per range of sizes: what runs, and why.
@@ -122,16 +127,19 @@ std::string plansOf(const Report& report, const RunResult& result, std::size_t c
   return fmt::format("{}", fmt::join(phrases, "; "));
 }
 
+bool anySeries(const RunResult& result, const std::function<bool(const Series&)>& is) {
+  return std::any_of(result.rows.begin(), result.rows.end(), [&](const Row& row) {
+    return std::any_of(row.series.begin(), row.series.end(), is);
+  });
+}
+
 std::string meaningsOf(const RunResult& result) {
   std::string text;
   for (const Meaning& meaning : kMeanings) {
     const auto uses = [&](const Series& s) {
       return s.plan.algorithm == meaning.name || s.plan.protocol == meaning.name;
     };
-    if (std::any_of(result.rows.begin(), result.rows.end(), [&](const Row& row) {
-          return std::any_of(row.series.begin(), row.series.end(), uses);
-        }))
-      text += labelled(meaning.name, meaning.text);
+    if (anySeries(result, uses)) text += labelled(meaning.name, meaning.text);
   }
   return text;
 }
@@ -189,11 +197,12 @@ std::string explainText(const Report& report) {
                                  report.config.registered ? "registered" : "ordinary");
   const RunResult& result = report.runs.front().result;
   for (const Report& op : byOperation(report)) text += titleText(op) + reasonText(op);
-  if (!report.config.gpu)
+  if (anySeries(result, [](const Series& s) { return s.predictedUs > 0; }))
     text +=
         labelled("predicted", "by the cost model, from how fast the machine is: nothing was timed");
   text += '\n' + meaningsOf(result);
-  if (std::any_of(result.contenders.begin(), result.contenders.end(),
+  if (anySeries(result, [](const Series& s) { return s.plan.protocol == "zero_copy"; }) &&
+      std::any_of(result.contenders.begin(), result.contenders.end(),
                   [&](const Contender& c) { return attaches(report, c); }))
     text += labelled("measured",
                      "from which size zero_copy pays on ordinary memory: by every communicator "

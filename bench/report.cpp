@@ -86,7 +86,8 @@ std::vector<std::string> warnings(const Report& report) {
         "emulated device: there is no GPU here, host threads play its kernels. What is computed is "
         "verified; the times mean nothing");
   warnings.insert(warnings.end(), report.notes.begin(), report.notes.end());
-  if (report.config.insecureKeys)
+  const auto& modes = report.config.modes;
+  if (report.config.insecureKeys && std::any_of(modes.begin(), modes.end(), isSealed))
     warnings.emplace_back(
         "keys are not authenticated (--insecure-keys): an active attacker can read everything");
   if (const auto share = busyShare(report))

@@ -64,5 +64,13 @@ TEST_F(OutputFile, RefusesWhatItCannotReplace) {
   EXPECT_EQ(entries(), 2);
 }
 
+TEST(Output, ComplaintsNameOptionsOfCcbench) {
+  testing::internal::CaptureStderr();
+  complain("rank 0 waited. Raise Options::timeout if that is no fault, not DeviceOptions::blocks");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "ccbench: rank 0 waited. Raise --timeout if that is no fault, not "
+            "DeviceOptions::blocks\n");
+}
+
 }  // namespace
 }  // namespace lockstep::bench

@@ -314,6 +314,8 @@ TEST(ReportText, WarningsAreInEveryOutput) {
   report.config.insecureKeys = true;
   EXPECT_THAT(warningText(report), HasSubstr("WARNING"));
   EXPECT_EQ(reportJson(report).at("warnings").size(), 1u);
+  report.config.modes = {Mode::p2p, Mode::multicast};  // no keys
+  EXPECT_EQ(warningText(report), "");
 }
 
 TEST(ReportText, NamesEachOperationThatRunsSomethingElse) {
@@ -359,6 +361,19 @@ TEST(ReportText, ShortStoryIsOfTheLargestMessage) {
   const std::string text = shortStoryText(wideReport());
   EXPECT_THAT(text, HasSubstr("cc: At 64 MiB it takes"));
   EXPECT_THAT(text, Not(HasSubstr("512 KiB it takes")));
+}
+
+TEST(ReportText, ExplainsWhatOccursAndNothingElse) {
+  Report report = sampleReport();
+  EXPECT_THAT(explainText(report), Not(HasSubstr("predicted")));
+  EXPECT_THAT(explainText(report), Not(HasSubstr("by size")));
+  Row& row = report.runs[0].result.rows[0];
+  row.series[0].predictedUs = row.series[1].predictedUs = 77500;
+  EXPECT_THAT(flat(explainText(report)), HasSubstr("predicted 77.5 ms"));
+  EXPECT_THAT(flat(explainText(report)), HasSubstr("predicted by the cost model"));
+  row.series[0].plan = {"transfers", "by size", "shared memory", 0, 1};
+  EXPECT_THAT(flat(explainText(report)), HasSubstr("transfers sends and receives"));
+  EXPECT_THAT(flat(explainText(report)), HasSubstr("by size short payloads"));
 }
 
 TEST(Wrap, BreaksBetweenWordsAndIndents) {
