@@ -124,12 +124,12 @@ class Application {
     requireMemory(line_.config);
     psk_ = keyFor(line_);
     requireOptionsAccepted(line_, psk_);
-    if (const int status = measure(); status != kSuccess) return status;
-    if (line_.action == Action::explain) {
-      print(warningText(report_) + explainText(report_));
-      return kSuccess;
-    }
-    return show();
+    const int status = measure();
+    if (report_.runs.empty()) return status;
+    if (!line_.jsonFile.empty()) writeFile(line_.jsonFile, reportJson(report_).dump(1) + '\n');
+    show(comparablePart(report_));
+    for (const std::string& fault : report_.faults) complain("wrong result: " + fault);
+    return report_.complete && !report_.faults.empty() ? kWrongResults : status;
   }
 
  private:
@@ -148,11 +148,16 @@ class Application {
             }};
   }
 
+  /// Also what was done of a run that ended early.
   int keep(const std::string& name, Outcome outcome) {
-    if (!outcome.result || outcome.signal != 0) return explainFailure(outcome);
-    report_.faults.insert(report_.faults.end(), outcome.faults.begin(), outcome.faults.end());
-    report_.runs.push_back({name, std::move(*outcome.result)});
-    return kSuccess;
+    report_.complete = outcome.result && outcome.signal == 0;
+    auto& result = report_.complete ? outcome.result : outcome.finished;
+    if (result) {
+      report_.faults.insert(report_.faults.end(), outcome.faults.begin(), outcome.faults.end());
+      report_.runs.push_back({name, std::move(*result)});
+      outcome.faults.clear();
+    }
+    return report_.complete ? kSuccess : explainFailure(outcome);
   }
 
   /// The budget is for the whole, so each setting of a rival gets its share.
@@ -179,18 +184,16 @@ class Application {
     return settings;
   }
 
-  int show() {
-    if (!line_.jsonFile.empty()) writeFile(line_.jsonFile, reportJson(report_).dump(1) + '\n');
-    const std::string header = line_.quiet ? "" : headerText(report_);
-    print(header + warningText(report_) +
-          (line_.config.checkOnly ? verdictText(report_) : tables()));
-    for (const std::string& fault : report_.faults) complain("wrong result: " + fault);
-    return report_.faults.empty() ? kSuccess : kWrongResults;
+  void show(const Report& report) const {
+    if (line_.action == Action::explain) return print(warningText(report) + explainText(report));
+    const std::string header = line_.quiet ? "" : headerText(report);
+    print(header + warningText(report) +
+          (line_.config.checkOnly ? verdictText(report) : tables(report)));
   }
 
   /// Operation after operation; the whole story where there is but one.
-  std::string tables() const {
-    const std::vector<Report> operations = byOperation(report_);
+  std::string tables(const Report& report) const {
+    const std::vector<Report> operations = byOperation(report);
     std::string text;
     for (const Report& op : operations) {
       if (operations.size() > 1) text += titleText(op);

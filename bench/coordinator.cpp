@@ -101,6 +101,8 @@ void Coordinator::handle(Connection& connection, const json& message) {
     if (launch_.progress)
       launch_.progress(p.at("done").get<std::size_t>(), p.at("total").get<std::size_t>(),
                        p.at("text").get<std::string>());
+  } else if (message.contains("part")) {
+    keepPart(message.at("part").get<RunResult>());
   } else if (message.contains("fault")) {
     outcome_.faults.push_back(message.at("fault").get<std::string>());
   } else if (message.contains("error")) {
@@ -115,6 +117,14 @@ void Coordinator::handle(Connection& connection, const json& message) {
     connection.told = true;
     if (!message.at("done").is_null()) outcome_.result = message.at("done").get<RunResult>();
   }
+}
+
+void Coordinator::keepPart(RunResult part) {
+  std::vector<Row> rows;
+  if (outcome_.finished) rows = std::move(outcome_.finished->rows);
+  rows.insert(rows.end(), part.rows.begin(), part.rows.end());
+  outcome_.finished = std::move(part);
+  outcome_.finished->rows = std::move(rows);
 }
 
 void Coordinator::greet(Connection& connection) {

@@ -39,6 +39,7 @@ class Coordinator {
   void acceptRanks();
   void readLinks();
   void handle(Connection& connection, const nlohmann::json& message);
+  void keepPart(RunResult part);
   void greet(Connection& connection);
   void passOnMeeting();
   void noteSilence();

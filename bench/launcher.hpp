@@ -22,10 +22,11 @@ struct Launch {
 
 struct Outcome {
   std::optional<RunResult> result;
-  std::vector<std::string> faults;  ///< wrong results
-  std::vector<std::string> errors;  ///< why there is no result, one line each, causes first
-  bool badRequest = false;          ///< the library says that what was asked for does not exist
-  int signal = 0;                   ///< that ended the run, or 0
+  std::optional<RunResult> finished;  ///< the rows that were done when it ended without a result
+  std::vector<std::string> faults;    ///< wrong results
+  std::vector<std::string> errors;    ///< why there is no result, one line each, causes first
+  bool badRequest = false;            ///< the library says that what was asked for does not exist
+  int signal = 0;                     ///< that ended the run, or 0
 };
 
 /// Ranks as processes of this program, or where they share GPUs, as threads of one.

@@ -6,6 +6,7 @@
 //   parent -> rank  {"config": {...}}
 //   rank 0 -> parent, parent -> others  {"meeting": ["lockstep2:...", ...]}   one per mode
 //   rank 0 -> parent  {"progress": {"done": 3, "total": 24, "text": "..."}}   also a sign of life
+//   rank 0 -> parent  {"part": RunResult of one row}      after each, in case no other follows
 //   rank -> parent  {"fault": "rank 1, element 17: ..."}
 //   rank -> parent  {"error": {"code": "peer died", "message": "..."}}        last
 //   rank -> parent  {"done": RunResult of rank 0, null of others}             last

@@ -83,11 +83,13 @@ RunResult Measurement::run() {
     if (sealed && hasData && config_.ranks > 1 && !config_.checkOnly && !config_.gpu) {
       row.streaming = ratesOn(kStreamBytes, task);
       row.cached = ratesOn(cachedWorkingSet(task.bytes), task);
+      result.coreShare = coreShare();
     }
     measureRow(i, contents, row);
+    result.seconds = secondsSinceStart();
+    if (rank_ == 0)
+      listener_.part({result.contenders, {row}, result.seconds, result.coreShare, {}});
   }
-  if (!transferRates_.empty()) result.coreShare = coreShare();
-  result.seconds = secondsSinceStart();
   return result;
 }
 

@@ -34,6 +34,8 @@ struct Listener {
   std::function<void(std::size_t done, std::size_t total, const std::string& text)> progress;
   /// A wrong result of this rank.
   std::function<void(const std::string& text)> fault;
+  /// Of rank 0 only: a row that is done, with the contenders, and the seconds so far.
+  std::function<void(const RunResult& part)> part;
 };
 
 class Measurement {

@@ -31,6 +31,17 @@ std::vector<Report> byOperation(const Report& report) {
   return operations;
 }
 
+Report comparablePart(Report report) {
+  std::size_t rows = report.runs.front().result.rows.size();
+  for (const NamedRun& run : report.runs) rows = std::min(rows, run.result.rows.size());
+  for (NamedRun& run : report.runs) run.result.rows.resize(rows);
+  const auto& left = report.runs.front().result.rows;
+  std::erase_if(report.config.ops, [&](Operation op) {
+    return std::none_of(left.begin(), left.end(), [&](const Row& row) { return row.op == op; });
+  });
+  return report;
+}
+
 const Contract& contractOf(const Report& report) {
   return contractOf(report.config.ops.front());
 }
@@ -85,6 +96,8 @@ std::vector<std::string> warnings(const Report& report) {
     warnings.emplace_back(
         "emulated device: there is no GPU here, host threads play its kernels. What is computed is "
         "verified; the times mean nothing");
+  if (!report.complete)
+    warnings.emplace_back("incomplete: the run ended early; this is what was done by then");
   warnings.insert(warnings.end(), report.notes.begin(), report.notes.end());
   const auto& modes = report.config.modes;
   if (report.config.insecureKeys && std::any_of(modes.begin(), modes.end(), isSealed))

@@ -28,6 +28,7 @@ struct Report {
   std::vector<std::string> notes;  ///< what was asked for and is left out
   std::vector<NamedRun> runs;
   std::vector<std::string> faults;  ///< wrong results, as the ranks described them
+  bool complete = true;             ///< else it ended early, and has the rows that were done
 };
 
 /// What a series' samples say.
@@ -60,6 +61,10 @@ std::vector<std::string> warnings(const Report& report);
 /// configuration the types and reductions that it has. The texts below are of one operation, but
 /// those of the warnings, the header and the verdict.
 std::vector<Report> byOperation(const Report& report);
+
+/// What can be shown of a report that may not be complete: the rows that all runs have, and the
+/// operations of those.
+Report comparablePart(Report report);
 
 /// The contract of a report's one operation.
 const Contract& contractOf(const Report& report);

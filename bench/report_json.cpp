@@ -79,6 +79,7 @@ json reportJson(const Report& report) {
             {"config", report.config},
             {"warnings", warnings(report)},
             {"faults", report.faults},
+            {"complete", report.complete},
             {"runs", std::move(runs)}};
   if (report.gpus) j["gpus"] = *report.gpus;
   return j;

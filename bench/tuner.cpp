@@ -284,7 +284,8 @@ Row Tuner::measure(Ladder& ladder, const Task& task, const std::vector<Entry*>& 
   ladder.turns.warm = !check;
   // One size may take longer than a parent waits for a sign of life.
   const auto progress = [&](std::size_t, std::size_t, const std::string&) { tell(ladder, task); };
-  Measurement measurement(config, rank_, agreement_, subjects, {progress, listener_.fault});
+  Measurement measurement(config, rank_, agreement_, subjects,
+                          {progress, listener_.fault, [](const RunResult&) {}});
   Row row = std::move(measurement.run().rows.front());
   ladder.turns.current = nullptr;  // the subjects end here
   return row;

@@ -168,6 +168,9 @@ class Rank {
             },
             [this](const std::string& text) {
               link_.send({{"fault", text}});
+            },
+            [this](const RunResult& part) {
+              link_.send({{"part", part}});
             }};
   }
 

@@ -376,6 +376,21 @@ TEST(ReportText, ExplainsWhatOccursAndNothingElse) {
   EXPECT_THAT(flat(explainText(report)), HasSubstr("by size short payloads"));
 }
 
+/// One setting of a rival was done, another had begun.
+TEST(ReportText, ShowsWhatWasDoneWhenARunEndedEarly) {
+  Report report = reportOfThree();
+  report.runs.push_back(report.runs[0]);
+  report.runs[1].result.rows.resize(1);
+  EXPECT_EQ(reportJson(report).at("complete"), true);
+  report.complete = false;
+  EXPECT_THAT(warningText(report), HasSubstr("incomplete: the run ended early"));
+  EXPECT_EQ(reportJson(report).at("complete"), false);
+  const Report shown = comparablePart(report);
+  EXPECT_EQ(shown.config.ops, std::vector{Operation::allReduce});
+  for (const NamedRun& run : shown.runs) EXPECT_EQ(run.result.rows.size(), 1u);
+  EXPECT_EQ(comparablePart(reportOfThree()).config.ops.size(), 3u);
+}
+
 TEST(Wrap, BreaksBetweenWordsAndIndents) {
   const std::string word(40, 'x');
   EXPECT_EQ(wrap("ab ", word + ' ' + word + ' ' + word, 3),

@@ -170,10 +170,15 @@ TEST(CcbenchTable, RegisteredBuffersAndForcedChoices) {
 
 TEST(CcbenchTable, ExplainRunsNothing) {
   SKIP_WITHOUT_CCBENCH();
-  const CcbenchRun run({"--explain", "--ranks", "2", "--mode", "cc"});
+  const TemporaryFile file("explain.json");
+  const CcbenchRun run({"--explain", "--ranks", "2", "--mode", "cc", "--json", file.path()});
   ASSERT_EQ(run.status, 0) << run.err;
   EXPECT_THAT(run.out, HasSubstr("cc\n    8 B to"));
   EXPECT_THAT(run.out, testing::Not(HasSubstr("busbw")));
+  const json report = json::parse(std::ifstream(file.path()));
+  const json& series = report.at("runs")[0].at("rows")[0].at("series")[1];
+  EXPECT_TRUE(series.at("samples").empty());
+  EXPECT_EQ(series.at("plan").at("protocol"), "ll");
 }
 
 TEST(CcbenchTable, InsecureKeysAreSaid) {
