@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "communicator/launch.hpp"
+#include "bootstrap/launch.hpp"
 #include "communicator/settings.hpp"
 #include "fuzz/input.hpp"
 #include <lockstep/error.hpp>
