@@ -66,6 +66,7 @@ class Transfers {
   /// Runs where `run` does, seals as it does, and counts together with it. `keys`: of sealed modes,
   /// else nullptr.
   Transfers(Run& run, cc::KeyRing* keys);
+  ~Transfers() { run_.askOfSends({}); }
   Transfers(const Transfers&) = delete;  // the run knows where it is
   Transfers& operator=(const Transfers&) = delete;
 
