@@ -75,7 +75,7 @@ TEST(KeyedMeeting, WhoKnowsTheTextAloneTakesNobodysPlace) {
   const auto before = tryEverything(id);  // they stay connected
   std::thread first([&] {
     EXPECT_EQ(
-        errorOf([&] { EXPECT_EQ(gatherOnce(*joinProcesses(text, 0, 2, soon(), kPsk), 0), ""); }),
+        errorText([&] { EXPECT_EQ(gatherOnce(*joinProcesses(text, 0, 2, soon(), kPsk), 0), ""); }),
         "no error");
   });
   const auto between = tryEverything(id);
@@ -128,7 +128,7 @@ TEST(KeyedMeeting, ARankWithAnotherKeyIsToldAndDisturbsNobody) {
     EXPECT_EQ(gatherOnce(*joinProcesses(id, 0, 2, soon(), kPsk), 0), "");
     EXPECT_TRUE(told);
   });
-  EXPECT_THAT(errorOf([&] { joinProcesses(id, 1, 2, soon(), kOther); }),
+  EXPECT_THAT(errorText([&] { joinProcesses(id, 1, 2, soon(), kOther); }),
               AllOf(HasSubstr("key exchange: "), HasSubstr("another pre-shared key"),
                     HasSubstr("Options::psk")));
   told = true;
@@ -139,7 +139,7 @@ TEST(KeyedMeeting, ARankWithAnotherKeyIsToldAndDisturbsNobody) {
 TEST(KeyedMeeting, ARankWithoutAKeyDoesNotEvenConnect) {
   const Fd taken = listenTcp("127.0.0.1");
   const MeetingId id{SocketAddress::of(taken), randomToken(), true};
-  EXPECT_THAT(errorOf([&] { joinProcesses(id.text(), 0, 1, soon()); }),
+  EXPECT_THAT(errorText([&] { joinProcesses(id.text(), 0, 1, soon()); }),
               AllOf(HasSubstr("key exchange: "), HasSubstr("without the pre-shared key")));
   EXPECT_FALSE(waitFor(taken, POLLIN, Deadline::in(0s)));
 }
@@ -178,7 +178,7 @@ class Impostor {
   ~Impostor() { thread_.join(); }
 
   std::string whatARankSays(Deadline deadline = soon()) {
-    return errorOf([&] { joinProcesses(id_.text(), 0, 1, deadline, kPsk); });
+    return errorText([&] { joinProcesses(id_.text(), 0, 1, deadline, kPsk); });
   }
 
  private:
@@ -326,7 +326,7 @@ std::pair<std::string, std::string> link(const JoinKey* zeros, const JoinKey* on
   MeshDoor zero, one;
   const std::vector<MeshAddress> all{zero.address(), one.address()};
   const auto connect = [&](MeshDoor& door, int rank, const JoinKey* key, Deadline until) {
-    return errorOf([&] {
+    return errorText([&] {
       door.connect(
           rank, all, key, [] {}, until);
     });

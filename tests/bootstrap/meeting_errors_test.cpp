@@ -25,7 +25,7 @@ TEST(Meeting, NamesTheRanksThatHaveNotCome) {
       runThreads(3,
                  [&](int i) {
                    const int rank = come[std::size_t(i)];
-                   return errorOf([&] {
+                   return errorText([&] {
                      joinProcesses(id, rank, 6, rank == 0 ? Deadline::in(300ms) : soon());
                    });
                  }),
@@ -41,7 +41,7 @@ TEST(Meeting, NamesTheRankThatDoesNotGather) {
   const auto outcomes = runThreads(3, [&](int rank) {
     const auto peers = joinProcesses(id, rank, 3, soon());
     if (rank == 1) sleepFor(600ms);
-    return errorOf([&] { peers->allGather({}, Deadline::in(200ms)); });
+    return errorText([&] { peers->allGather({}, Deadline::in(200ms)); });
   });
   for (const int rank : {0, 2})
     EXPECT_THAT(outcomes[std::size_t(rank)],
@@ -53,7 +53,7 @@ TEST(Meeting, ThreadsNameTheOneThatIsMissing) {
   auto ends = joinThreads(3);
   EXPECT_THAT(runThreads(2,
                          [&](int rank) {
-                           return errorOf([&] {
+                           return errorText([&] {
                              ends[std::size_t(rank)]->allGather(
                                  {}, rank == 0 ? Deadline::in(100ms) : Deadline());
                            });
@@ -64,26 +64,27 @@ TEST(Meeting, ThreadsNameTheOneThatIsMissing) {
 TEST(Meeting, ThreadsNameTheOneThatLeft) {
   auto ends = joinThreads(3);
   EXPECT_EQ(ends[0]->gone(), 0u);
-  EXPECT_THAT(runThreads(3,
-                         [&](int rank) -> std::string {
-                           if (rank == 2) {
-                             sleepFor(50ms);
-                             ends[2].reset();
-                             return "peer died: rank 2 has left";
-                           }
-                           return errorOf([&] { ends[std::size_t(rank)]->allGather({}, soon()); });
-                         }),
-              Each(HasSubstr("peer died: rank 2 has left")));
+  EXPECT_THAT(
+      runThreads(3,
+                 [&](int rank) -> std::string {
+                   if (rank == 2) {
+                     sleepFor(50ms);
+                     ends[2].reset();
+                     return "peer died: rank 2 has left";
+                   }
+                   return errorText([&] { ends[std::size_t(rank)]->allGather({}, soon()); });
+                 }),
+      Each(HasSubstr("peer died: rank 2 has left")));
   EXPECT_EQ(ends[0]->gone(), 0b100u);
 }
 
 TEST(Meeting, RefusesRanksThatCannotBe) {
   const std::string id = openMeetingPoint("");
   for (const auto& [rank, world] : {std::pair{0, 0}, {-1, 2}, {2, 2}, {0, 65}, {0, -1}})
-    EXPECT_THAT(errorOf([&, r = rank, w = world] { joinProcesses(id, r, w, soon()); }),
+    EXPECT_THAT(errorText([&, r = rank, w = world] { joinProcesses(id, r, w, soon()); }),
                 HasSubstr("invalid argument"));
   for (const int world : {0, 65, -1})
-    EXPECT_THAT(errorOf([&, w = world] { joinThreads(w); }), HasSubstr("invalid argument"));
+    EXPECT_THAT(errorText([&, w = world] { joinThreads(w); }), HasSubstr("invalid argument"));
 }
 
 TEST(Meeting, TellsAJoinerThatItsWorldDiffers) {
@@ -93,13 +94,13 @@ TEST(Meeting, TellsAJoinerThatItsWorldDiffers) {
   std::thread first([&] {
     std::string error;
     do {
-      error = errorOf([&] { EXPECT_EQ(gatherOnce(*joinProcesses(id, 0, 2, soon()), 0), ""); });
+      error = errorText([&] { EXPECT_EQ(gatherOnce(*joinProcesses(id, 0, 2, soon()), 0), ""); });
     } while (error.starts_with("mismatch"));
     EXPECT_EQ(error, "no error");
   });
   std::string error;
   do {
-    error = errorOf([&] { joinProcesses(id, 1, 3, Deadline::in(20ms)); });
+    error = errorText([&] { joinProcesses(id, 1, 3, Deadline::in(20ms)); });
   } while (error.starts_with("timeout"));
   EXPECT_THAT(error, AllOf(HasSubstr("mismatch: rank 1 was started with a world size of 3"),
                            HasSubstr("rank 0, which waits at the same meeting point, with 2")));
@@ -110,7 +111,7 @@ TEST(Meeting, TellsAJoinerThatItsWorldDiffers) {
 TEST(Meeting, DropsThoseWhoDoNotKnowTheToken) {
   MeetingId id = MeetingId::parse(openMeetingPoint(""));
   id.token[3] ^= std::byte{1};
-  EXPECT_THAT(errorOf([&] { joinProcesses(id.text(), 0, 1, soon()); }),
+  EXPECT_THAT(errorText([&] { joinProcesses(id.text(), 0, 1, soon()); }),
               HasSubstr("bootstrap: the meeting point closed the connection"));
 }
 
@@ -118,10 +119,10 @@ TEST(Meeting, SaysThatNobodyAnswers) {
   const Fd taken = listenTcp("127.0.0.1");
   const MeetingId id{SocketAddress::of(taken), randomToken()};
   // Someone listens but never answers; then nobody listens.
-  EXPECT_THAT(errorOf([&] { joinProcesses(id.text(), 0, 1, Deadline::in(50ms)); }),
+  EXPECT_THAT(errorText([&] { joinProcesses(id.text(), 0, 1, Deadline::in(50ms)); }),
               HasSubstr("timeout: waited"));
   ::shutdown(taken.get(), SHUT_RDWR);
-  EXPECT_THAT(errorOf([&] { joinProcesses(id.text(), 0, 1, Deadline::in(50ms)); }),
+  EXPECT_THAT(errorText([&] { joinProcesses(id.text(), 0, 1, Deadline::in(50ms)); }),
               HasSubstr("timeout: no meeting point answers at 127.0.0.1"));
 }
 

@@ -164,7 +164,7 @@ inline std::string gatherOnce(Peers& peers, int round) {
 
 /// "<code>: <message>" of the error that `action` throws.
 template <class Action>
-std::string errorOf(const Action& action) {
+std::string errorText(const Action& action) {
   try {
     action();
   } catch (const Error& e) {

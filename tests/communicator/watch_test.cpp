@@ -5,8 +5,10 @@
 #include <array>
 #include <chrono>
 #include <csignal>
+#include <fstream>
 #include <memory>
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -61,7 +63,13 @@ TEST_F(Deadlines, OfAStoppedProcessAreNotOver) {
   EXPECT_NO_THROW(look(true));
 }
 
-/// As often as the machine lets it: runs for a millisecond of a hundred.
+std::uint64_t nanosecondsRun(pid_t process) {
+  std::uint64_t run = 0;
+  std::ifstream("/proc/" + std::to_string(process) + "/schedstat") >> run;
+  return run;
+}
+
+/// Gets a millisecond of a core for every hundred that it is stopped, for so long.
 class Slowed {
  public:
   Slowed(pid_t process, std::chrono::milliseconds duration)
@@ -69,9 +77,12 @@ class Slowed {
           for (const auto until = Deadline::in(duration); !until.passed();) {
             ::kill(process, SIGSTOP);
             std::this_thread::sleep_for(100ms);
+            const std::uint64_t before = nanosecondsRun(process);
             ::kill(process, SIGCONT);
-            std::this_thread::sleep_for(1ms);
+            while (!until.passed() && nanosecondsRun(process) < before + 1'000'000)
+              std::this_thread::sleep_for(200us);
           }
+          ::kill(process, SIGCONT);
         }) {}
   ~Slowed() { thread_.join(); }
   Slowed(const Slowed&) = delete;
@@ -84,7 +95,7 @@ class Slowed {
 // A call of tens of milliseconds that is made to take longer than the timeout, bit by bit.
 TEST(DeadlinesOfCalls, AreOfWaitsAndNotOfWhatALargeCallTakes) {
   Options options = testing::optionsOf(Mode::cc);
-  options.timeout = 1s;
+  options.timeout = 2s;
   const auto outcomes =
       testing::runRanks(testing::Kind::processes, 2, options, [](Communicator& comm, int rank) {
         std::array<std::int64_t, 2> pids{};
@@ -92,7 +103,7 @@ TEST(DeadlinesOfCalls, AreOfWaitsAndNotOfWhatALargeCallTakes) {
         comm.allGather(&mine, pids.data(), 1, DataType::i64);
         std::vector<std::int32_t> data(std::size_t{16} << 20, 1);
         std::optional<Slowed> slowed;
-        if (rank == 0) slowed.emplace(static_cast<pid_t>(pids[1]), 1500ms);
+        if (rank == 0) slowed.emplace(static_cast<pid_t>(pids[1]), 3s);
         comm.allReduce(data.data(), data.data(), data.size(), DataType::i32);
         testing::require(data.back() == 2, "a wrong sum");
       });
