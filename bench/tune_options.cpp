@@ -28,7 +28,7 @@ struct Own {
 
 void declare(CLI::App& app, Own& own) {
   app.add_option("--output", own.output,
-                 "tuning file to write, or to change (default: " +
+                 "tuning file to write, or to change\n(default: " +
                      (defaultTuningFile().empty() ? "none" : defaultTuningFile()) + ")")
       ->type_name("FILE");
   app.add_option("--registered", own.registered, "0, 1 or both kinds of buffers")
@@ -44,7 +44,8 @@ void declare(CLI::App& app, Own& own) {
                  "rules for these types (default: measures f32, for all)")
       ->type_name("LIST");
   app.add_option("--time-budget", own.budget,
-                 "for the whole run (default: 25 for each operation, mode and kind of buffers)")
+                 "to choose plans in; each is verified, however long that takes\n"
+                 "(default: 25 for each operation, mode and kind of buffers)")
       ->type_name("SECONDS")
       ->check(accepted(0.1, 86400.0));
   app.allow_extras();
