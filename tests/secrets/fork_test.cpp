@@ -111,7 +111,7 @@ void forkInHandler(int) {
 void expectRefusedInTheChild(const char* cipher, Mode mode, pid_t (*fork)(),
                              const std::function<void(Communicator&)>& act,
                              const std::function<void(Communicator&)>& answer) {
-  const Pair pair(cipher, mode);
+  Pair pair(cipher, mode);
   handled.pair = &pair;
   handled.fork = fork;
   handled.done = false;
@@ -124,11 +124,10 @@ void expectRefusedInTheChild(const char* cipher, Mode mode, pid_t (*fork)(),
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     ::pthread_kill(main, SIGUSR1);
     while (!handled.done) std::this_thread::yield();
-    answer(const_cast<Communicator&>(pair.ranks[1]));
+    answer(pair.ranks[1]);
   });
   begun = true;
-  auto& mine = const_cast<Communicator&>(pair.ranks[0]);
-  const bool refused = isRefused([&] { act(mine); });
+  const bool refused = isRefused([&] { act(pair.ranks[0]); });
   if (handled.child == 0) ::_exit(refused ? 0 : 1);
   peer.join();
   EXPECT_FALSE(refused);
