@@ -7,6 +7,7 @@
 #include "base/secret.hpp"
 #include "base/shared_ranges.hpp"
 #include "cc_mode/aead/aead.hpp"
+#include "cc_mode/forked.hpp"
 
 namespace lockstep::cc {
 
@@ -50,9 +51,7 @@ inline void refuseIfForked(Alive alive, PrivateBytes cipher) {
   if (alive == Alive::yes) [[likely]]
     return;
   wipe(cipher.data(), cipher.size());
-  fail(ErrorCode::invalidArgument,
-       "this communicator belongs to the parent process and its keys do not survive a fork: "
-       "create a communicator in the child");
+  refuseForkedChild();
 }
 
 }  // namespace lockstep::cc

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/fail.hpp"
+#include "cc_mode/forked.hpp"
 #include "cc_mode/keys/hkdf.hpp"
 
 namespace lockstep::cc {
@@ -27,9 +28,7 @@ constexpr std::uint64_t atOnce(std::uint64_t units) {
 void refuseInForkedChild(std::span<const std::byte, kKeyBytes> key) {
   if (std::all_of(key.begin(), key.end(), [](std::byte b) { return b == std::byte{0}; }))
       [[unlikely]]
-    fail(ErrorCode::invalidArgument,
-         "this communicator belongs to the parent process and its keys do not survive a fork: "
-         "create a communicator in the child");
+    refuseForkedChild();
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <concepts>
 
 #include "base/fail.hpp"
+#include "cc_mode/forked.hpp"
 
 namespace lockstep::cc {
 namespace {
@@ -32,9 +33,7 @@ std::vector<std::byte> Lineage::childPsk(const Birth& birth) const {
   if (!secret_) return {};
   const Hash& secret = **secret_;
   if (std::ranges::all_of(secret, [](std::byte b) { return b == std::byte{0}; }))
-    fail(ErrorCode::invalidArgument,
-         "this communicator belongs to the parent process and its keys do not survive a fork: "
-         "create a communicator in the child");
+    refuseForkedChild();
   // Every part has a fixed length or says its own, so different births differ here.
   std::vector<std::byte> info;
   append(info, "lockstep child");

@@ -1,6 +1,7 @@
 #include "cc_mode/masked/pads.hpp"
 
 #include "base/fail.hpp"
+#include "cc_mode/forked.hpp"
 #include "cc_mode/masked/words.hpp"
 
 namespace lockstep::cc {
@@ -40,9 +41,7 @@ void Pads::refuseIfForked(std::span<std::uint64_t> words) const {
   if (pad_->alive) [[likely]]
     return;
   wipe(words.data(), words.size_bytes());
-  fail(ErrorCode::invalidArgument,
-       "this communicator belongs to the parent process and its keys do not survive a fork: "
-       "create a communicator in the child");
+  refuseForkedChild();
 }
 
 Pads::Words Pads::of(Keystream& stream, std::uint64_t piece, std::size_t words) {
