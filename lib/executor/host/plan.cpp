@@ -130,8 +130,10 @@ class Lowering {
     const auto takes = [&](const PlanOp& op) {
       return op.dsts == 1 && is(op.dst, 1, Term::Kind::local);
     };
+    // A barrier's messages carry nothing.
+    const std::uint32_t blocks = contractOf(request_.algorithm->collective).hasData ? 1 : 0;
     const auto wholeBlocks = [&](const PlanOp& op) {
-      return op.kind == OpKind::move && op.blocks == 1 && op.range.chunks == 1;
+      return op.kind == OpKind::move && op.blocks == blocks && op.range.chunks == blocks;
     };
     const auto firstTake = std::find_if_not(plan_.ops.begin(), plan_.ops.end(), sends);
     plan_.sends = static_cast<std::uint32_t>(firstTake - plan_.ops.begin());
