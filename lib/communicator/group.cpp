@@ -48,27 +48,27 @@ thread_local constinit bool Spare::closed_ = false;
 
 }  // namespace
 
-void WorkState::add(std::shared_ptr<CommunicatorImpl> communicator, const Pending& operation) {
-  entries.push_back({std::move(communicator), operation});
+void WorkState::add(const std::shared_ptr<CommunicatorImpl>& communicator,
+                    const Pending& operation) {
+  entries.push_back({shareOf(communicator), operation});
 }
 
 void WorkState::start() {
-  for (const Entry& entry : entries) {
-    entry.communicator->checkUsable();
-    shareOf(entry.communicator.get()).completion.expectOneMore();
-  }
+  for (const Share& share : shares) share.communicator->checkUsable();
+  for (const Entry& entry : entries) shares[entry.share].completion.expectOneMore();
   for (Entry& entry : entries) {
-    entry.operation.completion = &shareOf(entry.communicator.get()).completion;
-    entry.communicator->enqueue(entry.operation);
+    Share& share = shares[entry.share];
+    entry.operation.completion = &share.completion;
+    share.communicator->enqueue(entry.operation);
   }
   turn();  // what can go at once, goes
 }
 
-WorkState::Share& WorkState::shareOf(CommunicatorImpl* communicator) {
-  for (Share& share : shares)
-    if (share.communicator == communicator) return share;
+std::size_t WorkState::shareOf(const std::shared_ptr<CommunicatorImpl>& communicator) {
+  for (std::size_t i = 0; i < shares.size(); ++i)
+    if (shares[i].communicator == communicator) return i;
   shares.push_back({communicator, Completion()});
-  return shares.back();
+  return shares.size() - 1;
 }
 
 bool WorkState::done() const {

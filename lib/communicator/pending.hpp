@@ -70,20 +70,20 @@ struct Pending : host::Transfer {
 /// The operations of one Group or Work.
 class WorkState {
  public:
-  struct Entry {
-    std::shared_ptr<CommunicatorImpl> communicator;
-    Pending operation;
-  };
   /// Those of one communicator.
   struct Share {
-    CommunicatorImpl* communicator = nullptr;
+    std::shared_ptr<CommunicatorImpl> communicator;
     Completion completion;
   };
+  struct Entry {
+    std::size_t share = 0;  ///< number of
+    Pending operation;
+  };
   // Not moved once they have been started.
-  std::vector<Entry> entries;
   std::vector<Share> shares;
+  std::vector<Entry> entries;
 
-  void add(std::shared_ptr<CommunicatorImpl> communicator, const Pending& operation);
+  void add(const std::shared_ptr<CommunicatorImpl>& communicator, const Pending& operation);
   void start();
   bool done() const;
   /// Once done: the error of the first share that has one, or null.
@@ -95,7 +95,7 @@ class WorkState {
   void pause(int& rounds) noexcept;
 
  private:
-  Share& shareOf(CommunicatorImpl* communicator);
+  std::size_t shareOf(const std::shared_ptr<CommunicatorImpl>& communicator);
 };
 
 }  // namespace lockstep
