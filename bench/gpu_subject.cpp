@@ -195,8 +195,8 @@ void DeviceSubject::enqueue(const Task& task, const void* in, void* out, std::in
 
 void DeviceSubject::transfer(const Task& task, const std::byte* in, std::byte* out) {
   const int ranks = control_.worldSize(), rank = control_.rank();
-  std::vector<DeviceSend> sends;
-  std::vector<DeviceReceive> receives;
+  std::vector<Send> sends;
+  std::vector<Receive> receives;
   if (task.op == Operation::sendRecv) {
     sends.push_back({in, task.count, task.type, (rank + 1) % ranks});
     receives.push_back({out, task.count, task.type, (rank + ranks - 1) % ranks});

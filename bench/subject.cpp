@@ -52,10 +52,8 @@ std::byte* LockstepSubject::out() {
 void LockstepSubject::transfer(const Task& task, const void* in, void* out) {
   const int ranks = communicator_.worldSize(), rank = communicator_.rank();
   if (task.op == Operation::sendRecv) {
-    Group group;
-    group.send(communicator_, in, task.count, task.type, (rank + 1) % ranks)
-        .receive(communicator_, out, task.count, task.type, (rank + ranks - 1) % ranks);
-    group.start().wait();
+    communicator_.exchange({in, task.count, task.type, (rank + 1) % ranks},
+                           {out, task.count, task.type, (rank + ranks - 1) % ranks});
     return;
   }
   counts_.assign(static_cast<std::size_t>(ranks), task.count);

@@ -227,12 +227,17 @@ void Communicator::receive(void* data, std::size_t count, DataType type, int fro
   Pending operation = impl_->pendingReceive(data, count, type, from);
   impl_->transfer(operation);
 }
+void Communicator::exchange(const Send& send, const Receive& receive) {
+  impl_->exchange(send, receive);
+}
 void Communicator::allToAllV(const void* in, std::span<const std::size_t> inCounts,
                              std::span<const std::size_t> inOffsets, void* out,
                              std::span<const std::size_t> outCounts,
                              std::span<const std::size_t> outOffsets, DataType type) {
-  impl_->transferAll(impl_->pendingAllToAllV(in, {.counts = inCounts, .offsets = inOffsets}, out,
-                                             {.counts = outCounts, .offsets = outOffsets}, type));
+  std::vector<Pending> operations =
+      impl_->pendingAllToAllV(in, {.counts = inCounts, .offsets = inOffsets}, out,
+                              {.counts = outCounts, .offsets = outOffsets}, type);
+  impl_->transferAll(operations);
 }
 void Communicator::abort() noexcept {
   impl_->abort();

@@ -101,7 +101,8 @@ class CommunicatorImpl {
   /// Enqueues it, waits for it, and throws what it threw. Unlike in a Work, a rank cannot wait for
   /// itself.
   void transfer(Pending& operation);
-  void transferAll(std::vector<Pending> operations);
+  void transferAll(std::span<Pending> operations);
+  void exchange(const Send& send, const Receive& receive);
 
   lockstep::Plan explain(Request request, bool registered) const;
   Counters counters() const;

@@ -1,5 +1,6 @@
 // Operations that are asked for now and done later: a communicator runs its collectives one after
 // the other, and the transfers between two of them side by side.
+#include <array>
 #include <limits>
 #include <utility>
 
@@ -76,6 +77,11 @@ std::size_t reach(const CommunicatorImpl::Parts& parts, const char* which, int w
   return most;
 }
 
+bool overlap(const void* a, std::size_t aBytes, const void* b, std::size_t bBytes) {
+  const auto i = reinterpret_cast<std::uintptr_t>(a), o = reinterpret_cast<std::uintptr_t>(b);
+  return aBytes != 0 && bBytes != 0 && i < o + bBytes && o < i + aBytes;
+}
+
 /// Two parts of `out` that overlap would be written in any order.
 void checkApart(const CommunicatorImpl::Parts& out) {
   for (std::size_t a = 0; a < out.counts.size(); ++a)
@@ -98,8 +104,7 @@ std::vector<Pending> CommunicatorImpl::pendingAllToAllV(const void* in, const Pa
   const std::size_t inBytes = reach(inParts, "in", worldSize(), type) * size;
   const std::size_t outBytes = reach(outParts, "out", worldSize(), type) * size;
   checkApart(outParts);
-  const auto i = reinterpret_cast<std::uintptr_t>(in), o = reinterpret_cast<std::uintptr_t>(out);
-  if (inBytes != 0 && outBytes != 0 && i < o + outBytes && o < i + inBytes)
+  if (overlap(in, inBytes, out, outBytes))
     fail(ErrorCode::invalidArgument, "alltoallv: in and out overlap");
   const auto at = [&](const void* base, const Parts& parts, std::size_t r) {
     return base == nullptr ? nullptr
@@ -141,7 +146,7 @@ void CommunicatorImpl::transfer(Pending& operation) {
   if (completion.error() != nullptr) std::rethrow_exception(completion.error());
 }
 
-void CommunicatorImpl::transferAll(std::vector<Pending> operations) {
+void CommunicatorImpl::transferAll(std::span<Pending> operations) {
   checkUsable();
   Completion completion(operations.size());
   for (Pending& operation : operations) {
@@ -150,6 +155,20 @@ void CommunicatorImpl::transferAll(std::vector<Pending> operations) {
   }
   finish(completion);
   if (completion.error() != nullptr) std::rethrow_exception(completion.error());
+}
+
+/// Without a Group, whose memory and counts of owners small messages would feel.
+void CommunicatorImpl::exchange(const Send& send, const Receive& receive) {
+  std::array operations{pendingSend(send.data, send.count, send.type, send.to),
+                        pendingReceive(receive.data, receive.count, receive.type, receive.from)};
+  if (overlap(send.data, operations[0].bytes(), receive.data, operations[1].bytes()))
+    fail(ErrorCode::invalidArgument, "exchange: what is sent and what is received overlap");
+  if ((send.to == rank()) != (receive.from == rank()))
+    fail(ErrorCode::invalidArgument,
+         "exchange: rank {} sends to rank {} and receives from rank {}: what a rank has with "
+         "itself needs both ends",
+         rank(), send.to, receive.from);
+  transferAll(operations);
 }
 
 bool CommunicatorImpl::turn() noexcept {

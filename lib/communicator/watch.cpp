@@ -200,7 +200,7 @@ void Watch::throwTimeout(const shm::Awaited& awaited) const {
     state = transfers_ == nullptr
                 ? "is itself waiting in a send or receive"
                 : "is itself waiting in a send or receive: transfers that wait for each other "
-                  "belong into one Group";
+                  "belong into one exchange or Group";
   else if (transfers_ != nullptr)
     state = fmt::format("neither sends nor receives{}",
                         theirs && theirs->sequence != 0

@@ -90,6 +90,29 @@ TEST_P(Transfers, ArriveWhole) {
   });
 }
 
+// What one rank sends is longer than what it receives; then each to itself.
+TEST_P(Transfers, AnExchangeGoesBothWays) {
+  play(3, [](Communicator& comm, int rank) {
+    const int next = (rank + 1) % 3, previous = (rank + 2) % 3;
+    const auto sizeFrom = [](std::size_t bytes, int from) {
+      return bytes + static_cast<std::size_t>(from);
+    };
+    constexpr std::size_t most = kBytes[std::size(kBytes) - 1] + 3;
+    const Buffer registered = comm.alloc(2 * most);
+    std::vector<std::uint8_t> ordinary(2 * most);
+    for (std::uint8_t* data : {static_cast<std::uint8_t*>(registered.data()), ordinary.data()})
+      for (const std::size_t bytes : kBytes) {
+        const std::size_t out = sizeFrom(bytes, rank), in = sizeFrom(bytes, previous);
+        fill(data, out, rank, next, bytes);
+        comm.exchange({data, out, DataType::u8, next}, {data + out, in, DataType::u8, previous});
+        requireFilled(data + out, in, previous, rank, bytes);
+        std::memset(data + out, 0xee, out);
+        comm.exchange({data, out, DataType::u8, rank}, {data + out, out, DataType::u8, rank});
+        requireFilled(data + out, out, rank, next, bytes);
+      }
+  });
+}
+
 // Sends before their receives, as many as the slots hold and more, with collectives between.
 TEST_P(Transfers, KeepTheirOrderAmongCollectives) {
   play(3, [](Communicator& comm, int rank) {

@@ -123,10 +123,10 @@ struct Exchange {
   void run(DeviceStream stream = nullptr) const {
     const auto* in = give.pointer<const float>();
     auto* out = take.pointer<float>();
-    const std::array<DeviceSend, 3> sends{{{in, 1000, DataType::f32, peer},
+    const std::array<Send, 3> sends{{{in, 1000, DataType::f32, peer},
                                            {in + 1000, 1999, DataType::f32, peer},
                                            {in + 2999, 1, DataType::f32, player.rank()}}};
-    const std::array<DeviceReceive, 3> receives{{{out, 1000, DataType::f32, peer},
+    const std::array<Receive, 3> receives{{{out, 1000, DataType::f32, peer},
                                                  {out + 2999, 1, DataType::f32, player.rank()},
                                                  {out + 1000, 1999, DataType::f32, peer}}};
     player.device.exchange(sends, receives, stream);
@@ -253,8 +253,8 @@ TEST(DeviceTransfers, ArgumentsAreChecked) {
     float* const at = memory.pointer<float>();
     DeviceCommunicator& device = player.device;
     const int mine = player.rank();
-    const DeviceSend toMe{at, 4, DataType::f32, mine};
-    const DeviceReceive fromMe{at + 8, 5, DataType::f32, mine};
+    const Send toMe{at, 4, DataType::f32, mine};
+    const Receive fromMe{at + 8, 5, DataType::f32, mine};
     for (const auto& [said, parts] :
          std::initializer_list<std::pair<std::string, std::initializer_list<std::string_view>>>{
              {errorOf([&] { device.send(nullptr, 1, DataType::f32, 1 - mine, nullptr); }),

@@ -262,6 +262,15 @@ TEST(TransferFailure, BadArgumentsAreNamedAndHarmNothing) {
         refused("overlap", [&] { comm.allToAllV(in, two, apart, in, two, apart, DataType::f32); });
         refused("memory can hold",
                 [&] { comm.allToAllV(in, two, far, out, two, apart, DataType::f32); });
+        const Send toOther{in, 2, DataType::f32, 1 - rank};
+        const Receive fromOther{out, 2, DataType::f32, 1 - rank};
+        refused("send: the data is null", [&] {
+          comm.exchange({nullptr, 1, DataType::f32, 1 - rank}, fromOther);
+        });
+        refused("receive: rank 7", [&] { comm.exchange(toOther, {out, 2, DataType::f32, 7}); });
+        refused("overlap", [&] { comm.exchange(toOther, {in + 1, 2, DataType::f32, 1 - rank}); });
+        refused("needs both ends", [&] { comm.exchange(toOther, {out, 2, DataType::f32, rank}); });
+        refused("needs both ends", [&] { comm.exchange({in, 2, DataType::f32, rank}, fromOther); });
         Group group;
         refused("root 5", [&] {
           group.run(comm, Collective::broadcast, in, out, 1, DataType::f32, Reduction::sum, 5);

@@ -138,8 +138,8 @@ void DeviceCommunicator::receive(void* data, std::size_t count, DataType type, i
                                  DeviceStream stream) {
   impl_->receive({data, count, type, from}, stream);
 }
-void DeviceCommunicator::exchange(std::span<const DeviceSend> sends,
-                                  std::span<const DeviceReceive> receives, DeviceStream stream) {
+void DeviceCommunicator::exchange(std::span<const Send> sends, std::span<const Receive> receives,
+                                  DeviceStream stream) {
   impl_->exchange(sends, receives, stream);
 }
 void DeviceCommunicator::allToAllV(const void* in, std::span<const std::size_t> inCounts,

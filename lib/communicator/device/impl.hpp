@@ -50,9 +50,9 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   static void runTogether(std::span<DeviceImpl* const> ranks, std::span<const Request> requests,
                           DeviceStream stream);
   // Sends and receives (transfers.cpp).
-  void send(const DeviceSend& send, DeviceStream stream);
-  void receive(const DeviceReceive& receive, DeviceStream stream);
-  void exchange(std::span<const DeviceSend> sends, std::span<const DeviceReceive> receives,
+  void send(const Send& send, DeviceStream stream);
+  void receive(const Receive& receive, DeviceStream stream);
+  void exchange(std::span<const Send> sends, std::span<const Receive> receives,
                 DeviceStream stream);
   void allToAllV(const void* in, const CommunicatorImpl::Parts& inParts, void* out,
                  const CommunicatorImpl::Parts& outParts, DataType type, DeviceStream stream);

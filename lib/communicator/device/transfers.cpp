@@ -51,23 +51,23 @@ void forOwn(int rank, std::span<const Pending> transfers, F f) {
 
 }  // namespace
 
-void DeviceImpl::send(const DeviceSend& s, DeviceStream stream) {
+void DeviceImpl::send(const Send& s, DeviceStream stream) {
   const Pending transfer = control_->pendingSend(s.data, s.count, s.type, s.to);
   start({&transfer, 1}, stream);
 }
 
-void DeviceImpl::receive(const DeviceReceive& r, DeviceStream stream) {
+void DeviceImpl::receive(const Receive& r, DeviceStream stream) {
   const Pending transfer = control_->pendingReceive(r.data, r.count, r.type, r.from);
   start({&transfer, 1}, stream);
 }
 
-void DeviceImpl::exchange(std::span<const DeviceSend> sent, std::span<const DeviceReceive> received,
+void DeviceImpl::exchange(std::span<const Send> sent, std::span<const Receive> received,
                           DeviceStream stream) {
   std::vector<Pending> transfers;
   transfers.reserve(sent.size() + received.size());
-  for (const DeviceSend& s : sent)
+  for (const Send& s : sent)
     transfers.push_back(control_->pendingSend(s.data, s.count, s.type, s.to));
-  for (const DeviceReceive& r : received)
+  for (const Receive& r : received)
     transfers.push_back(control_->pendingReceive(r.data, r.count, r.type, r.from));
   start(transfers, stream);
 }

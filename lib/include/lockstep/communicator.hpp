@@ -101,6 +101,21 @@ struct Plan {
   std::string reason{};
 };
 
+/// `count` elements of `type` for rank `to`; `data` may be null if count is 0.
+struct Send {
+  const void* data = nullptr;
+  std::size_t count = 0;
+  DataType type = DataType::f32;
+  int to = 0;
+};
+/// Room for what rank `from` sends: `count` elements of `type`.
+struct Receive {
+  void* data = nullptr;
+  std::size_t count = 0;
+  DataType type = DataType::f32;
+  int from = 0;
+};
+
 /// What this rank has done since the communicator was created. Bytes, but for `records`. Masking
 /// (Mode::ccMasked) counts as encrypting as many bytes as it makes of pads, and unmasking as
 /// decrypting.
@@ -240,7 +255,7 @@ class LOCKSTEP_API Communicator {
   // for it, those of one direction between two ranks in order; `count` may be 0. Between two
   // collectives of this communicator, which both ranks must have made, or not, alike. Errors are
   // those of collectives; mismatch names both sides. For transfers that must progress together
-  // (two ranks that send to each other first), see Group in lockstep/group.hpp.
+  // (two ranks that send to each other first), see exchange below, or Group in lockstep/group.hpp.
 
   /// Returns when `data` may be written again; a short message may not have been received by then.
   /// Throws invalidArgument for a null pointer (unless count is 0), a rank that is not in the
@@ -248,6 +263,10 @@ class LOCKSTEP_API Communicator {
   void send(const void* data, std::size_t count, DataType type, int to);
   /// Returns when `data` holds what `from` sent. Throws as send does.
   void receive(void* data, std::size_t count, DataType type, int from);
+  /// Both at once, neither waiting for the other: a step around a ring, or of a halo. Returns when
+  /// `send.data` may be written again and `receive.data` holds what came. They may not overlap.
+  /// Throws as send does; this rank may be both ends, but not one.
+  void exchange(const Send& send, const Receive& receive);
   /// Sends inCounts[r] elements at in + inOffsets[r] to every rank r, and receives outCounts[r]
   /// from it to out + outOffsets[r]; offsets are in elements. Each span has worldSize() entries.
   /// What r sends must be what this rank expects, as above. `in` and `out` may not overlap. An

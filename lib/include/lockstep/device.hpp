@@ -58,21 +58,6 @@ struct DeviceOptions {
   std::vector<Reduction> reductions{Reduction::sum};  ///< avg is a sum here
 };
 
-/// `count` elements of `type` for rank `to`. Device memory; `data` may be null if count is 0.
-struct DeviceSend {
-  const void* data = nullptr;
-  std::size_t count = 0;
-  DataType type = DataType::f32;
-  int to = 0;
-};
-/// Room for what rank `from` sends: `count` elements of `type`.
-struct DeviceReceive {
-  void* data = nullptr;
-  std::size_t count = 0;
-  DataType type = DataType::f32;
-  int from = 0;
-};
-
 class DeviceImpl;
 
 /// Device memory of a communicator that its peers read and write in place: the same offset on every
@@ -182,7 +167,7 @@ class LOCKSTEP_API DeviceCommunicator {
   /// direction between two ranks, which go in order, in a kernel each. This rank may be among them
   /// if it is both sender and receiver: a copy, and mismatch, at once, where counts or types
   /// differ. Buffers that are received into must overlap no other.
-  void exchange(std::span<const DeviceSend> sends, std::span<const DeviceReceive> receives,
+  void exchange(std::span<const Send> sends, std::span<const Receive> receives,
                 DeviceStream stream);
   /// Sends inCounts[r] elements at in + inOffsets[r] to every rank r, and receives outCounts[r]
   /// from it to out + outOffsets[r]; offsets are in elements. Each span has worldSize() entries.
