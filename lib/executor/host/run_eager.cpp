@@ -57,6 +57,10 @@ bool Run::eagerArrived(std::size_t onWire) {
   return true;
 }
 
+void copyOwn(void* out, const void* in, std::size_t bytes) {
+  if (bytes != 0 && in != out) std::memcpy(out, in, bytes);
+}
+
 void Run::takeEager(const PlanOp& op, std::size_t bytes, std::size_t onWire) {
   void* out = wholeBlock(plan_->terms[op.dst], bytes);
   const bool asItIs = op.srcs == 1 && divisorOf(op) == 1;
@@ -65,6 +69,7 @@ void Run::takeEager(const PlanOp& op, std::size_t bytes, std::size_t onWire) {
     const Term& term = plan_->terms[op.src + k];
     if (term.kind == Term::Kind::local) {
       src[k] = wholeBlock(term, bytes);
+      if (asItIs) return copyOwn(out, src[k], bytes);
     } else if (!plan_->sealed) {
       checkStamp(*plan_->ins[term.port].channel, inBase_[term.port]);
       if (asItIs)

@@ -36,13 +36,30 @@ struct Awaited {
   int rank = -1;
 };
 
-/// Copies `n` of at most `kFull` bytes; all of them, the usual case, without a call.
+/// Two pieces of `kBytes` that meet or overlap: from kBytes to twice as many bytes.
+template <std::size_t kBytes>
+inline void copyEnds(std::byte* to, const std::byte* from, std::size_t n) {
+  std::memcpy(to, from, kBytes);
+  std::memcpy(to + n - kBytes, from + n - kBytes, kBytes);
+}
+/// Copies `n` of at most `kFull` bytes, without a call: a line is copied in less than one takes.
 template <std::size_t kFull>
 inline void copyPart(std::byte* to, const std::byte* from, std::size_t n) {
+  static_assert(kFull <= 64);
   if (n == kFull)
     std::memcpy(to, from, kFull);
-  else if (n != 0)
-    std::memcpy(to, from, n);
+  else if (n >= 32)
+    copyEnds<32>(to, from, n);
+  else if (n >= 16)
+    copyEnds<16>(to, from, n);
+  else if (n >= 8)
+    copyEnds<8>(to, from, n);
+  else if (n >= 4)
+    copyEnds<4>(to, from, n);
+  else if (n >= 2)
+    copyEnds<2>(to, from, n);
+  else if (n == 1)
+    *to = *from;
 }
 
 /// Where the lines of a channel's messages lie, of either protocol that has lines.
