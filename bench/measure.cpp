@@ -168,9 +168,12 @@ Measurement::Operands Measurement::operandsOf(Subject& subject, const Task& task
   return o;
 }
 
-/// Out of place where the subject does that.
+/// Out of place, unless one of the subjects has only one buffer: all shall do the same work.
 Measurement::Operands Measurement::timedOperands(Subject& subject, const Task& task) const {
-  return operandsOf(subject, task, !subject.takes(task.op, false));
+  const bool inPlace = std::ranges::any_of(subjects_, [&](const auto& one) {
+    return one->takes(task.op, true) && !one->takes(task.op, false);
+  });
+  return operandsOf(subject, task, inPlace && subject.takes(task.op, true));
 }
 
 std::uint64_t Measurement::verify(Subject& subject, const Contents& contents, const Task& task) {
