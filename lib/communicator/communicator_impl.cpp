@@ -101,8 +101,8 @@ CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options
   const Deadline deadline = Deadline::in(options_.timeout);
   agreement::compare(transcript_, options_, tuning_, aead_.get(), deadline);
   // A forced pair that does not exist is an error now, not at the first call.
-  static_cast<void>(tuning_.select(situation(Collective::allReduce, 8, DataType::f32, true),
-                                   options_.algorithm, options_.protocol));
+  static_cast<void>(
+      tuning_.select(situation({.bytes = 8}, true), options_.algorithm, options_.protocol));
   if (aead_ != nullptr) {
     keys_.emplace(agreement::keys(transcript_, options_, aead_, lineage_, deadline));
     keys_->replaceAfter(options_.rekeyBytes);
@@ -290,7 +290,8 @@ const CommunicatorImpl::Remembered& CommunicatorImpl::announce(const Request& re
                                       .reduction = request.reduction,
                                       .inPlace = inPlace,
                                       .root = request.root,
-                                      .bytes = request.count * sizeOf(request.type)});
+                                      .bytes = request.count * sizeOf(request.type),
+                                      .rootIsInPlace = expectsRootInPlace(request.collective)});
   call_.fingerprint = shm::fingerprint(known.hash, call_.what.sequence);
   watch_.begin(call_.what, options_.timeout);
   return known;
@@ -307,11 +308,13 @@ void CommunicatorImpl::launch(const Plans& plans, const Extent& extent) {
     call_.outAt = call_.in == call_.out ? call_.inAt : locationOf(call_.out, extent.outBytes);
   }
   const bool matters = plans.direct != plans.ordinary;
+  const auto collective = static_cast<std::size_t>(call_.what.collective);
   const std::size_t bytes = call_.count * sizeOf(call_.what.type);
   if (!matters)
     attempt_ = Attempt::only;
   else
-    attempt_ = !expectDirect_ && bytes < kAskBytes ? Attempt::ordinary : Attempt::direct;
+    attempt_ =
+        !expectDirect_[collective] && bytes < kAskBytes ? Attempt::ordinary : Attempt::direct;
   run_.begin(attempt_ == Attempt::ordinary ? *plans.ordinary : *plans.direct, call_,
              matters && attempt_ == Attempt::direct);
 }
@@ -320,15 +323,18 @@ void CommunicatorImpl::launch(const Plans& plans, const Extent& extent) {
 bool CommunicatorImpl::landed() {
   if (masked_ && masked_->underway()) [[unlikely]]
     return !launchMasked(masked_->next());
+  const auto collective = static_cast<std::size_t>(call_.what.collective);
+  if (call_.what.collective == Collective::broadcast)
+    expectRootInPlace_ = run_.exposedInPlace(call_.what.root).value_or(expectRootInPlace_);
   switch (attempt_) {
     case Attempt::only:
     case Attempt::fallBack:
       return true;
     case Attempt::ordinary:
-      if (plans_->ordinary->hearsAll) expectDirect_ = run_.allDirect();
+      if (plans_->ordinary->hearsAll) expectDirect_[collective] = run_.allDirect();
       return true;
     case Attempt::direct:
-      expectDirect_ = run_.allDirect();
+      expectDirect_[collective] = run_.allDirect();
       if (!run_.fellBack()) return true;
       break;
   }
@@ -366,17 +372,17 @@ void CommunicatorImpl::drive() {
 
 // ---- plans ----
 
-Situation CommunicatorImpl::situation(Collective collective, std::size_t bytes, DataType type,
-                                      bool direct) const {
+Situation CommunicatorImpl::situation(const Shape& shape, bool direct) const {
   const bool sealed = isSealed(options_.mode);
-  return {.collective = collective,
+  return {.collective = shape.collective,
           .mode = options_.mode,
           .worldSize = worldSize(),
-          .bytes = bytes,
+          .bytes = shape.bytes,
           .direct = !sealed && direct,
           .zeroCopy = !sealed && (direct || crossMemoryAttach_),
           .reproducible = options_.reproducible,
-          .type = type};
+          .type = shape.type,
+          .inPlace = shape.rootIsInPlace};
 }
 
 const CommunicatorImpl::Remembered& CommunicatorImpl::remember(const Shape& shape) {
@@ -384,7 +390,8 @@ const CommunicatorImpl::Remembered& CommunicatorImpl::remember(const Shape& shap
   const std::size_t hash =
       (shape.bytes ^ shape.bytes >> 7) * 31 + static_cast<std::size_t>(shape.type) * 7 +
       static_cast<std::size_t>(shape.reduction) * 3 + static_cast<std::size_t>(shape.inPlace) +
-      static_cast<std::size_t>(shape.collective) * 11 + static_cast<std::size_t>(shape.root) * 5;
+      static_cast<std::size_t>(shape.collective) * 11 + static_cast<std::size_t>(shape.root) * 5 +
+      static_cast<std::size_t>(shape.rootIsInPlace) * 2;
   Remembered& place = remembered_[hash % remembered_.size()];
   if (place.plans.direct != nullptr && place.shape == shape) {
     last_ = &place;
@@ -407,8 +414,7 @@ const CommunicatorImpl::Remembered& CommunicatorImpl::remember(const Shape& shap
 }
 
 const host::Plan* CommunicatorImpl::planFor(const Shape& shape, bool direct) {
-  return planOf(tuning_.select(situation(shape.collective, shape.bytes, shape.type, direct),
-                               options_.algorithm, options_.protocol),
+  return planOf(tuning_.select(situation(shape, direct), options_.algorithm, options_.protocol),
                 shape, planMode());
 }
 
@@ -449,7 +455,8 @@ const host::Plan* CommunicatorImpl::planOf(const shm::CallDescription& call) {
                   .reduction = request.reduction,
                   .inPlace = false,
                   .root = request.root,
-                  .bytes = bytes},
+                  .bytes = bytes,
+                  .rootIsInPlace = expectsRootInPlace(request.collective)},
                  true);
 }
 
@@ -536,8 +543,11 @@ lockstep::Plan CommunicatorImpl::explain(Request request, bool registered) const
   const bool masked = masks(request);
   const Situation call = masked
                              ? carrier(MaskedCall::wordsAtFirst(request.type, request.count))
-                             : situation(request.collective, request.count * sizeOf(request.type),
-                                         request.type, direct);
+                             : situation({.collective = request.collective,
+                                          .type = request.type,
+                                          .bytes = request.count * sizeOf(request.type),
+                                          .rootIsInPlace = expectsRootInPlace(request.collective)},
+                                         direct);
   const Choice choice = tuning_.select(call, options_.algorithm, options_.protocol);
   lockstep::Plan plan;
   plan.algorithm = choice.algorithm->name;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <atomic>
+#include <bitset>
 #include <functional>
 #include <map>
 #include <memory>
@@ -118,7 +119,8 @@ class CommunicatorImpl {
     Reduction reduction = Reduction::sum;
     bool inPlace = false;
     int root = 0;
-    std::size_t bytes = 0;  ///< of a block
+    std::size_t bytes = 0;       ///< of a block
+    bool rootIsInPlace = false;  ///< of a broadcast: expected
     friend bool operator==(const Shape&, const Shape&) = default;
   };
   /// `direct` is run; if it exposes buffers that cannot all be read in place, `ordinary` is (when
@@ -190,7 +192,10 @@ class CommunicatorImpl {
                                           std::unique_ptr<Peers> peers) const;
   void checkNotForked() const;
 
-  Situation situation(Collective collective, std::size_t bytes, DataType type, bool direct) const;
+  Situation situation(const Shape& shape, bool direct) const;
+  bool expectsRootInPlace(Collective collective) const {
+    return collective == Collective::broadcast && expectRootInPlace_;
+  }
   const Remembered& remember(const Shape& shape);
   const host::Plan* planFor(const Shape& shape, bool direct);
   const host::Plan* planOf(const Choice& choice, const Shape& shape, Mode mode);
@@ -234,9 +239,12 @@ class CommunicatorImpl {
   const Plans* plans_ = nullptr;  ///< of the call under way
   enum class Attempt : std::uint8_t { only, direct, ordinary, fallBack } attempt_{};
   Premultiplier premultiplier_;
-  /// Every rank's buffers could be read in place in the last call where that mattered: what to
-  /// expect of the next. All ranks compute it from the same messages, so they agree.
-  bool expectDirect_ = true;
+  /// By collective: every rank's buffers could be read in place in the last call where that
+  /// mattered. What to expect of the next; all ranks compute it from the same messages, so they
+  /// agree. Each for itself, since in some not everyone hears of everyone for a long time.
+  std::bitset<kCollectives> expectDirect_ = std::bitset<kCollectives>().set();
+  /// The root of the last broadcast that exposed buffers had one for both: likewise.
+  bool expectRootInPlace_ = true;
 
   using PlanKey = std::tuple<const schedule::Algorithm*, HostProtocol, std::size_t, int, DataType,
                              Reduction, bool, int, Mode>;

@@ -46,7 +46,7 @@ void CommunicatorImpl::retune(std::string_view json, std::string_view name) {
   last_ = nullptr;
   remembered_.fill({});
   carriedLast_ = {};
-  expectDirect_ = true;
+  expectDirect_.set();
 }
 
 }  // namespace lockstep

@@ -25,7 +25,7 @@ bool matches(const Rule& rule, const Situation& s) {
   return rule.collective == s.collective && (rule.modes & bit(s.mode)) != 0 && buffers &&
          possible && s.worldSize >= rule.minRanks && s.worldSize <= rule.maxRanks &&
          s.bytes >= rule.minBytes && s.bytes <= rule.maxBytes && (rule.types & bit(s.type)) != 0 &&
-         (!s.reproducible || isReproducible(*algorithmOf(rule)));
+         (!rule.inPlace || s.inPlace) && (!s.reproducible || isReproducible(*algorithmOf(rule)));
 }
 
 Choice toChoice(const Rule& rule) {
@@ -114,6 +114,22 @@ std::vector<Rule> directRules(Collective c) {
   };
 }
 
+/// The same, but that a root with nothing to copy for itself copies for the others.
+std::vector<Rule> broadcastRules() {
+  std::vector<Rule> rules;
+  for (const Rule& rule : directRules(Collective::broadcast)) {
+    if (rule.protocol == HostProtocol::zeroCopy) {
+      Rule joint = rule;
+      joint.algorithm = "joint";
+      joint.minRanks = 2;
+      joint.inPlace = true;
+      rules.push_back(joint);
+    }
+    rules.push_back(rule);
+  }
+  return rules;
+}
+
 }  // namespace
 
 TuningTable TuningTable::builtIn() {
@@ -129,7 +145,9 @@ TuningTable TuningTable::builtIn() {
         HostProtocol::ll, 64, 1}});
   for (std::size_t c = 0; c < kCollectives; ++c) {
     const auto collective = static_cast<Collective>(c);
-    if (collective != Collective::allReduce && collective != Collective::barrier)
+    if (collective == Collective::broadcast)
+      add(broadcastRules());
+    else if (collective != Collective::allReduce && collective != Collective::barrier)
       add(directRules(collective));
   }
   return table;
@@ -265,9 +283,9 @@ std::string TuningTable::why(const Situation& situation, std::string_view algori
 std::string TuningTable::text() const {
   std::string text;
   for (const Rule& r : rules_)
-    text += fmt::format("{} {} {} {}-{} {}-{} {:x} {} {} {} {}\n", name(r.collective), r.modes,
+    text += fmt::format("{} {} {} {}-{} {}-{} {:x} {} {} {} {} {}\n", name(r.collective), r.modes,
                         static_cast<int>(r.buffers), r.minRanks, r.maxRanks, r.minBytes, r.maxBytes,
-                        r.types, r.algorithm, name(r.protocol), r.tileBytes, r.depth);
+                        r.types, r.inPlace, r.algorithm, name(r.protocol), r.tileBytes, r.depth);
   return text;
 }
 

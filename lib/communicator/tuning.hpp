@@ -38,6 +38,7 @@ struct Situation {
   bool zeroCopy = false;      ///< exposure is possible at all (in place, or by cross-memory attach)
   bool reproducible = false;  ///< what reduces must do it in rank order (isReproducible)
   DataType type = DataType::f32;
+  bool inPlace = false;  ///< a broadcast whose root has one buffer, as far as all ranks know
 };
 
 /// Whether a reproducible communicator may run it. All that reduce in rank order, rounding once,
@@ -61,6 +62,7 @@ struct Rule {
   double untilAttach = 0;
   std::size_t minBytes = 0;
   std::uint32_t types = ~0U;  ///< bit per DataType
+  bool inPlace = false;       ///< holds for Situation::inPlace only
   std::size_t number = 0;     ///< its place in the file, from 1; 0: built in
 };
 

@@ -137,7 +137,7 @@ TEST(Registry, HasTheAlgorithmsOfEveryCollective) {
                             {Collective::allGather, {"direct"}},
                             {Collective::reduceScatter, {"direct"}},
                             {Collective::allToAll, {"direct"}},
-                            {Collective::broadcast, {"direct"}},
+                            {Collective::broadcast, {"direct", "joint"}},
                             {Collective::reduce, {"direct"}},
                             {Collective::gather, {"direct"}},
                             {Collective::scatter, {"direct"}},

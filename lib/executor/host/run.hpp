@@ -76,6 +76,8 @@ class Run {
   /// After Progress::done, in the clear: the buffers of every rank that I heard of can be read in
   /// place. If the plan hears from all ranks, all ranks say the same.
   bool allDirect() const { return allDirect_; }
+  /// The same of one rank: its two buffers were one. Nothing if none were exposed.
+  std::optional<bool> exposedInPlace(int rank) const;
   const Counters& counters() const { return counters_; }
   // For Transfers, which runs between calls.
   const Surroundings& surroundings() const { return env_; }

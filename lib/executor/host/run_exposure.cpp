@@ -83,6 +83,12 @@ std::byte* Run::find(int rank, shm::Location where, std::size_t bytes) const {
   return here;
 }
 
+std::optional<bool> Run::exposedInPlace(int rank) const {
+  if (!plan_->exposes) return std::nullopt;
+  const View& theirs = views_[static_cast<std::size_t>(rank)];
+  return rank == env_.fabric.rank() ? call_->inAt == call_->outAt : theirs.inAt == theirs.outAt;
+}
+
 void Run::release() {
   shm::ReleaseLine& line = env_.fabric.mine().release;
   line.released.store(epoch_, std::memory_order_release);
