@@ -102,7 +102,7 @@ std::vector<Rule> directRules(Collective c) {
       {c, kClear, Buffers::any, 1, 64, 512, "direct", HostProtocol::ll, lines, 1},
       {c, kClear, Buffers::any, 3, 64, ahead, "direct", HostProtocol::ll, lines, 1},
       {c, kClear, Buffers::direct, 1, 64, kAnySize, "direct", HostProtocol::zeroCopy, 0, 1},
-      {c, kClear, Buffers::ordinary, 1, 2, 4 * KiB, "direct", HostProtocol::ll, 8 * KiB, 1},
+      {c, kClear, Buffers::ordinary, 1, 2, 4 * KiB, "direct", HostProtocol::ll, lines, 1},
       {c, kClear, Buffers::ordinary, 1, 2, 64 * KiB, "direct", HostProtocol::simple, 32 * KiB, 4,
        kMeasured},
       {c, kClear, Buffers::ordinary, 3, 64, 64 * KiB, "direct", HostProtocol::simple, 32 * KiB, 4,
