@@ -200,5 +200,31 @@ TEST(NvrtcMatrix, SaysWhatIsWrongAndWhere) {
     EXPECT_THAT(report.faults, HasSubstr(said));
 }
 
+TEST(NvrtcMatrix, EveryOrderHasEachNumberOnce) {
+  const std::vector<std::size_t> plain = matrixOrder(100, 0), mixed = matrixOrder(100, 7);
+  EXPECT_TRUE(std::ranges::is_sorted(plain));
+  EXPECT_NE(mixed, plain);
+  EXPECT_NE(mixed, matrixOrder(100, 8));
+  EXPECT_EQ(mixed, matrixOrder(100, 7)) << "else nobody could go on with it";
+  EXPECT_TRUE(std::ranges::is_permutation(mixed, plain));
+}
+
+TEST(NvrtcMatrix, GoesOnWhereItStopped) {
+  LOCKSTEP_NEEDS_NVRTC();
+  const std::vector<KernelSource> sources{copyKernel("a"), wrongKernel("b"), copyKernel("c")};
+  const auto slice = [&](std::size_t first, Deadline until) {
+    return nvrtcMatrix(sources, {{8, 0}}, {}, {.first = first, .until = until, .threads = 2});
+  };
+  const MatrixReport none = slice(1, Deadline::in(Clock::duration::zero()));
+  EXPECT_EQ(none.cells, 3u);
+  EXPECT_EQ(none.next, 1u) << "no time, nothing done";
+  EXPECT_EQ(none.text(), "0 kernels compiled, 0 registers at most\n");
+  const MatrixReport rest = slice(2, {});
+  EXPECT_EQ(rest.next, 3u);
+  EXPECT_EQ(rest.compiled, 1);
+  EXPECT_EQ(rest.faults, "") << "the wrong one was before";
+  EXPECT_EQ(slice(7, {}).compiled, 0);
+}
+
 }  // namespace
 }  // namespace lockstep::cuda

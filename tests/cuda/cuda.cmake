@@ -28,7 +28,8 @@ target_compile_definitions(test_cuda_blocks PRIVATE
 # Every kernel for every chip: `cmake --build .. --target nvrtc_matrix`, then `bin/nvrtc_matrix`. No test: the
 # ordinary ones compile a set that covers it.
 add_executable(nvrtc_matrix EXCLUDE_FROM_ALL cuda/nvrtc_matrix/main.cpp)
-target_link_libraries(nvrtc_matrix PRIVATE lockstep_test_support lockstep_executor GTest::gtest)
+target_link_libraries(nvrtc_matrix
+  PRIVATE lockstep_test_support lockstep_executor GTest::gtest CLI11::CLI11)
 set_target_properties(nvrtc_matrix PROPERTIES CXX_CLANG_TIDY "")
 
 # DeviceCommunicator on the emulated driver.

@@ -1,6 +1,7 @@
 // Kernels of the generator, for those who compile many of them.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "executor/cuda/generate.hpp"
 #include "executor/cuda/kernel.hpp"
 #include "executor/cuda/transfer.hpp"
+#include "support/reference.hpp"
 
 namespace lockstep::cuda {
 
@@ -47,26 +49,50 @@ inline KernelRequest requestOf(const schedule::Algorithm& algorithm, const Way& 
   return request;
 }
 
-/// Collects texts, each name once: what reduces nothing is the same for all types.
+/// Collects texts, each once: what reduces nothing is the same for all types, and often the same in
+/// place.
 class KernelSources {
  public:
   void add(const KernelRequest& request) { add(generateKernel(request)); }
-  void add(Kernel kernel) {
-    all_.try_emplace(kernel.name,
-                     KernelSource{kernel.name, std::move(kernel.text), kernelDefines()});
-  }
+  void add(const Kernel& kernel) { all_.try_emplace(withoutName(kernel), sourceOf(kernel)); }
   std::vector<KernelSource> take() {
     std::vector<KernelSource> sources;
-    for (auto& [name, source] : all_) sources.push_back(std::move(source));
+    for (auto& [text, source] : all_) sources.push_back(std::move(source));
+    std::ranges::sort(sources, {}, &KernelSource::name);
     return sources;
   }
 
  private:
-  std::map<std::string, KernelSource> all_;
+  static std::string withoutName(const Kernel& kernel) {
+    std::string text = kernel.text;
+    for (std::size_t at; (at = text.find(kernel.name)) != std::string::npos;)
+      text.erase(at, kernel.name.size());
+    return text;
+  }
+  std::map<std::string, KernelSource> all_;  ///< by text
 };
 
+/// Those that come from no schedule: transfers, and the keys of sealed worlds.
+inline void addFixed(KernelSources& sources) {
+  for (const bool sealed : {false, true}) sources.add(transferKernel(sealed));
+  sources.add(keysKernel());
+}
+
+/// An all-reduce that goes on with RMSNorm, for each type that it takes.
+inline void addNormalised(KernelSources& sources, KernelRequest request) {
+  if (request.algorithm->collective != Collective::allReduce) return;
+  request.rmsNorm = true;
+  request.reduction = Reduction::sum;
+  for (const DataType type : {DataType::f32, DataType::f16, DataType::bf16})
+    for (const bool oneNan : {false, true}) {
+      request.type = type;
+      request.oneNan = oneNan;
+      sources.add(request);
+    }
+}
+
 /// Each algorithm once, and so each way, type and reduction, which take turns; in a world of three,
-/// the smallest in which a rank has a first, a middle and a last. And sends and receives.
+/// the smallest in which a rank has a first, a middle and a last. And what comes from no schedule.
 inline std::vector<KernelSource> coveringKernels() {
   KernelSources sources;
   std::size_t way = 0, reducing = 0;
@@ -79,30 +105,42 @@ inline std::vector<KernelSource> coveringKernels() {
     reducing += contractOf(algorithm->collective).reduces ? 1 : 0;
     sources.add(request);
   }
-  for (const bool sealed : {false, true}) sources.add(transferKernel(sealed));
+  addFixed(sources);
   return sources.take();
 }
 
-/// All of everything in a world.
+/// All that a communicator of `world` ranks can ask for with this algorithm.
 inline void addEveryKernel(KernelSources& sources, const schedule::Algorithm& algorithm,
                            int world) {
-  for (const Way& way : kEveryWay)
-    for (const bool inPlace : {false, true})
+  const bool reduces = contractOf(algorithm.collective).reduces;
+  for (const Way& way : kEveryWay) {
+    if (!isPossible(algorithm, way)) continue;
+    KernelRequest request = requestOf(algorithm, way, world);
+    for (const bool inPlace : {false, true}) {
+      request.inPlace = inPlace;
+      if (!reduces) {
+        sources.add(request);
+        continue;
+      }
       for (const DataType type : kEveryType)
-        for (const Reduction reduction : kEveryReduction) {
-          if (!isPossible(algorithm, way)) continue;
-          KernelRequest request = requestOf(algorithm, way, world);
-          request.inPlace = inPlace;
-          request.type = type;
-          request.reduction = reduction;
-          sources.add(request);
-        }
+        for (const Reduction reduction : kEveryReduction)
+          for (const bool oneNan : {false, true}) {
+            if (oneNan && !testing::isFloat(type)) continue;  // the same code
+            request.type = type;
+            request.reduction = reduction;
+            request.oneNan = oneNan;
+            sources.add(request);
+          }
+      addNormalised(sources, request);
+    }
+  }
 }
 inline std::vector<KernelSource> everyKernel(const std::vector<int>& worlds) {
   KernelSources sources;
   for (const int world : worlds)
     for (const schedule::Algorithm* algorithm : schedule::algorithms())
       addEveryKernel(sources, *algorithm, world);
+  addFixed(sources);
   return sources.take();
 }
 

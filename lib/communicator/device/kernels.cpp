@@ -42,15 +42,6 @@ Kernel generate(const KernelRequest& request) {
   return replaced(kernel.text, kernel.name, other.name) == other.text ? other : kernel;
 }
 
-cuda::KernelSource sourceOf(const Kernel& kernel, int worldSize) {
-  // What lanes keep in shared memory grows with the world; a GPU's cipher takes most of 48 KiB.
-  const int shared = kernel.sealed ? 48 << 10 : worldSize <= 8 ? 6 << 10 : 40 << 10;
-  return {.name = kernel.name,
-          .text = kernel.text,
-          .defines = {fmt::format("LOCKSTEP_THREADS={}", kernel.threads),
-                      fmt::format("LOCKSTEP_SHARED_BYTES={}", shared)}};
-}
-
 }  // namespace
 
 Kernels::Key Kernels::keyOf(const KernelRequest& r) {
@@ -92,7 +83,7 @@ void Kernels::prepare(std::span<const KernelRequest> requests, std::vector<Kerne
 
 void Kernels::load(std::vector<Kernel> kernels) {
   std::vector<cuda::KernelSource> sources;
-  for (const Kernel& kernel : kernels) sources.push_back(sourceOf(kernel, kernel.worldSize));
+  for (const Kernel& kernel : kernels) sources.push_back(cuda::sourceOf(kernel));
   const cuda::CompiledKernels compiled = cuda::compileAll(
       sources, chip_, {.threads = 0, .driverVersion = cuda::driver().version, .cache = &cache_});
   hits_ += compiled.hits;

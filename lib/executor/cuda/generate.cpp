@@ -178,15 +178,15 @@ LOCKSTEP_KERNEL({6}) {{
         if (kernel.sealed) kernel.staged = std::max(kernel.staged, staged);
       }
   }
-  /// Many threads hide the latency of memory; an operation of many operands, or a cipher, needs
-  /// more registers than 512 threads leave each (128).
+  /// Many threads hide the latency of memory; an operation of many operands, lines with flags, or a
+  /// cipher need more registers than 512 threads leave each (128).
   unsigned threadsFor(const Kernel& kernel) const {
     constexpr std::size_t kFewOperands = 8;
     std::size_t most = 0;
     for (const Instance& instance : instances_)
       for (const schedule::Lane& lane : instance.program->lanes)
         for (const Op& op : lane) most = std::max(most, op.dst.size() + op.src.size());
-    return kernel.sealed || most > kFewOperands ? 256 : 512;
+    return kernel.sealed || request_.protocol == Protocol::ll || most > kFewOperands ? 256 : 512;
   }
   std::uint32_t blocksIn(const schedule::Range& range) const {
     return chunks_ == 1 ? range.chunks : 1;

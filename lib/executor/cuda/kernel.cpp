@@ -4,7 +4,18 @@
 
 #include <fmt/format.h>
 
+#include "executor/cuda/generate.hpp"
+
 namespace lockstep::cuda {
+
+KernelSource sourceOf(const Kernel& kernel) {
+  // What lanes keep in shared memory grows with the world; a GPU's cipher takes most of 48 KiB.
+  const int shared = kernel.sealed ? 48 << 10 : kernel.worldSize <= 8 ? 6 << 10 : 40 << 10;
+  return {.name = kernel.name,
+          .text = kernel.text,
+          .defines = {fmt::format("LOCKSTEP_THREADS={}", kernel.threads),
+                      fmt::format("LOCKSTEP_SHARED_BYTES={}", shared)}};
+}
 
 std::string Resources::exceeds(const Limits& limits) const {
   std::string said;

@@ -15,6 +15,12 @@ struct KernelSource {
   std::vector<std::string> defines;  ///< "LOCKSTEP_THREADS=256"
 };
 
+struct Kernel;  // generate.hpp
+
+/// A generated kernel as it is compiled: for the threads that it is launched with, and with room
+/// for what its blocks keep in shared memory.
+KernelSource sourceOf(const Kernel& kernel);
+
 /// A GPU's compute capability: {9, 0} is sm_90.
 struct Chip {
   int major = 0, minor = 0;
