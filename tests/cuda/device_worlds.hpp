@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include <gtest/gtest.h>
 #include <sys/prctl.h>
 
 #include "bootstrap/worlds.hpp"
@@ -23,8 +24,18 @@ using Environment = std::map<std::string, std::string>;
 /// What ranks are: threads of one process, or a process each.
 enum class Ranks { threads, processes };
 
+/// LOCKSTEP_TEST_GPU=1: worlds are on this machine's GPUs instead (tools/gpu_check).
+inline bool onRealGpus() {
+  const char* wanted = ::getenv("LOCKSTEP_TEST_GPU");
+  return wanted != nullptr && *wanted == '1';
+}
+
 inline void enter(const Environment& environment) {
-  ::setenv("LOCKSTEP_CUDA_LIBRARY", LOCKSTEP_FAKE_CUDA, 1);
+  if (onRealGpus())
+    ::setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32",
+             0);  // ranks that share a GPU (lockstep/device.hpp)
+  else
+    ::setenv("LOCKSTEP_CUDA_LIBRARY", LOCKSTEP_FAKE_CUDA, 1);
   ::setenv("LOCKSTEP_FAKE_STRICT", "1", 1);
   for (const auto& [name, value] : environment) ::setenv(name.c_str(), value.c_str(), 1);
 }
@@ -110,3 +121,7 @@ inline std::string playDevices(Ranks ranks, int world, const Environment& enviro
 }
 
 }  // namespace lockstep::test
+
+/// In a test that asks for what only the emulated driver does.
+#define LOCKSTEP_NEEDS_EMULATION() \
+  if (::lockstep::test::onRealGpus()) GTEST_SKIP() << "real GPUs do not do that when asked"

@@ -108,9 +108,7 @@ TEST(DeviceCalls, OfTwoCommunicatorsRunSideBySide) {
 std::string playTogether(const std::function<std::string(std::vector<DeviceCommunicator>&)>& body,
                          const char* gpus) {
   return runProcesses(1, [&](int) {
-    enter({{"LOCKSTEP_NVRTC_LIBRARY", LOCKSTEP_FAKE_NVRTC},
-           {"LOCKSTEP_CACHE_DIR", LOCKSTEP_BINARY_DIR "/device_kernels"},
-           {"LOCKSTEP_FAKE_GPUS", gpus}});
+    enter(withKernels({{"LOCKSTEP_FAKE_GPUS", gpus}}));
     auto controls = Communicator::createInProcess(3, modeOf(Mode::p2p));
     std::vector<std::optional<DeviceCommunicator>> made(3);
     std::string said = failuresOf(runThreads(3, [&](int rank) -> std::string {
@@ -169,6 +167,7 @@ TEST(DeviceCalls, RanksOfOneGpuRunInOneLaunch) {
 }
 
 TEST(DeviceCalls, RanksOfSeveralGpusAreNoLaunch) {
+  LOCKSTEP_NEEDS_EMULATION();
   const auto body = [](std::vector<DeviceCommunicator>& ranks) {
     const std::vector<const void*> ins(3);
     const std::vector<void*> outs(3);

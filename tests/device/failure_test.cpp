@@ -263,6 +263,7 @@ TEST(DeviceFailure, AllocSaysWhatIsLeftOrDiffers) {
 }
 
 TEST(DeviceFailure, ALaunchThatIsRefusedEndsTheOthersCallToo) {
+  LOCKSTEP_NEEDS_EMULATION();
   DeviceWorld world = impatient(Ranks::processes, {Collective::allReduce}, kPatient);
   const auto play = [](Player& player) -> std::string {
     Memory memory(player);

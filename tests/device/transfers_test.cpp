@@ -101,6 +101,7 @@ TEST(DeviceTransfers, BetweenCollectives) {
 }
 
 TEST(DeviceTransfers, ThroughTheHosts) {
+  LOCKSTEP_NEEDS_EMULATION();
   for (const Mode mode : {Mode::p2p, Mode::cc}) {
     SCOPED_TRACE(name(mode));
     DeviceWorld world = worldOf(2, mode);

@@ -7,14 +7,6 @@
 namespace lockstep::test {
 namespace {
 
-/// Kernels are compiled once for all tests of this build.
-Environment withKernels(const Environment& more) {
-  Environment all{{"LOCKSTEP_NVRTC_LIBRARY", LOCKSTEP_FAKE_NVRTC},
-                  {"LOCKSTEP_CACHE_DIR", LOCKSTEP_BINARY_DIR "/device_kernels"}};
-  for (const auto& [name, value] : more) all[name] = value;
-  return all;
-}
-
 std::string playApart(const DeviceWorld& world, const ControlRank& body) {
   MeetingHost meeting(world.size);
   const Environment environment = withKernels(world.environment);
@@ -43,6 +35,15 @@ std::string playInOne(const DeviceWorld& world, const ControlRank& body) {
 }
 
 }  // namespace
+
+Environment withKernels(const Environment& more) {
+  Environment all;
+  if (!onRealGpus())
+    all = {{"LOCKSTEP_NVRTC_LIBRARY", LOCKSTEP_FAKE_NVRTC},
+           {"LOCKSTEP_CACHE_DIR", LOCKSTEP_BINARY_DIR "/device_kernels"}};
+  for (const auto& [name, value] : more) all[name] = value;
+  return all;
+}
 
 Options modeOf(Mode mode) {
   Options options;

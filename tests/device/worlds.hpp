@@ -20,6 +20,10 @@ struct DeviceWorld {
   Environment environment = {};
 };
 
+/// What a process enters: with kernels that are compiled once for all tests of this build, and
+/// `more`.
+Environment withKernels(const Environment& more = {});
+
 /// A mode, with a time limit that suits a loaded machine.
 Options modeOf(Mode mode);
 /// Small geometry, so that few elements are many messages, and kernels of `collectives` alone.

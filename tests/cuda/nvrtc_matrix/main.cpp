@@ -27,7 +27,9 @@ void addOptions(CLI::App& app, Wishes& wishes) {
   app.add_option("WORLD", wishes.worlds, "Numbers of ranks")
       ->check(CLI::Range(1, schedule::kMaxWorld))
       ->capture_default_str();
-  app.add_option("--chips", wishes.chips, "80,90,..: for these only")->delimiter(',');
+  app.add_option("--chips", wishes.chips, "80,90,..: for these only")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_option("--named", wishes.named, "Only kernels whose names contain this");
   app.add_option("--seed", wishes.seed, "Of the order; 0: kernel by kernel")->capture_default_str();
   app.add_option("--from", wishes.from, "Goes on with this number of that order")
