@@ -8,6 +8,7 @@
 
 #include "base/fail.hpp"
 #include "base/secret.hpp"
+#include "bench/gpu_seal.hpp"
 #include "bench/keygen.hpp"
 #include "bench/launched.hpp"
 #include "bench/launcher.hpp"
@@ -219,6 +220,8 @@ int act(const std::vector<std::string>& arguments) {
     return runTopo({arguments.begin() + 1, arguments.end()});
   if (!arguments.empty() && arguments.front() == kKeygenCommand)
     return runKeygen({arguments.begin() + 1, arguments.end()});
+  if (!arguments.empty() && arguments.front() == kSealCommand)
+    return runSeal({arguments.begin() + 1, arguments.end()});
   Machine machine = detectMachine();
   if (!arguments.empty() && arguments.front() == kTuneCommand)
     return runTune({arguments.begin() + 1, arguments.end()}, machine);

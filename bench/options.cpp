@@ -27,6 +27,7 @@ constexpr const char* kHelpFooter =
     "  ccbench --mode cc --baseline mpi    Open MPI beside them (or gloo, or mpi,gloo)\n"
     "  ccbench --op all --check-only       verify every operation, time nothing\n"
     "  ccbench --device gpu --mode all     the same on GPUs; --graph 1: in CUDA graphs\n"
+    "  ccbench seal --help                 how fast a GPU seals and opens by itself\n"
     "  ccbench tune --help                 measures which plan is fastest where\n"
     "  ccbench topo --help                 what is connected to what, and what is wrong with it\n"
     "\n"

@@ -108,6 +108,22 @@ TEST_F(CcbenchGpu, OneLaunchIsForAllRanks) {
   EXPECT_EQ(run({"--gpus", "2", "--ranks", "2", "--launch", "together"}).status, 2);
 }
 
+TEST_F(CcbenchGpu, SealsByItself) {
+  const std::string file = testing::TempDir() + std::to_string(getpid()) + ".seal.json";
+  const CcbenchRun seal({"seal", "-e", "64K", "--json", file});
+  ASSERT_EQ(seal.status, 0) << seal.err;
+  EXPECT_EQ(seal.err, "");
+  EXPECT_THAT(seal.out, HasSubstr("emulated, the rates mean nothing"));
+  const json rates = json::parse(std::ifstream(file)).at("rates");
+  std::filesystem::remove(file);
+  ASSERT_EQ(rates.size(), 8u) << "two ciphers, 4 KiB by one size of message and 64 KiB by three";
+  for (const json& rate : rates)
+    for (const char* does : {"sealedPerSecond", "openedPerSecond"})
+      EXPECT_GT(rate.at(does).get<double>(), 0);
+  EXPECT_EQ(CcbenchRun({"seal", "-e", "1K"}).status, 2);
+  EXPECT_EQ(CcbenchRun({"seal", "--gpu", "7"}).status, 2);
+}
+
 TEST_F(CcbenchGpu, SaysWhatItLeavesOut) {
   const CcbenchRun some = run({"--gpus", "1", "--mode", "p2p", "-o", "sum,premulsum", "-b", "64",
                                "-e", "64", "--check-only"});

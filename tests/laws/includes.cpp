@@ -75,7 +75,7 @@ bool looksInside(std::string_view path) {
   return path.starts_with("bench/floors/") || path.starts_with("bench/rates.") ||
          path.starts_with("bench/tune_model.") || path.starts_with("bench/topo") ||
          path.starts_with("bench/keygen.") || path.starts_with("bench/launched.") ||
-         path.starts_with("bench/gpu_traffic.");
+         path.starts_with("bench/gpu_traffic.") || path.starts_with("bench/gpu_seal");
 }
 
 bool isStandard(const Include& include) {
