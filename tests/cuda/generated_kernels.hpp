@@ -91,18 +91,40 @@ inline void addNormalised(KernelSources& sources, KernelRequest request) {
     }
 }
 
+/// Of the ways that are possible the one that was taken least.
+inline const Way& rarestWay(const schedule::Algorithm& algorithm, std::vector<int>& taken) {
+  std::size_t rarest = std::size(kEveryWay);
+  for (std::size_t i = 0; i < std::size(kEveryWay); ++i)
+    if (isPossible(algorithm, kEveryWay[i]) &&
+        (rarest == std::size(kEveryWay) || taken[i] < taken[rarest]))
+      rarest = i;
+  ++taken[rarest];
+  return kEveryWay[rarest];
+}
+
 /// Each algorithm once, and so each way, type and reduction, which take turns; in a world of three,
-/// the smallest in which a rank has a first, a middle and a last. And what comes from no schedule.
+/// the smallest in which a rank has a first, a middle and a last. RMSNorm after some, and what
+/// comes from no schedule.
 inline std::vector<KernelSource> coveringKernels() {
   KernelSources sources;
-  std::size_t way = 0, reducing = 0;
+  std::vector<int> taken(std::size(kEveryWay));
+  std::size_t reducing = 0;
   for (const schedule::Algorithm* algorithm : schedule::algorithms()) {
-    while (!isPossible(*algorithm, kEveryWay[way])) way = (way + 1) % std::size(kEveryWay);
-    KernelRequest request = requestOf(*algorithm, kEveryWay[way], 3);
-    way = (way + 1) % std::size(kEveryWay);
+    KernelRequest request = requestOf(*algorithm, rarestWay(*algorithm, taken), 3);
     request.type = kEveryType[reducing % std::size(kEveryType)];
     request.reduction = kEveryReduction[reducing % std::size(kEveryReduction)];
+    request.oneNan = testing::isFloat(request.type) && reducing % 2 != 0;
     reducing += contractOf(algorithm->collective).reduces ? 1 : 0;
+    sources.add(request);
+  }
+  const schedule::Algorithm* const twoShot =
+      schedule::findAlgorithm(Collective::allReduce, "two_shot", schedule::Edges::channels);
+  for (const auto& [way, type] :
+       {std::pair(kEveryWay[0], DataType::f32), std::pair(kEveryWay[1], DataType::f16),
+        std::pair(kEveryWay[2], DataType::bf16)}) {
+    KernelRequest request = requestOf(*twoShot, way, 3);
+    request.rmsNorm = true;
+    request.type = type;
     sources.add(request);
   }
   addFixed(sources);

@@ -36,6 +36,22 @@ TEST(GeneratedKernels, AreCompiledForTheThreadsTheyAreLaunchedWith) {
   }
 }
 
+/// What the covering set is to cover, by the names of its kernels.
+TEST(GeneratedKernels, CoverEachAlgorithmModeProtocolTypeAndReduction) {
+  std::string names;
+  for (const KernelSource& source : coveringKernels()) names += source.name + " ";
+  std::vector<std::string> wanted{"_ll_",      "_simple_",         "_one_nan",
+                                  "_rms_norm", "_transfer_sealed", "_prepare_keys"};
+  for (const schedule::Algorithm* algorithm : schedule::algorithms())
+    wanted.push_back(fmt::format("lockstep_{}_{}", name(algorithm->collective), algorithm->name) +
+                     (algorithm->edges == schedule::Edges::exposure ? "_exposed_" : "_"));
+  for (const DataType type : kEveryType) wanted.push_back(fmt::format("_{}_", name(type)));
+  for (const char* word :
+       {"_Sum", "_Prod", "_Min", "_Max", "_p2p_", "_multicast_", "_cc_simple_", "_cc_multicast_"})
+    wanted.emplace_back(word);
+  for (const std::string& word : wanted) EXPECT_THAT(names, ::testing::HasSubstr(word));
+}
+
 INSTANTIATE_TEST_SUITE_P(Chips, CoveringKernels, ::testing::Range(std::size_t{0}, kChips.size()),
                          [](const auto& chip) {
                            return "sm_" + std::to_string(kChips[chip.param].number());

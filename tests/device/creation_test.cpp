@@ -74,13 +74,14 @@ TEST(DeviceCreation, RanksThatShareAGpuOrSealTakeItsMultiprocessors) {
   struct Shape {
     const char* gpus;
     Mode mode;
-    int blocks;
+    int asked, blocks;
   };
-  for (const auto& [gpus, mode, blocks] :
-       {Shape{"2", Mode::p2p, 32}, Shape{"1", Mode::p2p, 45}, Shape{"2", Mode::cc, 90}}) {
-    SCOPED_TRACE(fmt::format("{} GPUs, {}", gpus, name(mode)));
+  for (const auto& [gpus, mode, asked, blocks] :
+       {Shape{"2", Mode::p2p, 0, 32}, Shape{"1", Mode::p2p, 0, 45}, Shape{"2", Mode::cc, 0, 90},
+        Shape{"1", Mode::p2p, 40, 40}, Shape{"1", Mode::p2p, 100, 45}}) {
+    SCOPED_TRACE(fmt::format("{} GPUs, {}, {} asked for", gpus, name(mode), asked));
     DeviceWorld world = worldOf(Ranks::threads, mode);
-    world.device.blocks = 0;
+    world.device.blocks = asked;
     world.environment["LOCKSTEP_FAKE_GPUS"] = gpus;
     world.environment["LOCKSTEP_FAKE_SMS"] = "90";
     EXPECT_EQ(playDeviceWorld(world,

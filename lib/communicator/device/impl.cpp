@@ -205,7 +205,8 @@ void DeviceImpl::agree(const DeviceOptions& options) {
     room = std::min(room, std::max(1, w.multiprocessors / static_cast<int>(sharing)));
   }
   const bool all = shared || isSealed(control_->options().mode);
-  const int lanes = options.blocks > 0 ? options.blocks : all ? room : std::min(room, kUsualLanes);
+  const int wanted = options.blocks > 0 ? options.blocks : all ? room : kUsualLanes;
+  const int lanes = std::min(room, wanted);
   const std::size_t slot = options.slotBytes == 0 ? kUsualSlotBytes : options.slotBytes;
   const auto world = static_cast<std::size_t>(worldSize());
   geometry_.world = static_cast<unsigned>(world);

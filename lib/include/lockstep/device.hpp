@@ -48,6 +48,7 @@ struct DeviceOptions {
   /// Memory per rank for alloc(), shared with the peers. Rounded up to the driver's granularity.
   std::size_t heapBytes = std::size_t{64} << 20;
   /// Thread blocks per rank of a large message; 0: chosen from the GPU and the ranks that share it.
+  /// Never more than its multiprocessors divided by these ranks: blocks wait for each other.
   int blocks = 0;
   /// Bytes of payload of a slot of a channel, 4 KiB to 256 KiB; 0: chosen.
   std::size_t slotBytes = 0;
