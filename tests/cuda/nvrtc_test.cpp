@@ -24,6 +24,13 @@ class NvrtcProgram : public ::testing::Test {
   }
 };
 
+TEST(Nvrtc, IsThatOfTheDriversMajorVersionWhereThatIsOlder) {
+  EXPECT_EQ(nvrtcNames(0).front(), "libnvrtc.so.13");
+  EXPECT_EQ(nvrtcNames(13010).front(), "libnvrtc.so.13");
+  EXPECT_EQ(nvrtcNames(12040).front(), "libnvrtc.so.12");
+  for (const int version : {0, 12040, 13000}) EXPECT_EQ(nvrtcNames(version).size(), 3u);
+}
+
 TEST_F(NvrtcProgram, SaysWhatItCompilesFor) {
   EXPECT_GE(nvrtc().major, 11);
   EXPECT_FALSE(nvrtc().file.empty());

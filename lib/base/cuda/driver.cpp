@@ -48,7 +48,7 @@ std::string_view advice(Result result) {
     case Result::invalidImage:
     case Result::noBinaryForGpu:
       return "the kernel was compiled for another GPU, or by a compiler newer than the driver; "
-             "update the driver";
+             "update the driver, or name an NVRTC as old as it in LOCKSTEP_NVRTC_LIBRARY";
     case Result::peerAccessUnsupported:
       return "these GPUs cannot reach each other's memory; see nvidia-smi topo -p2p r";
     case Result::eccUncorrectable:

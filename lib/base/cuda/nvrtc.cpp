@@ -6,6 +6,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/cuda/driver.hpp"
 #include "base/cuda/library.hpp"
 #include "base/fail.hpp"
 #include "base/printable.hpp"
@@ -14,11 +15,12 @@ namespace lockstep::cuda {
 
 namespace {
 
-/// Newest first. The loader's own paths come before /usr/local/cuda*, where nobody may have told
-/// the loader to look.
+/// The loader's own paths come before /usr/local/cuda*, where nobody may have told the loader to
+/// look.
 std::vector<std::string> candidates() {
   namespace fs = std::filesystem;
-  const std::vector<std::string> names{"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"};
+  const Driver* driver = findDriver();
+  const std::vector<std::string> names = nvrtcNames(driver == nullptr ? 0 : driver->version);
   std::vector<std::string> toolkits;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator("/usr/local", ignored))
@@ -101,6 +103,12 @@ std::string Nvrtc::start() {
     return fmt::format("{} does not say what it compiles for", printable(file));
   std::ranges::sort(architectures);
   return "";
+}
+
+std::vector<std::string> nvrtcNames(int driverVersion) {
+  if (driverVersion != 0 && driverVersion < 13000)
+    return {"libnvrtc.so.12", "libnvrtc.so.13", "libnvrtc.so"};
+  return {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"};
 }
 
 const Nvrtc* findNvrtc() {

@@ -65,6 +65,11 @@ struct Nvrtc {
   std::string start();
 };
 
+/// Names that its file may have, the best first, for a driver of this version (12040 for CUDA 12.4,
+/// 0 for none): the newest, but of the driver's own major version where that is older, since a
+/// driver does not load what compilers of later ones made.
+std::vector<std::string> nvrtcNames(int driverVersion);
+
 /// NVRTC, opened by the first call of any of these in the process and kept until its end. Throws
 /// unsupported, "no kernels because ..", where there is none.
 const Nvrtc& nvrtc();
