@@ -66,7 +66,7 @@ std::size_t maxPayload(FrameType type) {
     case FrameType::result:
       return kMaxWorld * (sizeof(std::uint32_t) + kMaxContribution);
     case FrameType::missing:
-      return sizeof(RankSet);
+      return sizeof(Missing);
     case FrameType::error:
       return sizeof(FailureHead) + kMaxFailureText;
     case FrameType::challenge:
@@ -142,12 +142,12 @@ Nonce decodeChallenge(std::span<const std::byte> payload) {
   return decodeExactly<Nonce>(payload, "challenge");
 }
 
-Bytes encodeMissing(RankSet ranks) {
-  return encodeExactly(ranks);
+Bytes encodeMissing(const Missing& missing) {
+  return encodeExactly(missing);
 }
 
-RankSet decodeMissing(std::span<const std::byte> payload) {
-  return decodeExactly<RankSet>(payload, "list of missing ranks");
+Missing decodeMissing(std::span<const std::byte> payload) {
+  return decodeExactly<Missing>(payload, "list of missing ranks");
 }
 
 Bytes encodeFailure(const Failure& failure) {

@@ -27,7 +27,7 @@ enum class FrameType : std::uint32_t {
   gather,      ///< rank to relay: its contribution to the next all-gather
   result,      ///< relay to rank: every rank's contribution (encodeResult)
   giveUp,      ///< rank to relay: my deadline has passed, what is missing? Empty
-  missing,     ///< relay to rank: someone gave up waiting for these ranks; a RankSet
+  missing,     ///< relay to rank: someone gave up waiting; a Missing
   error,       ///< relay to rank: a Failure
   challenge,   ///< keyed relay to whoever connects: a Nonce
   keyedHello,  ///< rank to keyed relay: a KeyedHello
@@ -49,7 +49,7 @@ struct FrameHeader {
   FrameType type;
   std::uint32_t length;  ///< bytes of payload
 };
-inline constexpr std::uint32_t kFrameMagic = 0x31534b4c;  // "LKS1": protocol version 1
+inline constexpr std::uint32_t kFrameMagic = 0x32534b4c;  // "LKS2": protocol version 2
 
 struct Frame {
   FrameType type;
@@ -98,6 +98,12 @@ struct KeyedHello {
   Hash proof{};
 };
 
+/// Who did not come to a meeting or an all-gather, and who came to the meeting more than once.
+struct Missing {
+  RankSet ranks = 0;
+  RankSet twice = 0;
+};
+
 /// What the relay says to a rank that cannot go on. Nobody vouches for it.
 struct Failure {
   ErrorCode code;
@@ -112,8 +118,8 @@ Bytes encodeKeyedHello(const KeyedHello& hello);
 KeyedHello decodeKeyedHello(std::span<const std::byte> payload);
 Bytes encodeChallenge(const Nonce& challenge);
 Nonce decodeChallenge(std::span<const std::byte> payload);
-Bytes encodeMissing(RankSet ranks);
-RankSet decodeMissing(std::span<const std::byte> payload);
+Bytes encodeMissing(const Missing& missing);
+Missing decodeMissing(std::span<const std::byte> payload);
 /// The text is cut at 512 bytes.
 Bytes encodeFailure(const Failure& failure);
 Failure decodeFailure(std::span<const std::byte> payload);

@@ -33,6 +33,13 @@ std::string describeWait(Clock::duration waited) {
                    : fmt::format("{:.3g} s", static_cast<double>(ms) / 1000);
 }
 
+/// A rank that makes several communicators at once comes more than once too, so this is a guess.
+std::string describeTwice(RankSet twice) {
+  if (twice == 0) return "";
+  return fmt::format("; {} {} come more than once: was a process started twice with that number?",
+                     describe(twice), have(twice));
+}
+
 /// What a meeting point can know of a rank that comes, and of ranks that have met. Whoever carries
 /// its frames may have written them: an error of any other kind would be believed to be a fact.
 bool canKnow(ErrorCode code, bool joining) {
@@ -115,7 +122,7 @@ Bytes MeetingConnection::await(FrameType wanted, const Gone& gone, Deadline dead
       const bool joining = wanted != FrameType::result;
       if (frame.type == FrameType::error) throwFailure(decodeFailure(frame.payload), joining);
       if (frame.type == FrameType::missing)
-        failMissing(decodeMissing(frame.payload) & allRanks(worldSize_), start, joining);
+        failMissing(decodeMissing(frame.payload), start, joining);
       fail(ErrorCode::bootstrap, "the meeting point answered out of turn");
     } else if (deadline.passed() && lost != 0) {
       throw Error(ErrorCode::peerDied, std::countr_zero(lost), {},
@@ -160,7 +167,9 @@ void MeetingConnection::throwFailure(const Failure& said, bool joining) const {
   throw Error(said.code, said.rank < worldSize_ ? said.rank : -1, {}, text);
 }
 
-void MeetingConnection::failMissing(RankSet missing, Clock::time_point start, bool joining) const {
+void MeetingConnection::failMissing(const Missing& said, Clock::time_point start,
+                                    bool joining) const {
+  const RankSet missing = said.ranks & allRanks(worldSize_);
   const auto waited = describeWait(Clock::now() - start);
   const int blame = std::has_single_bit(missing) ? std::countr_zero(missing) : -1;
   if ((missing & rankBit(rank_)) != 0)
@@ -169,8 +178,10 @@ void MeetingConnection::failMissing(RankSet missing, Clock::time_point start, bo
                             worldSize_));
   throw Error(ErrorCode::timeout, blame, {},
               joining ? fmt::format("waited {} at the meeting point: {} of {} {} not come; start "
-                                    "them, or check that they use the same id (and pre-shared key)",
-                                    waited, describe(missing), worldSize_, have(missing))
+                                    "them, or check that they use the same id (and pre-shared "
+                                    "key){}",
+                                    waited, describe(missing), worldSize_, have(missing),
+                                    describeTwice(said.twice & allRanks(worldSize_)))
                       : fmt::format("waited {} for an exchange of all ranks: {} of {} {} not taken "
                                     "part; are they stopped, or elsewhere in the program?",
                                     waited, describe(missing), worldSize_, have(missing)));

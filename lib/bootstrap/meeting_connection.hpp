@@ -37,7 +37,7 @@ class MeetingConnection {
   Bytes await(FrameType wanted, const Gone& gone, Deadline deadline);
   bool readFrame(Deadline deadline, const Gone& gone, Frame& frame);
   [[noreturn]] void throwFailure(const Failure& said, bool joining) const;
-  [[noreturn]] void failMissing(RankSet missing, Clock::time_point start, bool joining) const;
+  [[noreturn]] void failMissing(const Missing& said, Clock::time_point start, bool joining) const;
   [[noreturn]] void failLost(const Gone& gone) const;
 
   Fd socket_;

@@ -59,6 +59,7 @@ struct Relay::Connection {
   int rank = -1;
   int worldSize = 0;
   std::shared_ptr<Group> group;
+  bool twice = false;    ///< another of its rank waited when this one did
   bool onSpare = false;  ///< there was no descriptor left for it
   bool dropped = false;  ///< to be closed by the next sweep
 };
@@ -300,8 +301,11 @@ void Relay::admit(Connection& joiner, const Hello& hello) {
   if (!worldAgrees(joiner)) return;
   if (mustHearOfShortage(joiner)) return tellOfShortage(joiner);
   joiner.become(Connection::State::waiting);
-  waiting_[hello.rank].push_back(&joiner);
+  auto& own = waiting_[hello.rank];
+  own.push_back(&joiner);
   formGroup(joiner.worldSize);
+  if (own.size() > 1)
+    for (Connection* const one : own) one->twice = true;
 }
 
 bool Relay::worldAgrees(Connection& joiner) {
@@ -339,15 +343,16 @@ void Relay::formGroup(int worldSize) {
 void Relay::abandonJoin(Connection& from) {
   const auto& own = waiting_[static_cast<std::size_t>(from.rank)];
   const auto round = std::find(own.begin(), own.end(), &from) - own.begin();
-  RankSet missing = 0;
+  Missing missing;
   std::vector<Connection*> company;  // those who wait for the same missing ranks
   for (int rank = 0; rank < from.worldSize; ++rank) {
     auto& queue = waiting_[static_cast<std::size_t>(rank)];
     if (static_cast<std::ptrdiff_t>(queue.size()) <= round) {
-      missing |= rankBit(rank);
+      missing.ranks |= rankBit(rank);
       continue;
     }
     company.push_back(queue[static_cast<std::size_t>(round)]);
+    if (company.back()->twice) missing.twice |= rankBit(rank);
     queue.erase(queue.begin() + round);
   }
   const Message verdict = message(FrameType::missing, encodeMissing(missing));
@@ -411,7 +416,7 @@ void Relay::abandonGather(Connection& from) {
   // One that does not wait here has been overtaken by its result.
   if (group.failed || (group.have & rankBit(from.rank)) == 0) return;
   const RankSet missing = allRanks(group.worldSize()) & ~group.have;
-  failGroup(group, message(FrameType::missing, encodeMissing(missing)));
+  failGroup(group, message(FrameType::missing, encodeMissing({.ranks = missing})));
 }
 
 void Relay::leave(Connection& from) {

@@ -121,7 +121,7 @@ class Host {
     const UnixAddress address = addressOf(place);
     if (::bind(listener_.get(), address.get(), address.size()) != 0) {
       if (errno != EADDRINUSE) failErrno("cannot wait for the other ranks");
-      throw Error(ErrorCode::bootstrap, 0, {},
+      throw Error(ErrorCode::mismatch, 0, {},
                   "another process is rank 0 of this job already; give each job that runs at the "
                   "same time a name of its own (LOCKSTEP_JOB)");
     }

@@ -80,7 +80,9 @@ TEST(Payloads, RoundTrip) {
   EXPECT_EQ(failure.code, ErrorCode::mismatch);
   EXPECT_EQ(failure.rank, 5);
   EXPECT_EQ(failure.text, std::string(512, 'x'));
-  EXPECT_EQ(decodeMissing(encodeMissing(0x8000000000000001)), 0x8000000000000001);
+  const Missing missing = decodeMissing(encodeMissing({0x8000000000000001, 0x10}));
+  EXPECT_EQ(missing.ranks, 0x8000000000000001);
+  EXPECT_EQ(missing.twice, 0x10U);
   const Hello hello = decodeHello(encodeHello({Token{std::byte{9}}, 3, 4}));
   EXPECT_EQ(hello.token[0], std::byte{9});
   EXPECT_EQ(hello.rank, 3u);

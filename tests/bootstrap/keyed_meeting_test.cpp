@@ -96,7 +96,7 @@ TEST(KeyedMeeting, ARecordedHelloIsOfNoUse) {
   ASSERT_TRUE(say(genuine.socket, FrameType::giveUp));
   const auto answer = hearFrame(genuine.socket);
   ASSERT_TRUE(answer && answer->type == FrameType::missing);
-  EXPECT_EQ(decodeMissing(answer->payload), rankBit(0));
+  EXPECT_EQ(decodeMissing(answer->payload).ranks, rankBit(0));
   // A challenge is good for one attempt.
   Attempt twice(id);
   ASSERT_TRUE(twice.say({.hello = {id.token, 1, 2}}));
@@ -153,7 +153,7 @@ TEST(KeyedMeeting, OfTwoRanksWithOneNumberTheSecondIsOfAnotherMeeting) {
   ASSERT_TRUE(say(second.socket, FrameType::giveUp));
   const auto answer = hearFrame(second.socket);
   ASSERT_TRUE(answer && answer->type == FrameType::missing);
-  EXPECT_EQ(decodeMissing(answer->payload), rankBit(0));
+  EXPECT_EQ(decodeMissing(answer->payload).ranks, rankBit(0));
   ASSERT_TRUE(zero.say(answerTo(zero.challenge, key, {id.token, 0, 2})));
   EXPECT_EQ(hear(zero.socket), FrameType::welcome);
   EXPECT_EQ(hear(first.socket), FrameType::welcome);

@@ -86,9 +86,9 @@ TEST(LyingMeeting, BlamesNoRankThatThereIsNot) {
   ASSERT_TRUE(error);
   EXPECT_EQ(error->rank(), -1);
   for (const FrameType victim : {FrameType::hello, FrameType::gather}) {
-    const auto late =
-        meetLiar(lyingTo(victim, encodeFrame(FrameType::missing, encodeMissing(~rankBit(0)))),
-                 joinAndGather);
+    const auto late = meetLiar(
+        lyingTo(victim, encodeFrame(FrameType::missing, encodeMissing({~rankBit(0), ~RankSet{0}}))),
+        joinAndGather);
     ASSERT_TRUE(late);
     EXPECT_EQ(late->rank(), 1);
     EXPECT_THAT(late->what(), HasSubstr("rank 1 of 2 has not"));

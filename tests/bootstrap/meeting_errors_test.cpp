@@ -36,6 +36,22 @@ TEST(Meeting, NamesTheRanksThatHaveNotCome) {
       Each(""));
 }
 
+TEST(Meeting, NamesARankThatWasStartedTwice) {
+  constexpr std::array kRanks{0, 2, 2};
+  const auto limit = soon();
+  std::vector<std::string> outcomes;
+  do {  // one that comes when another has given up already is not told
+    const std::string id = openMeetingPoint("");
+    outcomes = runThreads(3, [&](int i) {
+      return errorText([&] { joinProcesses(id, kRanks[std::size_t(i)], 3, Deadline::in(200ms)); });
+    });
+  } while (!limit.passed() && !testing::Matches(Each(HasSubstr("twice")))(outcomes));
+  // Of the two, one waits for all others.
+  EXPECT_THAT(outcomes, Each(AllOf(HasSubstr("timeout"), HasSubstr("of 3 ha"),
+                                   HasSubstr("rank 2 has come more than once"))));
+  EXPECT_THAT(outcomes[0], HasSubstr("rank 1 of 3 has not come"));
+}
+
 TEST(Meeting, NamesTheRankThatDoesNotGather) {
   const std::string id = openMeetingPoint("");
   const auto outcomes = runThreads(3, [&](int rank) {

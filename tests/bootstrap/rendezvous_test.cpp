@@ -102,7 +102,7 @@ TEST(Rendezvous, HasOneRankZero) {
           {name, who == 2 ? 1 : 0, 2}, [] { return "here"; }, soon());
     } catch (const Error& error) {
       refused = true;
-      return error.code() == ErrorCode::bootstrap ? "refused" : error.what();
+      return error.code() == ErrorCode::mismatch ? "refused" : error.what();
     }
   });
   EXPECT_EQ(said[2], "here");

@@ -170,7 +170,8 @@ class LOCKSTEP_API Communicator {
  public:
   /// Joins `worldSize` ranks (1 to 64), each calling with its own `rank` (from 0). Blocks until all
   /// have come. Throws invalidArgument (impossible rank, world or options: at once), timeout (names
-  /// the ranks that have not come), mismatch (options differ: names them), bootstrap (nobody serves
+  /// the ranks that have not come, and those that came twice), mismatch (world sizes or options
+  /// differ: names them), bootstrap (nobody serves
   /// the meeting point), unsupported (ranks of several hosts or users; no such cipher here),
   /// keyExchange (sealed modes, and ids created with a key: on the rank whose key is missing or
   /// another, at once, while the others wait for one that has it), peerDied, system.
@@ -185,7 +186,7 @@ class LOCKSTEP_API Communicator {
   /// in the same order. In sealed modes with Options::psk the ranks meet as with an id that was
   /// created with it. Throws as create does; also invalidArgument (nothing there, or a value that
   /// makes no sense: named), timeout (names the ranks that did not come), unsupported (several
-  /// hosts), mismatch (two processes with one rank, or different world sizes).
+  /// hosts), mismatch (a process comes while another of its rank waits, or the world sizes differ).
   static Communicator createFromEnvironment(const Options& options = {});
   /// All ranks in this process, element r for the thread that plays rank r. One trust domain:
   /// sealed modes run their full cost, but keep nothing from anyone. They reach into each other's
