@@ -79,10 +79,13 @@ RunResult Measurement::run() {
         subject->store(subject->in(), config_.sizes.maxBytes);
       }
     }
-    // One rank has nothing to seal.
-    if (sealed && hasData && config_.ranks > 1 && !config_.checkOnly && !config_.gpu) {
-      row.streaming = ratesOn(kStreamBytes, task);
-      row.cached = ratesOn(cachedWorkingSet(task.bytes), task);
+    if (!config_.checkOnly && !config_.gpu) {
+      if (sealed && hasData && config_.ranks > 1) {  // one rank has nothing to seal
+        row.streaming = ratesOn(kStreamBytes, task);
+        row.cached = ratesOn(cachedWorkingSet(task.bytes), task);
+      } else {
+        tryCore(rateGroup_);
+      }
       result.coreShare = coreShare();
     }
     measureRow(i, contents, row);

@@ -89,6 +89,12 @@ std::size_t cachedWorkingSet(std::size_t bytes) {
   return std::min(std::bit_ceil(bytes), kCacheBytes);
 }
 
+void tryCore(RateGroup& group) {
+  const Mapping from = touchedPages(kCacheBytes), to = touchedPages(kRateRecord);
+  rateOf(group, kCacheBytes, kRateRecord,
+         [&](std::size_t offset) { std::memcpy(to.data(), from.data() + offset, kRateRecord); });
+}
+
 Rates measureRates(RateGroup& group, const std::string& cipher, std::size_t workingSet) {
   const std::size_t unit = std::min(workingSet, kRateRecord);
   const Mapping stream = touchedPages(workingSet);

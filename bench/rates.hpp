@@ -31,6 +31,9 @@ inline constexpr std::size_t kRateRecord = 16384;
 /// rates on it: its own bytes, rounded up to a power of two, in the cache.
 std::size_t cachedWorkingSet(std::size_t bytes);
 
+/// Works for some milliseconds, to see whether this rank has its core: told to `group` only.
+void tryCore(RateGroup& group);
+
 /// Seal, open and copy of records (of kRateRecord bytes, or all of a smaller working set): one side
 /// of each goes round a working set of that many bytes (a power of two), the other is a record in
 /// the cache, as in a channel. Bytes of payload per second of a core at best; 0

@@ -105,8 +105,8 @@ std::vector<std::string> warnings(const Report& report) {
         "keys are not authenticated (--insecure-keys): an active attacker can read everything");
   if (const auto share = busyShare(report))
     warnings.push_back(
-        fmt::format("other work kept the cores busy: ranks had one {:.0f}% of the time while rates "
-                    "were measured, so do not trust times, shares and stars",
+        fmt::format("other work kept the cores busy: a rank had one {:.0f}% of the time it wanted "
+                    "it between measurements, so do not trust times, shares and stars",
                     100 * *share));
   warnOfForce(report, "algorithm", report.config.algorithm, &PlanText::algorithm, warnings);
   warnOfForce(report, "protocol", report.config.protocol, &PlanText::protocol, warnings);

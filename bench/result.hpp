@@ -74,8 +74,8 @@ struct RunResult {
   std::vector<Contender> contenders;
   std::vector<Row> rows;
   double seconds = 0;  ///< that measuring took, verification and all; 0: nothing was measured
-  /// While rates were measured, how much of the time a rank had its core: the least of the ranks.
-  /// 0: there are no rates.
+  /// Between measurements, while ranks had nothing to wait for, how much of the time one had its
+  /// core: the least of the ranks. 0: nobody looked.
   double coreShare = 0;
   std::vector<Bucket> tuned;  ///< of a run that tunes, and has nothing else
 };

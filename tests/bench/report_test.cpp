@@ -186,7 +186,7 @@ TEST(ReportText, SaysThatOtherWorkKeptTheCoresBusy) {
   EXPECT_EQ(warningText(report), "");
   EXPECT_THAT(flatStory(report), HasSubstr("AES-GCM by itself"));
   report.runs[0].result.coreShare = 0.452;
-  EXPECT_THAT(flat(warningText(report)), HasSubstr("kept the cores busy: ranks had one 45% of"));
+  EXPECT_THAT(flat(warningText(report)), HasSubstr("kept the cores busy: a rank had one 45% of"));
   EXPECT_THAT(regressionText(report), HasSubstr("107*"));
   EXPECT_THAT(regressionText(report), HasSubstr("*: faster than data can stream."));
   EXPECT_THAT(flatStory(report), HasSubstr("200% more than p2p's 100 us."));

@@ -89,6 +89,19 @@ TEST(CcbenchTable, JsonHasEveryModeTypeAndSize) {
     }
 }
 
+TEST(CcbenchTable, EveryModeLooksWhetherRanksHaveTheirCores) {
+  SKIP_WITHOUT_CCBENCH();
+  for (const std::string mode : {"p2p", "cc"}) {
+    const TemporaryFile file("share.json");
+    const CcbenchRun run({"--mode", mode, "-b", "64", "-e", "64", "--ranks", "2", "-n", "3",
+                          "--quiet", "--json", file.path()});
+    ASSERT_EQ(run.status, 0) << run.err;
+    const json result = json::parse(std::ifstream(file.path())).at("runs")[0];
+    EXPECT_GT(result.value("coreShare", 0.0), 0.0) << mode;
+    EXPECT_LE(result.value("coreShare", 2.0), 1.0) << mode;
+  }
+}
+
 TEST(CcbenchTable, EveryOperationIsVerifiedInEveryMode) {
   SKIP_WITHOUT_CCBENCH();
   const TemporaryFile file("verified.json");
