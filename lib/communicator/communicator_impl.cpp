@@ -176,9 +176,18 @@ void CommunicatorImpl::checkNotForked() const {
          "a forked child cannot use its parent's communicator; create one after the fork");
 }
 
+  checkPrivate(name(request.collective), in, extent.inBytes);
+  checkPrivate(name(request.collective), out, extent.outBytes);
 void CommunicatorImpl::checkUsable() const {
   checkNotForked();
   checkHealthy();
+void CommunicatorImpl::refuseOpen(std::string_view what) {
+  fail(ErrorCode::invalidArgument,
+       "{}: a Buffer of a communicator in the clear, which other processes read and write, is not "
+       "for a sealed one; use its own alloc, or ordinary memory",
+       what);
+}
+
 }
 
 void CommunicatorImpl::checkHealthy() const {

@@ -34,6 +34,7 @@
 #include "transport/shm/fabric.hpp"
 #include "transport/shm/regions.hpp"
 #include <lockstep/communicator.hpp>
+#include "transport/shm/open_buffers.hpp"
 
 namespace lockstep {
 
@@ -149,6 +150,12 @@ class CommunicatorImpl {
   Extent extentOf(const Request& request, const void* in, void* out) const;
   const void* premultiply(const Request& request, const void* in, void* out, Extent& extent);
   void call(const Request& request, const void* in, void* out, Extent& extent);
+  /// Throws invalidArgument for a Buffer of a communicator in the clear, if this one is sealed.
+  void checkPrivate(std::string_view what, const void* data, std::size_t bytes) const {
+    if (aead_ != nullptr && openBuffers_.touch(data, bytes)) [[unlikely]]
+      refuseOpen(what);
+  }
+  [[noreturn]] static void refuseOpen(std::string_view what);
   void begin(const Request& request, const void* in, void* out, Extent& extent);
   const Remembered& announce(const Request& request, const void* in, void* out, bool inPlace);
   shm::Location locationOf(const void* data, std::size_t bytes) const;
@@ -232,6 +239,7 @@ class CommunicatorImpl {
   std::uint64_t births_ = 0;  ///< children so far
   host::Doorbell doorbell_;
   Watch watch_;
+  mutable shm::OpenBuffers openBuffers_;  ///< which sealed calls refuse
   host::Run run_;
   std::atomic<bool> failed_{
       false};        ///< for good; shared memory is not asked, since others can write it

@@ -77,6 +77,48 @@ TEST(Arguments, BadCallsLeaveTheCommunicatorUsable) {
     }
 }
 
+// ---- memory that others read and write ----
+
+/// Every call of a sealed communicator refuses it, wherever a buffer has a byte of it.
+void refuseOpen(Communicator& sealed, const Buffer& open) {
+  constexpr auto kBad = ErrorCode::invalidArgument;
+  const std::string why = "a Buffer of a communicator in the clear";
+  auto* const data = static_cast<float*>(open.data());
+  float* const last = data + open.size() / sizeof(float) - 1;
+  std::vector<float> mine(8);
+  for (float* const theirs : {data, last}) {
+    requireError(kBad, "allreduce: " + why,
+                 [&] { sealed.allReduce(theirs, theirs, 1, DataType::f32); });
+    requireError(kBad, why, [&] { sealed.allReduce(mine.data(), theirs, 1, DataType::f32); });
+    requireError(kBad, "allgather: " + why,
+                 [&] { sealed.allGather(theirs, mine.data(), 1, DataType::f32); });
+    requireError(kBad, "send: " + why, [&] { sealed.send(theirs, 1, DataType::f32, 0); });
+    requireError(kBad, "receive: " + why, [&] { sealed.receive(theirs, 1, DataType::f32, 0); });
+    requireError(kBad, why, [&] {
+      Group().run(sealed, Collective::broadcast, theirs, theirs, 1, DataType::f32);
+    });
+  }
+}
+
+TEST(Arguments, ASealedCallRefusesABufferOfACommunicatorInTheClear) {
+  const std::vector<Options> options{optionsOf(Mode::p2p), optionsOf(Mode::cc)};
+  const auto outcomes =
+      runRanks(Kind::processes, 2, options, [](std::vector<Communicator>& communicators, int) {
+        Communicator &clear = communicators[0], &sealed = communicators[1];
+        requireWorks(sealed);
+        {
+          const Buffer open = clear.alloc(100), own = sealed.alloc(100);
+          refuseOpen(sealed, open);
+          auto* const data = static_cast<float*>(own.data());
+          sealed.allReduce(data, data, 8, DataType::f32);
+          clear.allReduce(open.data(), data, 8, DataType::f32);
+          requireWorks(sealed);
+        }
+        requireWorks(sealed);
+      });
+  EXPECT_EQ(failures(outcomes), "");
+}
+
 // ---- blocks and roots ----
 
 /// A call of any collective, on memory for blocks of `count` floats.

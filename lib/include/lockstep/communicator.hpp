@@ -206,10 +206,10 @@ class LOCKSTEP_API Communicator {
 
   /// out[i] = reduction over all ranks of in[i], i < count. `in == out` is in place; other overlap
   /// is an error. `count` elements of `type` in each. Returns when `out` is complete and `in` may
-  /// be written. In sealed modes both must be private memory, not a Buffer of a communicator in the
-  /// clear: others could change it while it is being encrypted. Throws invalidArgument for a null
-  /// pointer (unless count is 0), overlap, or a count that no memory holds. When it throws, `out`
-  /// is undefined.
+  /// be written. In sealed modes both must be private memory: others could change it while it is
+  /// being encrypted. Throws invalidArgument for a null pointer (unless count is 0), overlap, a
+  /// count that no memory holds or, in sealed modes, a Buffer of a communicator in the clear. When
+  /// it throws, `out` is undefined.
   void allReduce(const void* in, void* out, std::size_t count, DataType type,
                  Reduction reduction = Reduction::sum);
   /// out[i] = sum over all ranks of in[i] times the rank's factor. Throws invalidArgument on the

@@ -83,6 +83,7 @@ void Regions::map(Region& region, Peers& peers, std::size_t bytes, Deadline dead
     if (!own) checkSharedMemory(files[r], bytes);
     region.maps[r] = Mapping::ofFile(own ? file : files[r], bytes, Mapping::Access::readWrite);
   }
+  region.open.emplace(region.mine(), bytes);
 }
 
 Location Regions::locate(const void* data, std::size_t bytes) const {

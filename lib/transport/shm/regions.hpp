@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/mapping.hpp"
 #include "bootstrap/peers.hpp"
+#include "transport/shm/open_buffers.hpp"
 
 namespace lockstep::shm {
 
@@ -26,6 +28,7 @@ struct Region {
   std::size_t bytes = 0;
   std::vector<Mapping> maps;  ///< by rank; mine among them
   int rank = 0;
+  std::optional<OpenBuffer> open;  ///< says that others use mine
   std::byte* mine() const { return maps[static_cast<std::size_t>(rank)].data(); }
 };
 
