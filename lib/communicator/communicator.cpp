@@ -74,6 +74,15 @@ Options checked(Options options, int worldSize) {
   return options;
 }
 
+/// All come by `deadline`. From then on those who came last, and those who waited, have as long.
+std::shared_ptr<CommunicatorImpl> meet(const std::string& id, int rank, int worldSize,
+                                       Options options, Deadline deadline) {
+  const WipeAtEnd wiper(options.psk);  // should they not meet
+  auto peers = joinProcesses(id, rank, worldSize, deadline, options.psk);
+  const Deadline end = Deadline::in(options.timeout);
+  return std::make_shared<CommunicatorImpl>(std::move(peers), std::move(options), end);
+}
+
 }  // namespace
 
 UniqueId UniqueId::create(std::string_view address, std::span<const std::byte> psk) {
@@ -93,9 +102,8 @@ Communicator Communicator::create(const UniqueId& id, int rank, int worldSize,
   if (rank < 0 || rank >= worldSize)
     fail(ErrorCode::invalidArgument, "rank {} is not in a world of {} (0 to {})", rank, worldSize,
          worldSize - 1);
-  auto peers =
-      joinProcesses(id.text(), rank, worldSize, Deadline::in(effective.timeout), effective.psk);
-  return Communicator(std::make_shared<CommunicatorImpl>(std::move(peers), std::move(effective)));
+  const Deadline deadline = Deadline::in(effective.timeout);
+  return CommunicatorImpl::wrap(meet(id.text(), rank, worldSize, std::move(effective), deadline));
 }
 
 Communicator Communicator::createFromEnvironment(const Options& options) {
@@ -113,12 +121,15 @@ Communicator Communicator::createFromEnvironment(const Options& options) {
                                    .rank = place.rank,
                                    .worldSize = place.worldSize,
                                    .psk = psk},
-                                  openOne, Deadline::in(effective.timeout));
+                                  openOne, deadline);
+    const Deadline deadline = Deadline::in(effective.timeout);
     if (!psk.empty() && !isKeyedMeetingPoint(id))
       throw Error(ErrorCode::keyExchange, 0, {},
                   "another process of this user plays rank 0: it named a meeting point without a "
                   "key");
-    return create(UniqueId::parse(id), place.rank, place.worldSize, options);
+    checkMeetingPoint(id);
+    return CommunicatorImpl::wrap(
+        meet(id, place.rank, place.worldSize, std::move(effective), deadline));
   } catch (const Error& error) {
     throw Error(error.code(), error.rank(), error.operation(),
                 fmt::format("{} ({})", error.what(), toString(place)));
@@ -133,10 +144,11 @@ std::vector<Communicator> Communicator::createInProcess(int worldSize, const Opt
   std::vector<std::exception_ptr> errors(ends.size());
   std::vector<std::thread> threads;
   for (std::size_t r = 0; r < ends.size();
+  const Deadline deadline = Deadline::in(effective.timeout);
        ++r)  // creation is collective: every rank needs a thread for it
     threads.emplace_back([&, r] {
       try {
-        impls[r] = std::make_shared<CommunicatorImpl>(std::move(ends[r]), effective);
+        impls[r] = std::make_shared<CommunicatorImpl>(std::move(ends[r]), effective, deadline);
       } catch (...) {
         errors[r] = std::current_exception();
       }

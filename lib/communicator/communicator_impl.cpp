@@ -83,7 +83,7 @@ shm::Protocol channelProtocol(const Choice& choice) {
 
 // ---- creation and end ----
 
-CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options,
+CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options, Deadline deadline,
                                    const CommunicatorImpl* parent)
     : peers_(std::move(peers)),
       transcript_(*peers_),
@@ -91,14 +91,12 @@ CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options
       forkGeneration_(forkGeneration()),
       tuning_(parent == nullptr ? loadTuning(options_) : parent->tuning_),
       aead_(isSealed(options_.mode) ? cc::createAead(options_.cipher) : nullptr),
-      fabric_(transcript_, Deadline::in(options_.timeout)),
-      crossMemoryAttach_(
-          agreement::crossMemoryAttach(transcript_, options_, Deadline::in(options_.timeout))),
-      outnumbered_(agreement::ranksOutnumberCores(transcript_, Deadline::in(options_.timeout))),
+      fabric_(transcript_, deadline),
+      crossMemoryAttach_(agreement::crossMemoryAttach(transcript_, options_, deadline)),
+      outnumbered_(agreement::ranksOutnumberCores(transcript_, deadline)),
       doorbell_(fabric_, outnumbered_),
       watch_(fabric_, *peers_, isSealed(options_.mode)),
       run_(surroundings()) {
-  const Deadline deadline = Deadline::in(options_.timeout);
   agreement::compare(transcript_, options_, tuning_, aead_.get(), deadline);
   // A forced pair that does not exist is an error now, not at the first call.
   static_cast<void>(
@@ -114,7 +112,7 @@ CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options
   options_.psk.clear();
   builtOnThis_.emplace(*peers_, keys_ ? &*keys_ : nullptr, "call of a communicator of GPUs");
   transfers_.emplace(run_, keys_ ? &*keys_ : nullptr);
-  measure();
+  measure(deadline);
   if (options_.progressThread)
     progress_ =
         std::make_unique<ProgressThread>([this] { return busy(); }, [this] { return round(); });

@@ -41,7 +41,7 @@ namespace lockstep {
 class CommunicatorImpl {
  public:
   /// Collective. `options` with the environment already applied. A child has its parent's tuning.
-  CommunicatorImpl(std::unique_ptr<Peers> peers, Options options,
+  CommunicatorImpl(std::unique_ptr<Peers> peers, Options options, Deadline deadline,
                    const CommunicatorImpl* parent = nullptr);
   ~CommunicatorImpl();
 
@@ -141,8 +141,9 @@ class CommunicatorImpl {
   Control control(std::string_view purpose) {
     return Control(*peers_, keys_ ? &*keys_ : nullptr, purpose);
   }
-  void measure();
-  double timeOnce(const host::Plan& plan, void* in, void* out, std::size_t bytes);
+  void measure(Deadline deadline);
+  double timeOnce(const host::Plan& plan, void* in, void* out, std::size_t bytes,
+                  Deadline deadline);
 
   /// Looks of a rank at what it waits for before the wait proper (see drive).
   static constexpr int kLooks = 256;

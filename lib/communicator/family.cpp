@@ -140,7 +140,8 @@ Impl CommunicatorImpl::child(const cc::Birth& birth, std::unique_ptr<Peers> peer
   options.psk = lineage_.childPsk(birth);
   const WipeAtEnd wiper(options.psk);
   try {
-    return std::make_shared<CommunicatorImpl>(std::move(peers), std::move(options), this);
+    const Deadline deadline = Deadline::in(options_.timeout);
+    return std::make_shared<CommunicatorImpl>(std::move(peers), std::move(options), deadline, this);
   } catch (const Error& error) {
     const bool blames = error.rank() >= 0 && error.rank() < static_cast<int>(birth.ranks.size());
     const int blamed = blames ? birth.ranks[static_cast<std::size_t>(error.rank())] : -1;

@@ -27,7 +27,8 @@ namespace {
 using Tamper = TamperedPeers::Tamper;
 
 Communicator create(std::unique_ptr<Peers> peers, const Options& options) {
-  return CommunicatorImpl::wrap(std::make_shared<CommunicatorImpl>(std::move(peers), options));
+  return CommunicatorImpl::wrap(
+      std::make_shared<CommunicatorImpl>(std::move(peers), options, Deadline::in(options.timeout)));
 }
 
 Communicator createTampered(std::unique_ptr<Peers> peers, const Options& options, Tamper tamper) {

@@ -105,14 +105,15 @@ TEST(Measure, LeavesNoCallBehindThatOthersWouldSee) {
   std::string said;
   std::thread early([&] {
     try {
-      auto communicator =
-          CommunicatorImpl::wrap(std::make_shared<CommunicatorImpl>(join(0), options));
+      auto communicator = CommunicatorImpl::wrap(
+          std::make_shared<CommunicatorImpl>(join(0), options, Deadline::in(options.timeout)));
       communicator.barrier();
     } catch (const Error& error) {
       said = error.what();
     }
   });
-  const CommunicatorImpl late(std::make_unique<HeldPeers>(join(1), early), options);
+  const CommunicatorImpl late(std::make_unique<HeldPeers>(join(1), early), options,
+                              Deadline::in(options.timeout));
   ASSERT_FALSE(early.joinable()) << "the times were not exchanged";
   EXPECT_NE(said.find("rank 1, which has made no call yet"), std::string::npos) << said;
 }

@@ -180,7 +180,7 @@ TEST(Shrink, NamesARankThatLivesAndDoesNotCall) {
     SCOPED_TRACE(name(kind));
     *done = 0;
     Options options = optionsOf(Mode::cc);
-    options.timeout = 300ms;
+    options.timeout = 600ms;
     const auto outcomes = runRanks(kind, 3, options, [&](Communicator& comm, int rank) {
       if (rank == 1) {
         while (*done < 2) std::this_thread::sleep_for(1ms);

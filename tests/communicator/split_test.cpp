@@ -238,7 +238,7 @@ TEST(Split, AfterAFailureIsAborted) {
 
 TEST(Split, ARankThatDoesNotComeIsNamed) {
   Options options = optionsOf(Mode::cc);
-  options.timeout = 300ms;
+  options.timeout = 600ms;
   Shared<std::atomic<int>> done;
   for (const Kind kind : kKindsAll) {
     SCOPED_TRACE(name(kind));

@@ -137,7 +137,7 @@ TEST(Failure, ARankThatNeverCallsIsNamedWithOperationAndSequence) {
         SCOPED_TRACE(fmt::format("{}, {}, '{}'", name(kind), name(mode), algorithm));
         Shared<Done> done;
         Options options = optionsOf(mode);
-        options.timeout = 250ms;
+        options.timeout = 500ms;
         options.algorithm = algorithm;
         const auto outcomes = runRanks(kind, 3, options, [&](Communicator& communicator, int rank) {
           communicator.barrier();

@@ -112,7 +112,7 @@ TEST(TransferFailure, ACollectiveThatMeetsASendIsNamed) {
 TEST(TransferFailure, AReceiveThatNobodySendsToEndsAtItsDeadline) {
   for (const Kind kind : {Kind::threads, Kind::processes}) {
     Options options = optionsOf(Mode::cc);
-    options.timeout = 250ms;
+    options.timeout = 600ms;
     Shared<std::atomic<int>> done;
     const auto outcomes = runRanks(kind, 2, options, [&](Communicator& comm, int rank) {
       comm.barrier();
@@ -138,7 +138,7 @@ TEST(TransferFailure, AReceiveThatNobodySendsToEndsAtItsDeadline) {
 /// Computing between two looks is not waiting.
 TEST(TransferFailure, TimeInWhichNobodyLooksIsNotHeldAgainstAnyone) {
   Options options = optionsOf(Mode::p2p);
-  options.timeout = 200ms;
+  options.timeout = 400ms;
   const auto outcomes = runRanks(Kind::processes, 2, options, [&](Communicator& comm, int rank) {
     float value = 0;
     Group group;

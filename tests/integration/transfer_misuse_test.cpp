@@ -286,7 +286,7 @@ TEST(TransferMisuse, AForkedChildLeavesWorksAlone) {
 TEST(TransferMisuse, TwoBlockingSendsAreToldToBecomeAGroup) {
   for (const Mode mode : {Mode::p2p, Mode::cc}) {
     Options options = optionsOf(mode);
-    options.timeout = 300ms;
+    options.timeout = 600ms;
     const auto outcomes = runRanks(Kind::processes, 2, options, [](Communicator& comm, int rank) {
       std::vector<std::uint8_t> data(2000000);
       comm.barrier();
@@ -308,7 +308,7 @@ TEST(TransferMisuse, TwoBlockingSendsAreToldToBecomeAGroup) {
 TEST(TransferMisuse, ALateReceiverDoesNotGetWhatTheSenderTookBack) {
   for (const bool registered : {false, true}) {
     Options options = optionsOf(Mode::p2p);
-    options.timeout = 300ms;
+    options.timeout = 600ms;
     Shared<std::atomic<int>> over;
     const auto outcomes = runRanks(Kind::processes, 2, options, [&](Communicator& comm, int rank) {
       constexpr std::size_t kBytes = 1000000;

@@ -47,7 +47,8 @@ class LOCKSTEP_API UniqueId {
 /// How a communicator is made. All ranks must give the same values (they are compared at creation).
 struct Options {
   Mode mode = Mode::p2p;
-  /// Bound of every wait, creation included. At most 24 hours.
+  /// Bound of every wait. Creation waits twice: until all have come, and for all they then settle.
+  /// At most 24 hours.
   std::chrono::milliseconds timeout{30000};
   /// Pre-shared key of sealed modes: at least 32 random bytes, the same on every rank. An id may
   /// have been created with it or not (see UniqueId). The communicator wipes its copy once the keys
