@@ -11,6 +11,7 @@
 #include "bootstrap/rendezvous.hpp"
 #include "cc_mode/aead/aead.hpp"
 #include "cc_mode/keys/handshake.hpp"
+#include "cc_mode/keys/psk.hpp"
 #include "collectives/schedule.hpp"
 #include "communicator/communicator_impl.hpp"
 #include "communicator/settings.hpp"
@@ -81,6 +82,11 @@ std::shared_ptr<CommunicatorImpl> meet(const std::string& id, int rank, int worl
   auto peers = joinProcesses(id, rank, worldSize, deadline, options.psk);
   const Deadline end = Deadline::in(options.timeout);
   return std::make_shared<CommunicatorImpl>(std::move(peers), std::move(options), end);
+}
+}  // namespace
+
+std::vector<std::byte> readPskFile(const std::string& path) {
+  return cc::readPskFile(path);
 }
 
 }  // namespace

@@ -1,15 +1,19 @@
 // Ids that were created with the pre-shared key, under attack by one who knows their text.
 #include <chrono>
+#include <filesystem>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "bootstrap/frame.hpp"
 #include "bootstrap/meeting_id.hpp"
 #include "bootstrap/peers.hpp"
 #include "bootstrap/socket.hpp"
+#include "cc_mode/keys/psk.hpp"
 #include "support/world.hpp"
 
 namespace lockstep::testing {
@@ -49,6 +53,20 @@ TEST(KeyedId, AnAttackerWhoCameFirstTakesNobodysPlace) {
 }
 
 // The attack is one: without a key it ends what the ranks try. They notice.
+TEST(KeyedId, AKeyComesOutOfItsFile) {
+  const std::string path = (std::filesystem::temp_directory_path() /
+                            ("lockstep-test-" + std::to_string(::getpid()) + ".psk"))
+                               .string();
+  cc::writePskFile(path);  // as `ccbench keygen` does
+  const std::vector<std::byte> key = readPskFile(path);
+  std::filesystem::remove(path);
+  EXPECT_EQ(key.size(), 32U);
+  Options options = optionsOf(Mode::cc);
+  options.psk = key;
+  EXPECT_EQ(Communicator::createInProcess(1, options)[0].keySource(), "X25519 and pre-shared key");
+  EXPECT_THROW(static_cast<void>(readPskFile(path)), Error);
+}
+
 TEST(KeyedId, WithoutAKeyTheAttackerTakesAPlace) {
   const UniqueId id = UniqueId::create();
   const auto attacker = attack(id);

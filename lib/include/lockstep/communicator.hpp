@@ -44,6 +44,12 @@ class LOCKSTEP_API UniqueId {
   std::string text_;
 };
 
+/// The pre-shared key in a file that `ccbench keygen` made, for Options::psk and UniqueId::create:
+/// 32 to 1024 bytes as hexadecimal text. The caller wipes it. Throws invalidArgument for a file
+/// that holds anything else, that others than its owner can read or write, that is another user's
+/// (but root's), a symbolic link or no ordinary file; system if it cannot be read.
+LOCKSTEP_API std::vector<std::byte> readPskFile(const std::string& path);
+
 /// How a communicator is made. All ranks must give the same values (they are compared at creation).
 struct Options {
   Mode mode = Mode::p2p;
