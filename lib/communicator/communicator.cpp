@@ -83,13 +83,12 @@ std::shared_ptr<CommunicatorImpl> meet(const std::string& id, int rank, int worl
   const Deadline end = Deadline::in(options.timeout);
   return std::make_shared<CommunicatorImpl>(std::move(peers), std::move(options), end);
 }
+
 }  // namespace
 
 std::vector<std::byte> readPskFile(const std::string& path) {
   return cc::readPskFile(path);
 }
-
-}  // namespace
 
 UniqueId UniqueId::create(std::string_view address, std::span<const std::byte> psk) {
   checkPsk(psk, "a UniqueId");
@@ -123,12 +122,12 @@ Communicator Communicator::createFromEnvironment(const Options& options) {
     const auto psk = isSealed(effective.mode) ? std::span<const std::byte>(effective.psk)
                                               : std::span<const std::byte>();
     const auto openOne = [&] { return UniqueId::create({}, psk).text(); };
+    const Deadline deadline = Deadline::in(effective.timeout);
     const std::string id = meetAt({.name = fmt::format("{}#{}", place.job, call),
                                    .rank = place.rank,
                                    .worldSize = place.worldSize,
                                    .psk = psk},
                                   openOne, deadline);
-    const Deadline deadline = Deadline::in(effective.timeout);
     if (!psk.empty() && !isKeyedMeetingPoint(id))
       throw Error(ErrorCode::keyExchange, 0, {},
                   "another process of this user plays rank 0: it named a meeting point without a "
@@ -145,12 +144,12 @@ Communicator Communicator::createFromEnvironment(const Options& options) {
 std::vector<Communicator> Communicator::createInProcess(int worldSize, const Options& options) {
   Options effective = checked(options, worldSize);
   const WipeAtEnd wiper(effective.psk);
+  const Deadline deadline = Deadline::in(effective.timeout);
   auto ends = joinThreads(worldSize);
   std::vector<std::shared_ptr<CommunicatorImpl>> impls(ends.size());
   std::vector<std::exception_ptr> errors(ends.size());
   std::vector<std::thread> threads;
   for (std::size_t r = 0; r < ends.size();
-  const Deadline deadline = Deadline::in(effective.timeout);
        ++r)  // creation is collective: every rank needs a thread for it
     threads.emplace_back([&, r] {
       try {

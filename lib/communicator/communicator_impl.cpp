@@ -143,25 +143,6 @@ host::Surroundings CommunicatorImpl::surroundings() {
   return s;
 }
 
-void CommunicatorImpl::poison(ErrorCode code, int blamed) noexcept {
-  constexpr auto relaxed = std::memory_order_relaxed;
-  shm::StatusLine& status = fabric_.mine().status;
-  if (failed_.exchange(true)) return;  // the first reason stays
-  if (inherited()) return;             // the parent's has not failed
-  status.errorCode.store(static_cast<std::uint64_t>(code), relaxed);
-  status.blamedRank.store(static_cast<std::uint64_t>(blamed) + 1, relaxed);
-  status.sequence.store(fabric_.mine().call.sequence.load(relaxed), relaxed);
-  status.presence.store(static_cast<std::uint64_t>(shm::Presence::failed),
-                        std::memory_order_release);
-  // Seen before whatever the buffers' owner writes to them from here on (Transfers::checkLender).
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-}
-
-void CommunicatorImpl::abort() noexcept {
-  if (inherited()) return;  // not ours to end
-  poison(ErrorCode::aborted, -1);
-}
-
 // ---- calls ----
 
 bool CommunicatorImpl::inherited() const noexcept {
@@ -174,25 +155,14 @@ void CommunicatorImpl::checkNotForked() const {
          "a forked child cannot use its parent's communicator; create one after the fork");
 }
 
-  checkPrivate(name(request.collective), in, extent.inBytes);
-  checkPrivate(name(request.collective), out, extent.outBytes);
 void CommunicatorImpl::checkUsable() const {
   checkNotForked();
   checkHealthy();
-void CommunicatorImpl::refuseOpen(std::string_view what) {
-  fail(ErrorCode::invalidArgument,
-       "{}: a Buffer of a communicator in the clear, which other processes read and write, is not "
-       "for a sealed one; use its own alloc, or ordinary memory",
-       what);
-}
-
 }
 
 void CommunicatorImpl::checkHealthy() const {
-  if (failed_.load(std::memory_order_relaxed))
-    throw Error(ErrorCode::aborted, rank(), "",
-                "this communicator has failed or was aborted before; create a new one, or go on "
-                "with the ranks that are left (shrink)");
+  if (cause_.load(std::memory_order_relaxed).known) [[unlikely]]
+    throwFailedBefore();
 }
 
 void CommunicatorImpl::run(Request& request, const void* in, void* out) {
@@ -206,7 +176,16 @@ Extent CommunicatorImpl::prepare(Request& request, const void*& in, void*& out) 
   const Extent extent = extentOf(request, in, out);
   if (extent.inBytes == 0) in = nullptr;
   if (extent.outBytes == 0) out = nullptr;
+  checkPrivate(name(request.collective), in, extent.inBytes);
+  checkPrivate(name(request.collective), out, extent.outBytes);
   return extent;
+}
+
+void CommunicatorImpl::refuseOpen(std::string_view what) {
+  fail(ErrorCode::invalidArgument,
+       "{}: a Buffer of a communicator in the clear, which other processes read and write, is not "
+       "for a sealed one; use its own alloc, or ordinary memory",
+       what);
 }
 
 /// Throws invalidArgument for buffers that this call cannot work on.
@@ -248,12 +227,8 @@ void CommunicatorImpl::call(const Request& request, const void* in, void* out, E
     begin(request, in, out, extent);
     do drive();
     while (!landed());
-  } catch (const Error& error) {
-    poison(error.code(), error.rank());
-    throw;
   } catch (...) {
-    poison(ErrorCode::system, rank());  // no memory, most likely
-    throw;
+    std::rethrow_exception(giveUp());
   }
 }
 
@@ -487,8 +462,7 @@ Buffer CommunicatorImpl::alloc(std::size_t bytes) {
     if (error.code() == ErrorCode::mismatch) throw;
     throwFailed(kAlloc, error);
   } catch (...) {
-    poison(ErrorCode::system, rank());  // no memory, most likely
-    throw;
+    std::rethrow_exception(giveUp());
   }
 }
 
@@ -510,36 +484,6 @@ Buffer CommunicatorImpl::allocShared(std::size_t bytes, Deadline deadline) {
   buffer.data_ = region->mine();
   buffer.owner_ = std::move(region);
   return buffer;
-}
-
-/// If another rank has given up, that explains more than what it made of the exchange; but for a
-/// refusal of keys, which has its own reason and rank, and for a forgery: that is a fact, when the
-/// word that a rank has failed may be a forgery too.
-void CommunicatorImpl::throwFailed(std::string_view operation, const Error& error) {
-  const bool fact = error.code() == ErrorCode::keyExchange || error.code() == ErrorCode::integrity;
-  try {
-    if (!fact) watch_.checkFailed(operation);
-  } catch (const Error& why) {
-    poison(why.code(), why.rank());
-    throw;
-  }
-  poison(error.code(), error.rank());
-  throw Error(error.code(), error.rank(), std::string(operation),
-              fmt::format("{}: {}", operation, error.what()));
-}
-
-void CommunicatorImpl::talk(std::string_view operation, const std::function<void()>& part) {
-  peers_->whileWaiting([this, operation] { watch_.checkFailed(operation); });
-  try {
-    part();
-  } catch (const Error& error) {
-    constexpr std::array kOneRanks{ErrorCode::integrity, ErrorCode::keyExchange,
-                                   ErrorCode::timeout,   ErrorCode::peerDied,
-                                   ErrorCode::aborted,   ErrorCode::bootstrap};
-    if (std::ranges::find(kOneRanks, error.code()) != kOneRanks.end())
-      poison(error.code(), error.rank());
-    throw;
-  }
 }
 
 // ---- telling ----

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <bitset>
+#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
@@ -18,6 +19,7 @@
 #include "bootstrap/peers.hpp"
 #include "cc_mode/keys/key_ring.hpp"
 #include "cc_mode/keys/lineage.hpp"
+#include "communicator/cause.hpp"
 #include "communicator/control.hpp"
 #include "communicator/family.hpp"
 #include "communicator/masked.hpp"
@@ -32,9 +34,9 @@
 #include "executor/host/transfer.hpp"
 #include "executor/host/wait.hpp"
 #include "transport/shm/fabric.hpp"
+#include "transport/shm/open_buffers.hpp"
 #include "transport/shm/regions.hpp"
 #include <lockstep/communicator.hpp>
-#include "transport/shm/open_buffers.hpp"
 
 namespace lockstep {
 
@@ -148,22 +150,28 @@ class CommunicatorImpl {
   /// Looks of a rank at what it waits for before the wait proper (see drive).
   static constexpr int kLooks = 256;
   Extent prepare(Request& request, const void*& in, void*& out) const;
-  Extent extentOf(const Request& request, const void* in, void* out) const;
-  const void* premultiply(const Request& request, const void* in, void* out, Extent& extent);
-  void call(const Request& request, const void* in, void* out, Extent& extent);
   /// Throws invalidArgument for a Buffer of a communicator in the clear, if this one is sealed.
   void checkPrivate(std::string_view what, const void* data, std::size_t bytes) const {
     if (aead_ != nullptr && openBuffers_.touch(data, bytes)) [[unlikely]]
       refuseOpen(what);
   }
   [[noreturn]] static void refuseOpen(std::string_view what);
+  Extent extentOf(const Request& request, const void* in, void* out) const;
+  const void* premultiply(const Request& request, const void* in, void* out, Extent& extent);
+  void call(const Request& request, const void* in, void* out, Extent& extent);
   void begin(const Request& request, const void* in, void* out, Extent& extent);
   const Remembered& announce(const Request& request, const void* in, void* out, bool inPlace);
   shm::Location locationOf(const void* data, std::size_t bytes) const;
   void launch(const Plans& plans, const Extent& extent);
   bool landed();
   void drive();
+  /// Ends this communicator, with the first reason there is; `blamed`: -1 for nobody.
   void poison(ErrorCode code, int blamed) noexcept;
+  /// In a catch block: the same with what was thrown. Returns that, with the cause and what can be
+  /// done now.
+  std::exception_ptr giveUp() noexcept;
+  Error withCause(const Error& error) const;
+  [[noreturn]] void throwFailedBefore() const;
 
   /// This is a forked child, and all of this its parent's.
   bool inherited() const noexcept;
@@ -231,6 +239,7 @@ class CommunicatorImpl {
   std::shared_ptr<const cc::Aead> aead_;
   shm::Fabric fabric_;
   shm::Regions regions_;
+  mutable shm::OpenBuffers openBuffers_;  ///< which sealed calls refuse
   bool crossMemoryAttach_ = false;
   bool outnumbered_ = false;
   std::optional<cc::KeyRing> keys_;
@@ -240,11 +249,10 @@ class CommunicatorImpl {
   std::uint64_t births_ = 0;  ///< children so far
   host::Doorbell doorbell_;
   Watch watch_;
-  mutable shm::OpenBuffers openBuffers_;  ///< which sealed calls refuse
   host::Run run_;
-  std::atomic<bool> failed_{
-      false};        ///< for good; shared memory is not asked, since others can write it
-  host::Call call_;  ///< the one under way, or the last
+  /// Known once it has failed, for good. Shared memory is not asked, since others can write it.
+  std::atomic<Cause> cause_{Cause{}};
+  host::Call call_;               ///< the one under way, or the last
   const Plans* plans_ = nullptr;  ///< of the call under way
   enum class Attempt : std::uint8_t { only, direct, ordinary, fallBack } attempt_{};
   Premultiplier premultiplier_;

@@ -97,8 +97,7 @@ Impl CommunicatorImpl::bear(family::Wish wish) {
     if (error.code() == ErrorCode::mismatch && births_ == wish.number) throw;
     throwFailed(what, error);
   } catch (...) {
-    poison(ErrorCode::system, rank());  // no memory, most likely
-    throw;
+    std::rethrow_exception(giveUp());
   }
 }
 

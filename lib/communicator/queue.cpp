@@ -250,14 +250,7 @@ void CommunicatorImpl::lookOrFail() noexcept {
 
 /// In a catch block: ends everything with what was thrown.
 void CommunicatorImpl::failPending() noexcept {
-  const std::exception_ptr error = std::current_exception();
-  try {
-    throw;
-  } catch (const Error& e) {
-    poison(e.code(), e.rank());
-  } catch (...) {
-    poison(ErrorCode::system, rank());  // no memory, most likely
-  }
+  const std::exception_ptr error = giveUp();
   transfers_->close();
   endPending(error);
 }

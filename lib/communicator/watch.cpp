@@ -40,50 +40,29 @@ void Watch::checkAbort() {
 }
 
 void Watch::checkFailed(std::string_view operation) const {
-  for (int r = 0; r < fabric_.worldSize(); ++r) {
-    if (presenceOf(fabric_, r) != shm::Presence::failed) continue;
-    const int first = firstToFail(r);
-    throw Error(ErrorCode::aborted, first, std::string(operation),
-                fmt::format("{}: rank {} gave up ({}); this communicator cannot go on", operation,
-                            first, whyFailed(first)));
-  }
+  if (const Cause cause = heard(); cause.known) throwCause(cause, operation);
 }
 
-/// A rank may have failed because another had: follows the blame as far as it leads.
-int Watch::firstToFail(int failed) const {
-  // Each rank once at most, whatever the words say: in sealed modes anyone may write them.
-  for (int hops = 1; hops < fabric_.worldSize(); ++hops) {
-    const shm::StatusLine& status = fabric_.of(failed).status;
-    const std::uint64_t code = status.errorCode.load(std::memory_order_relaxed);
-    const std::uint64_t blamed = status.blamedRank.load(std::memory_order_relaxed);
-    if (code != static_cast<std::uint64_t>(ErrorCode::aborted) || blamed == 0 ||
-        blamed > static_cast<std::uint64_t>(fabric_.worldSize()) ||
-        presenceOf(fabric_, static_cast<int>(blamed - 1)) != shm::Presence::failed)
-      break;
-    failed = static_cast<int>(blamed - 1);
-  }
-  return failed;
-}
-
-/// "timeout, it blames rank 3"
-std::string Watch::whyFailed(int rank) const {
-  const shm::StatusLine& status = fabric_.of(rank).status;
-  const std::uint64_t code = status.errorCode.load(std::memory_order_relaxed);
-  const std::uint64_t blamed = status.blamedRank.load(std::memory_order_relaxed);
-  const auto known = code <= static_cast<std::uint64_t>(ErrorCode::internal);
-  std::string why = known ? std::string(name(static_cast<ErrorCode>(code))) : "unknown error";
-  if (blamed != 0 && blamed <= static_cast<std::uint64_t>(fabric_.worldSize()))
-    why += fmt::format(", it blames rank {}", blamed - 1);
-  return why;
+Cause Watch::heard() const {
+  for (int r = 0; r < fabric_.worldSize(); ++r)
+    if (presenceOf(fabric_, r) == shm::Presence::failed)
+      return hear(fabric_.of(r).status, r, fabric_.worldSize());
+  return {};
 }
 
 void Watch::throwFailed(int rank) const {
   checkCalls();  // if calls differ, that is what there is to say, whoever saw it first
-  const int first = firstToFail(rank);
-  const std::uint64_t sequence = fabric_.of(first).status.sequence.load(std::memory_order_relaxed);
-  throw Error(ErrorCode::aborted, first, operation(),
-              fmt::format("{}: rank {} gave up in call #{} ({}); this communicator cannot go on",
-                          operation(), first, sequence, whyFailed(first)));
+  throwCause(hear(fabric_.of(rank).status, rank, fabric_.worldSize()), operation());
+}
+
+void Watch::throwCause(const Cause& cause, std::string_view operation) const {
+  throw Error(ErrorCode::aborted, cause.culprit, std::string(operation),
+              fmt::format("{}: {}", operation, say(cause)));
+}
+
+std::string Watch::say(const Cause& cause) const {
+  const bool hearsay = sealed_ && cause.witness != fabric_.rank();
+  return toString(cause) + std::string(hearsay ? shm::kHearsay : "");
 }
 
 void Watch::checkAll(const shm::Awaited& awaited, bool attended) {
@@ -164,11 +143,8 @@ void Watch::checkPresence(const shm::Awaited& awaited) {
     if (presenceOf(fabric_, r) == shm::Presence::failed)
       throwFailed(r);  // it told us before it died
     if (!left)
-      throw Error(
-          ErrorCode::peerDied, r, operation(),
-          fmt::format("{}: the process of rank {} has died; the others can go on without it "
-                      "(shrink), or create a new communicator",
-                      operation(), r));
+      throw Error(ErrorCode::peerDied, r, operation(),
+                  fmt::format("{}: the process of rank {} has died", operation(), r));
     // Its last message may have come after we looked for it: look once more.
     const std::uint64_t bit = std::uint64_t{1} << r;
     if (awaited.rank == r && (seenLeft_ & bit) != 0)

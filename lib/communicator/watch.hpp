@@ -8,6 +8,7 @@
 
 #include "base/clock.hpp"
 #include "bootstrap/peers.hpp"
+#include "communicator/cause.hpp"
 #include "executor/host/transfer.hpp"
 #include "executor/host/wait.hpp"
 #include "transport/shm/call.hpp"
@@ -40,6 +41,10 @@ class Watch final : public host::Guard {
   void checkAll(const shm::Awaited& awaited, bool attended) override;
   /// Outside of calls, in `operation`: throws if a rank has failed or aborted. Any time.
   void checkFailed(std::string_view operation) const;
+  /// What the first rank that has failed says of it; not known if none has. Any time.
+  Cause heard() const;
+  /// A cause in words, which call themselves hearsay where they are.
+  std::string say(const Cause& cause) const;
 
  private:
   std::string operation() const;
@@ -50,9 +55,8 @@ class Watch final : public host::Guard {
   void checkPresence(const shm::Awaited& awaited);
   int lateRank(int awaited) const;
   [[noreturn]] void throwTimeout(const shm::Awaited& awaited) const;
-  int firstToFail(int failed) const;
-  std::string whyFailed(int rank) const;
   [[noreturn]] void throwFailed(int rank) const;
+  [[noreturn]] void throwCause(const Cause& cause, std::string_view operation) const;
 
   shm::Fabric& fabric_;
   Peers& peers_;

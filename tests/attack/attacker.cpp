@@ -144,7 +144,8 @@ class Loop {
       }
       case Assault::status: {
         const std::array words{&control.status.presence, &control.status.errorCode,
-                               &control.status.blamedRank, &control.status.sequence};
+                               &control.status.culprit, &control.status.witness,
+                               &control.status.sequence};
         words[any(words.size())]->store(any(4) == 0 ? random_() : any(12));
         break;
       }

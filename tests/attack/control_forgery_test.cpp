@@ -41,7 +41,8 @@ constexpr std::array kLies{
     Lie{"failed", true, [](shm::ControlArea& c, Random&) { say(c, shm::Presence::failed); }},
     Lie{"failed, and why", true,
         [](shm::ControlArea& c, Random& random) {
-          scatter(random, {&c.status.errorCode, &c.status.blamedRank, &c.status.sequence});
+          scatter(random,
+                  {&c.status.errorCode, &c.status.culprit, &c.status.witness, &c.status.sequence});
           say(c, shm::Presence::failed);
         }},
     Lie{"left", false, [](shm::ControlArea& c, Random&) { say(c, shm::Presence::left); }},

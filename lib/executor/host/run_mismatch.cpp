@@ -76,8 +76,7 @@ void Run::refuse(const Context& c, const Term& term, std::uint32_t record) {
       fmt::format(
           "{}: a record from rank {} (tile {}, record {}) did not verify on rank {}: shared "
           "memory was tampered with or is faulty, or this call or an earlier one differed "
-          "between ranks (count, type, root?){}. Nothing of it was released; create a new "
-          "communicator to go on",
+          "between ranks (count, type, root?){}. Nothing of it was released",
           call, sender, c.tile, record, me,
           claimed && !(*claimed == call_->what)
               ? fmt::format("; rank {} is said to be in {}", sender, shm::toString(*claimed))

@@ -131,10 +131,9 @@ void Transfers::checkLender(const Lane& lane) const {
   if (presence.load(std::memory_order_acquire) != static_cast<std::uint64_t>(shm::Presence::failed))
     return;
   const Transfer& t = *lane.queue.first();
-  throw Error(ErrorCode::aborted, lane.peer, toString(t),
-              fmt::format("{}: rank {} gave up before its data was fetched; this communicator "
-                          "cannot go on",
-                          toString(t), lane.peer));
+  throw Error(
+      ErrorCode::aborted, lane.peer, toString(t),
+      fmt::format("{}: rank {} gave up before its data was fetched", toString(t), lane.peer));
 }
 
 /// The sender may be copying a block: waits for that, but not for one who is dead or stopped.

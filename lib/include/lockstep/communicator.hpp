@@ -163,9 +163,10 @@ class LOCKSTEP_API Buffer {
 /// Every call finishes or throws Error: no wait is longer than Options::timeout. After
 /// invalidArgument from a check of arguments, and after mismatch from alloc, the communicator lives
 /// on; after anything else it has failed: its later calls throw aborted, and so do those of the
-/// other ranks as soon as they have to wait. (Who has all it needs of a call does not: ranks may
-/// have come a call apart, and those that are left had better agree on where to go on.) Errors of
-/// collectives, besides those that a call names: mismatch (ranks made different calls), timeout,
+/// other ranks as soon as they have to wait. All of these say which rank saw it first, and what;
+/// their rank() is the one that it blames. (Who has all it needs of a call does not throw: ranks
+/// may have come a call apart, and those that are left had better agree on where to go on.) Errors
+/// of collectives, besides those that a call names: mismatch (ranks made different calls), timeout,
 /// aborted (another rank failed or aborted), peerDied, integrity (sealed modes), system, and
 /// invalidArgument in a forked child.
 ///

@@ -41,7 +41,8 @@ class LOCKSTEP_API Error : public std::runtime_error {
       : std::runtime_error(message), code_(code), rank_(rank), operation_(std::move(operation)) {}
 
   ErrorCode code() const noexcept { return code_; }
-  /// The rank to blame, or -1 when no single rank is.
+  /// The rank to blame, or -1 when no single rank is. Of aborted: not who told, but the rank that
+  /// died, did not come, called something else or called abort, as the first to notice says.
   int rank() const noexcept { return rank_; }
   /// The operation that failed ("allreduce #17"), or empty.
   const std::string& operation() const noexcept { return operation_; }

@@ -20,9 +20,7 @@ iovec part(void* base, std::size_t bytes) {
 
 [[noreturn]] void throwDied(const Process& process) {
   throw Error(ErrorCode::peerDied, process.rank, "",
-              fmt::format("the process of rank {} has died; the others can go on without "
-                          "it (shrink), or create a new communicator",
-                          process.rank));
+              fmt::format("the process of rank {} has died", process.rank));
 }
 
 void checkAlive(const Process& process) {

@@ -95,9 +95,10 @@ enum class Presence : std::uint64_t { joining = 0, here = 1, left = 2, failed = 
 /// Written when the rank fails, aborts or leaves; polled by those who wait.
 struct alignas(kCacheLine) StatusLine {
   Word presence;
-  Word errorCode;   ///< an ErrorCode
-  Word blamedRank;  ///< rank + 1, or 0
-  Word sequence;    ///< of the call that failed
+  Word errorCode;  ///< an ErrorCode: what its witness threw
+  Word culprit;    ///< rank + 1, or 0: who is to blame
+  Word witness;    ///< rank + 1, or 0 for this rank: who saw it first
+  Word sequence;   ///< of the witness' call that failed
 };
 
 /// Calls of a rank that others can look up. Who only sends can be ahead of a reader by all slots of
