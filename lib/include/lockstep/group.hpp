@@ -34,7 +34,9 @@ class LOCKSTEP_API Work {
   bool test();
   /// Waits until all is done. No wait for another rank is longer than Options::timeout.
   void wait();
-  /// As wait, but for at most `duration`: false means that it is still under way.
+  /// As wait, but for at most `duration`. False: it is still under way, as if nobody had asked; its
+  /// buffers must stay, and only a later test or wait, or the destructor (which waits), ends that.
+  /// There is no taking it back: to give up, Communicator::abort, and then wait, which throws.
   bool waitFor(std::chrono::nanoseconds duration);
 
  private:
