@@ -225,6 +225,28 @@ TEST(Failure, AMismatchedCallIsToldToEveryRankWithBothCalls) {
         }
 }
 
+/// Of two roots of a short message neither waits for anybody: both get what they have. Who next
+/// receives from the other meets the message that it did not take.
+TEST(Failure, DifferentRootsOfAShortMessageShowWhenOneReceivesFromTheOther) {
+  for (const Kind kind : {Kind::threads, Kind::processes})
+    for (const Mode mode : kModesAll) {
+      SCOPED_TRACE(fmt::format("{}, {}", name(kind), name(mode)));
+      const auto outcomes =
+          runRanks(kind, 2, optionsOf(mode), [](Communicator& communicator, int rank) {
+            int mine = rank + 1;
+            communicator.broadcast(&mine, &mine, 1, DataType::i32, rank);
+            require(mine == rank + 1, "a root got another's message");
+            communicator.broadcast(&mine, &mine, 1, DataType::i32, 0);
+            if (rank == 0) communicator.barrier();
+          });
+      EXPECT_EQ(outcomes[1].code, ErrorCode::mismatch) << describe(outcomes);
+      EXPECT_EQ(outcomes[1].blamed, 0);
+      EXPECT_THAT(outcomes[1].text, HasSubstr("broadcast #1 (count 1, i32, root 0)"));
+      EXPECT_THAT(outcomes[1].text, HasSubstr("broadcast #1 (count 1, i32, root 1)"));
+      EXPECT_FALSE(outcomes[0].ok) << describe(outcomes);
+    }
+}
+
 // ---- a rank leaves or gives up ----
 
 TEST(Failure, ARankThatDestroysItsCommunicatorEarlyIsNamed) {

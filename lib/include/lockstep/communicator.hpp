@@ -140,8 +140,8 @@ inline constexpr int kNoColor = -1;
 
 /// Memory that the peers of a communicator can read in place (in sealed modes, and where ranks are
 /// threads: private memory). Gives it back when destroyed. It may outlive its communicator. One of
-/// a communicator in the clear is not for calls of a sealed one, which promises nothing of memory
-/// that others read and write, and does not look for it.
+/// a communicator in the clear is not for calls of a sealed one (invalidArgument). Other memory
+/// that is shared with somebody is not noticed there, and nothing is promised of it.
 class LOCKSTEP_API Buffer {
  public:
   Buffer() = default;
@@ -179,10 +179,10 @@ class LOCKSTEP_API Communicator {
   /// Joins `worldSize` ranks (1 to 64), each calling with its own `rank` (from 0). Blocks until all
   /// have come. Throws invalidArgument (impossible rank, world or options: at once), timeout (names
   /// the ranks that have not come, and those that came twice), mismatch (world sizes or options
-  /// differ: names them), bootstrap (nobody serves
-  /// the meeting point), unsupported (ranks of several hosts or users; no such cipher here),
-  /// keyExchange (sealed modes, and ids created with a key: on the rank whose key is missing or
-  /// another, at once, while the others wait for one that has it), peerDied, system.
+  /// differ: names them), bootstrap (nobody serves the meeting point), unsupported (ranks of
+  /// several hosts or users; no such cipher here), keyExchange (sealed modes, and ids created with
+  /// a key: on the rank whose key is missing or another, at once, while the others wait for one
+  /// that has it), peerDied, system.
   static Communicator create(const UniqueId& id, int rank, int worldSize,
                              const Options& options = {});
   /// As create, for processes that a launcher has started, with nothing to hand around: rank, world
@@ -229,8 +229,13 @@ class LOCKSTEP_API Communicator {
   // The calls below are as allReduce: blocking, on ordinary or registered memory, with the same
   // errors. Buffers are blocks of `count` elements, one or worldSize() of them. In place, the
   // smaller buffer is this rank's own block of the larger, or both are the same; other overlap is
-  // an error. A buffer that a rank does not have may be null. Ranks that name different roots are
-  // an error too, but where nobody waits for anybody only in a later call.
+  // an error. A buffer that a rank does not have may be null.
+  //
+  // Ranks that name different roots are a mismatch. A rank that waits for what never comes throws
+  // it within milliseconds. But roots of broadcast and scatter wait for nobody while their messages
+  // are short, or few: if all others got what they waited for, each has what its own root sent, and
+  // the mismatch is thrown in the next call in which a rank that did not take such a root's message
+  // receives another of about its size from it. If there is none, nobody notices.
 
   /// Block b of `out` = `in` of rank b. `in`: 1 block, `out`: worldSize().
   void allGather(const void* in, void* out, std::size_t count, DataType type);
