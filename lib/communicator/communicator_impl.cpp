@@ -176,8 +176,8 @@ Extent CommunicatorImpl::prepare(Request& request, const void*& in, void*& out) 
   const Extent extent = extentOf(request, in, out);
   if (extent.inBytes == 0) in = nullptr;
   if (extent.outBytes == 0) out = nullptr;
-  checkPrivate(name(request.collective), in, extent.inBytes);
-  checkPrivate(name(request.collective), out, extent.outBytes);
+  if (isOpen(in, extent.inBytes) || isOpen(out, extent.outBytes)) [[unlikely]]
+    refuseOpen(name(request.collective));
   return extent;
 }
 

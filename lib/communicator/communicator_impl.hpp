@@ -150,10 +150,9 @@ class CommunicatorImpl {
   /// Looks of a rank at what it waits for before the wait proper (see drive).
   static constexpr int kLooks = 256;
   Extent prepare(Request& request, const void*& in, void*& out) const;
-  /// Throws invalidArgument for a Buffer of a communicator in the clear, if this one is sealed.
-  void checkPrivate(std::string_view what, const void* data, std::size_t bytes) const {
-    if (aead_ != nullptr && openBuffers_.touch(data, bytes)) [[unlikely]]
-      refuseOpen(what);
+  /// It is of a Buffer of a communicator in the clear, and this one is sealed.
+  bool isOpen(const void* data, std::size_t bytes) const {
+    return aead_ != nullptr && openBuffers_.touch(data, bytes);
   }
   [[noreturn]] static void refuseOpen(std::string_view what);
   Extent extentOf(const Request& request, const void* in, void* out) const;

@@ -45,7 +45,7 @@ Pending CommunicatorImpl::pendingTransfer(Direction direction, void* data, std::
     fail(ErrorCode::invalidArgument, "{}: count {} is more than memory can hold", what, count);
   if (data == nullptr && count != 0)
     fail(ErrorCode::invalidArgument, "{}: the data is null, but count is {}", what, count);
-  checkPrivate(what, data, count * sizeOf(type));
+  if (isOpen(data, count * sizeOf(type))) refuseOpen(what);
   Pending operation;
   operation.direction = direction;
   operation.peer = peer;
