@@ -112,7 +112,7 @@ CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options
   options_.psk.clear();
   builtOnThis_.emplace(*peers_, keys_ ? &*keys_ : nullptr, "call of a communicator of GPUs");
   transfers_.emplace(run_, keys_ ? &*keys_ : nullptr);
-  measure(deadline);
+  measure();
   if (options_.progressThread)
     progress_ =
         std::make_unique<ProgressThread>([this] { return busy(); }, [this] { return round(); });

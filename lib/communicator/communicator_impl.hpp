@@ -143,9 +143,8 @@ class CommunicatorImpl {
   Control control(std::string_view purpose) {
     return Control(*peers_, keys_ ? &*keys_ : nullptr, purpose);
   }
-  void measure(Deadline deadline);
-  double timeOnce(const host::Plan& plan, void* in, void* out, std::size_t bytes,
-                  Deadline deadline);
+  void measure();
+  double timeOnce(const host::Plan& plan, void* in, void* out, std::size_t bytes);
 
   /// Looks of a rank at what it waits for before the wait proper (see drive).
   static constexpr int kLooks = 256;

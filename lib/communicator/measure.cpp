@@ -60,8 +60,7 @@ SlotFacts conclude(const SlotTimes& times) {
 }
 
 /// Runs one plan once. Returns seconds.
-double CommunicatorImpl::timeOnce(const host::Plan& plan, void* in, void* out, std::size_t bytes,
-                                  Deadline deadline) {
+double CommunicatorImpl::timeOnce(const host::Plan& plan, void* in, void* out, std::size_t bytes) {
   call_.in = in;
   call_.out = out;
   call_.count = bytes / plan.elementBytes;
@@ -71,14 +70,14 @@ double CommunicatorImpl::timeOnce(const host::Plan& plan, void* in, void* out, s
   call_.what.count = call_.count;
   call_.fingerprint = shm::fingerprint(call_.what);
   shm::announce(fabric_.mine().call, call_.what);
-  watch_.begin(call_.what, std::max<Clock::duration>(deadline.at() - Clock::now(), {}));
+  watch_.begin(call_.what, options_.timeout);
   const auto start = Clock::now();
   run_.begin(plan, call_, false);
   drive();
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-void CommunicatorImpl::measure(Deadline deadline) {
+void CommunicatorImpl::measure() {
   if (worldSize() == 1 || worldSize() > kMostRanks || peers_->sameProcess()) return;
   const bool attach = !isSealed(options_.mode) && crossMemoryAttach_;
   const auto plan = [&](schedule::Edges edges, HostProtocol protocol) {
@@ -103,8 +102,7 @@ void CommunicatorImpl::measure(Deadline deadline) {
           run_.streamSlotsFrom(way == SlotTimes::pastCache ? kStreamFrom
                                                            : host::Surroundings::kNeverStream);
           double& fastest = times.seconds[s][way];
-          fastest = std::min(fastest,
-                             timeOnce(attached ? *exposed : *slots, in, out, kSizes[s], deadline));
+          fastest = std::min(fastest, timeOnce(attached ? *exposed : *slots, in, out, kSizes[s]));
         }
     // The caller's first call is the first. No rank comes out of the exchange below before all have
     // taken their lines back: what is seen there later is of calls.
@@ -112,7 +110,7 @@ void CommunicatorImpl::measure(Deadline deadline) {
     call_ = {};
     shm::announce(fabric_.mine().call, call_.what);
     Control sealed = control("measure");
-    times = slowest(sealed, times, deadline);
+    times = slowest(sealed, times, Deadline::in(options_.timeout));
   } catch (const Error& error) {
     poison(error.code(), error.rank());
     throw;

@@ -53,8 +53,8 @@ LOCKSTEP_API std::vector<std::byte> readPskFile(const std::string& path);
 /// How a communicator is made. All ranks must give the same values (they are compared at creation).
 struct Options {
   Mode mode = Mode::p2p;
-  /// Bound of every wait. Creation waits twice: until all have come, and for all they then settle.
-  /// At most 24 hours.
+  /// Bound of every wait. Creation waits so long until all have come, again for all that they then
+  /// settle, and in each call that it times. At most 24 hours.
   std::chrono::milliseconds timeout{30000};
   /// Pre-shared key of sealed modes: at least 32 random bytes, the same on every rank. An id may
   /// have been created with it or not (see UniqueId). The communicator wipes its copy once the keys
