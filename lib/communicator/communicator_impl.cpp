@@ -1,7 +1,6 @@
 #include "communicator/communicator_impl.hpp"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <limits>
 
