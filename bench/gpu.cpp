@@ -112,9 +112,6 @@ std::vector<std::string> leaveOutWhatGpusLack(RunConfig& config) {
   takeOut(
       config.ops, [&](Operation op) { return config.together && !collectiveOf(op).has_value(); },
       "one launch for all ranks has no sends and receives");
-  takeOut(
-      config.reductions, [](Reduction r) { return r == Reduction::preMulSum; },
-      "DeviceCommunicator has no premultiplied sum");
   return said;
 }
 

@@ -163,9 +163,7 @@ void DeviceSubject::shelve(DeviceCommunicator mine) {
 }
 
 bool DeviceSubject::supports(const Task& task) const {
-  const auto collective = collectiveOf(task.op);
-  if (!collective) return !together_;
-  return !contractOf(*collective).reduces || task.reduction != Reduction::preMulSum;
+  return collectiveOf(task.op).has_value() || !together_;
 }
 
 cuda::StreamHandle DeviceSubject::stream() const {
@@ -177,6 +175,7 @@ void DeviceSubject::prepare(const void* in, void* out) {
   const auto rank = static_cast<std::size_t>(control_.rank());
   together_->ins[rank] = in;
   together_->outs[rank] = out;
+  together_->factors[rank] = factorOf(control_.rank());
   control_.barrier();
 }
 
@@ -187,10 +186,11 @@ void DeviceSubject::enqueue(const Task& task, const void* in, void* out, std::in
       transfer(task, static_cast<const std::byte*>(in), static_cast<std::byte*>(out));
     else if (together_)
       DeviceCommunicator::runTogether(together_->ends, *collective, together_->ins, together_->outs,
-                                      task.count, task.type, task.reduction, task.root, stream());
+                                      task.count, task.type, task.reduction, task.root, stream(),
+                                      together_->factors);
     else
       communicator_->run(*collective, in, out, task.count, task.type, task.reduction, task.root,
-                         stream());
+                         stream(), factorOf(control_.rank()));
 }
 
 void DeviceSubject::transfer(const Task& task, const std::byte* in, std::byte* out) {
@@ -221,7 +221,8 @@ void DeviceSubject::finish() {
 }
 
 PlanText DeviceSubject::plan(const Task& task) const {
-  const Plan plan = communicator_->plan(*collectiveOf(task.op), task.count, task.type, registered_);
+  const bool inPlace = registered_ && task.reduction != Reduction::preMulSum;
+  const Plan plan = communicator_->plan(*collectiveOf(task.op), task.count, task.type, inPlace);
   // How multicast is done is what tells its calls from those of p2p.
   const std::string transport = isMulticast(control_.options().mode)
                                     ? plan.transport + ", " + communicator_->multicastPath()

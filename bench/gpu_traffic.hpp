@@ -13,8 +13,9 @@ struct Traffic {
 };
 
 /// Every operand of every operation once: inputs, slots (lines of the protocol ll are twice their
-/// data) and outputs. Slots may stay in the cache of the GPU, so memory may see less. Zeros for
-/// what has no schedule of that name.
+/// data) and outputs; not the products of a premultiplied sum, a tile of which fits a cache. Slots
+/// may stay in the cache of the GPU, so memory may see less. Zeros for what has no schedule of that
+/// name.
 Traffic trafficOf(const Row& row, const Series& series, Mode mode, int ranks, int root);
 
 /// Microseconds that a memory needs for it at the rate of its own copies, which read and write:

@@ -15,11 +15,13 @@ namespace lockstep::bench {
 /// One communicator's ends of all ranks side by side, so that rank 0 can launch for all, and what
 /// each gives to the next call. Ranks write their own and meet before anyone reads another's.
 struct SideBySide {
-  explicit SideBySide(std::size_t ranks) : arriving(ranks), ins(ranks), outs(ranks) {}
+  explicit SideBySide(std::size_t ranks)
+      : arriving(ranks), ins(ranks), outs(ranks), factors(ranks) {}
   std::vector<std::optional<DeviceCommunicator>> arriving;
   std::vector<DeviceCommunicator> ends;  ///< by rank, once all have come
   std::vector<const void*> ins;
   std::vector<void*> outs;
+  std::vector<double> factors;  ///< of premultiplied sums
 };
 
 class RankThreads {

@@ -41,6 +41,10 @@ std::vector<KernelRequest> requestsFor(int world, Mode mode) {
                             .worldSize = world,
                             .inPlace = inPlace,
                             .protocol = protocol});
+        if (!contractOf(algorithm->collective).reduces || algorithm->edges == Edges::exposure)
+          continue;
+        requests.push_back(requests.back());  // its products lie in scratch
+        requests.back().reduction = Reduction::preMulSum;
       }
   return requests;
 }

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "executor/cuda/call.hpp"
 #include "support/reference.hpp"
 
 namespace lockstep::testing {
@@ -35,6 +36,30 @@ std::vector<GeneratedCase> generatedCases(int world, Mode mode) {
         c.kernel = cuda::generateKernel(c.request);
         cases.push_back(std::move(c));
       }
+  return cases;
+}
+
+std::vector<GeneratedCase> premultipliedCases(int world, Mode mode) {
+  constexpr DataType kTypes[]{DataType::bf16, DataType::f32, DataType::u8,
+                              DataType::f64,  DataType::i64, DataType::f8e4m3};
+  std::vector<GeneratedCase> cases;
+  std::size_t turn = static_cast<std::size_t>(world);
+  for (const Algorithm* algorithm : schedule::algorithms()) {
+    if (!contractOf(algorithm->collective).reduces || algorithm->edges != schedule::Edges::channels)
+      continue;
+    GeneratedCase c;
+    c.request = {
+        .algorithm = algorithm,
+        .type = kTypes[turn % std::size(kTypes)],
+        .reduction = Reduction::preMulSum,
+        .mode = mode,
+        .worldSize = world,
+        .inPlace = turn % 3 == 0,
+        .protocol = isSealed(mode) || turn % 2 == 0 ? cuda::Protocol::simple : cuda::Protocol::ll};
+    ++turn;
+    c.kernel = cuda::generateKernel(c.request);
+    cases.push_back(std::move(c));
+  }
   return cases;
 }
 
@@ -83,6 +108,9 @@ void GeneratedCall::run(const HostModule& module) const {
   for (std::size_t rank = 0; rank < ranks; ++rank) {
     entries.push_back((present >> rank & 1) != 0 ? module.entry(case_.kernel.name) : nullptr);
     launches.push_back(world_.launchOf(static_cast<int>(rank), shape, operands_[rank]));
+    if (premultiplied())
+      launches.back().calls[0].factor = cuda::packFactor(
+          case_.request.type, someFactor(case_.request.type, static_cast<int>(rank)));
   }
   world_.run(module, entries, launches, std::vector(ranks, shape.blocks), inTurn);
 }
@@ -139,7 +167,12 @@ std::vector<std::byte> GeneratedCall::reduced(int index) const {
   std::vector<std::vector<std::byte>> blocks;
   std::vector<const void*> sources;
   for (int r = 0; r < case_.request.worldSize; ++r) blocks.push_back(block(r, index));
-  for (const auto& b : blocks) sources.push_back(b.data());
+  for (std::size_t r = 0; r < blocks.size(); ++r) {
+    if (premultiplied())
+      scaleExactly(case_.request.type, someFactor(case_.request.type, static_cast<int>(r)),
+                   blocks[r].data(), count_, blocks[r].data());
+    sources.push_back(blocks[r].data());
+  }
   std::vector<std::byte> result(bytesOf(1));
   const bool average = case_.request.reduction == Reduction::avg;
   foldExactly(case_.request.type, case_.request.reduction, sources, count_,

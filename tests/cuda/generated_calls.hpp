@@ -18,6 +18,8 @@ struct GeneratedCase {
 /// Every algorithm in a world, once in each way that its text can differ; types and reductions are
 /// elements_test's affair, so they only take turns.
 std::vector<GeneratedCase> generatedCases(int world, Mode mode);
+/// Premultiplied sums of every algorithm that has them.
+std::vector<GeneratedCase> premultipliedCases(int world, Mode mode);
 /// Those whose buffers are apart.
 std::vector<GeneratedCase> casesApart(int world, Mode mode);
 /// Their kernels, and in sealed modes that of keys.
@@ -50,6 +52,9 @@ class GeneratedCall {
  private:
   std::size_t bytesOf(int blocks) const;
   const Contract& contract() const { return contractOf(case_.request.algorithm->collective); }
+  bool premultiplied() const {
+    return contract().reduces && case_.request.reduction == Reduction::preMulSum;
+  }
   bool hasOut(int rank) const { return !contract().outAtRoot || rank == root_; }
   bool hasIn(int rank) const { return !contract().inAtRoot || rank == root_; }
   void place(int rank, std::size_t shift);

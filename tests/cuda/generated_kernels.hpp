@@ -24,7 +24,7 @@ inline constexpr DataType kEveryType[]{
     DataType::f32, DataType::bf16, DataType::f16, DataType::f64, DataType::f8e4m3, DataType::f8e5m2,
     DataType::i8,  DataType::u8,   DataType::i32, DataType::u32, DataType::i64,    DataType::u64};
 inline constexpr Reduction kEveryReduction[]{Reduction::sum, Reduction::max, Reduction::prod,
-                                             Reduction::min};
+                                             Reduction::min, Reduction::preMulSum};
 struct Way {
   Mode mode;
   Protocol protocol;
@@ -38,6 +38,11 @@ inline constexpr Way kEveryWay[]{
 inline bool isPossible(const schedule::Algorithm& algorithm, const Way& way) {
   return algorithm.edges != schedule::Edges::exposure ||
          (way.protocol == Protocol::simple && !isSealed(way.mode));
+}
+
+/// Products are nowhere that others could read them in place.
+inline bool isPossible(const schedule::Algorithm& algorithm, Reduction reduction) {
+  return algorithm.edges != schedule::Edges::exposure || reduction != Reduction::preMulSum;
 }
 
 inline KernelRequest requestOf(const schedule::Algorithm& algorithm, const Way& way, int world) {
@@ -113,6 +118,7 @@ inline std::vector<KernelSource> coveringKernels() {
     KernelRequest request = requestOf(*algorithm, rarestWay(*algorithm, taken), 3);
     request.type = kEveryType[reducing % std::size(kEveryType)];
     request.reduction = kEveryReduction[reducing % std::size(kEveryReduction)];
+    if (!isPossible(*algorithm, request.reduction)) request.reduction = Reduction::sum;
     request.oneNan = testing::isFloat(request.type) && reducing % 2 != 0;
     reducing += contractOf(algorithm->collective).reduces ? 1 : 0;
     sources.add(request);
@@ -148,6 +154,7 @@ inline void addEveryKernel(KernelSources& sources, const schedule::Algorithm& al
         for (const Reduction reduction : kEveryReduction)
           for (const bool oneNan : {false, true}) {
             if (oneNan && !testing::isFloat(type)) continue;  // the same code
+            if (!isPossible(algorithm, reduction)) continue;
             request.type = type;
             request.reduction = reduction;
             request.oneNan = oneNan;

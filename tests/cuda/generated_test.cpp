@@ -1,6 +1,7 @@
 // The text of every algorithm, run on the host and compared with the reference, bit for bit where
 // it reduces in the order of ranks.
 #include <algorithm>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -19,7 +20,8 @@ class GeneratedText : public ::testing::TestWithParam<std::tuple<int, Mode>> {};
 
 TEST_P(GeneratedText, ComputesWhatTheReferenceDoes) {
   const auto [ranks, mode] = GetParam();
-  const std::vector<GeneratedCase> cases = generatedCases(ranks, mode);
+  std::vector<GeneratedCase> cases = generatedCases(ranks, mode);
+  std::ranges::move(premultipliedCases(ranks, mode), std::back_inserter(cases));
   const HostModule module = compileCases(cases, buildFor(ranks, mode));
   // Two lanes, and slots so small that counts need many tiles. All calls share one world's
   // channels, as those of a communicator do.

@@ -2,6 +2,7 @@
 // forgotten barrier is a race (to ThreadSanitizer too) or a wrong result, one that not all threads
 // meet is a test that does not end.
 #include <algorithm>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -25,7 +26,8 @@ class LaneBlocks : public ::testing::TestWithParam<Blocks> {};
 
 TEST_P(LaneBlocks, ComputeWhatOneThreadDoes) {
   const auto [ranks, threads, mode] = GetParam();
-  const std::vector<GeneratedCase> cases = casesApart(ranks, mode);
+  std::vector<GeneratedCase> cases = casesApart(ranks, mode);
+  std::ranges::move(premultipliedCases(ranks, mode), std::back_inserter(cases));
   const HostModule module = compileCases(cases, {.threads = threads, .flags = "-O0"});
   HostWorld world({.world = static_cast<unsigned>(ranks),
                    .lanes = threads > 32 ? 1U : 2U,

@@ -144,24 +144,35 @@ TEST(DeviceCalls, RanksOfOneGpuRunInOneLaunch) {
       memories.push_back(cuda::DeviceMemory::allocate(context, kCount * 4));
       outs.push_back(memories.back().pointer());
     }
-    const auto call = [&](std::size_t count) {
-      DeviceCommunicator::runTogether(ranks, Collective::allReduce, ins, outs, count, DataType::f32,
-                                      Reduction::sum, 0, nullptr);
+    const auto call = [&](Reduction reduction, std::span<const double> factors) {
+      DeviceCommunicator::runTogether(ranks, Collective::allReduce, ins, outs, kCount,
+                                      DataType::f32, reduction, 0, nullptr, factors);
     };
-    for (int turn = 0; turn < 3; ++turn) call(kCount);
-    ranks[0].wait(nullptr);
-    std::vector<float> got(kCount);
-    for (int r = 0; r < 3; ++r) {
-      cuda::copyToHost(context, std::as_writable_bytes(std::span(got)),
-                       memories[static_cast<std::size_t>(2 * r + 1)].address());
-      for (std::size_t i = 0; i < kCount; ++i)
-        if (got[i] != sum(3, i)) return "wrong sum";
-    }
+    const auto sums = [&](auto wanted) {
+      ranks[0].wait(nullptr);
+      std::vector<float> got(kCount);
+      for (int r = 0; r < 3; ++r) {
+        cuda::copyToHost(context, std::as_writable_bytes(std::span(got)),
+                         memories[static_cast<std::size_t>(2 * r + 1)].address());
+        for (std::size_t i = 0; i < kCount; ++i)
+          if (got[i] != wanted(i)) return false;
+      }
+      return true;
+    };
+    for (int turn = 0; turn < 3; ++turn) call(Reduction::sum, {});
+    if (!sums([](std::size_t i) { return sum(3, i); })) return "wrong sum";
+    const std::array factors{2.0, -1.0, 8.0};
+    call(Reduction::preMulSum, factors);
+    if (!sums([](std::size_t i) { return 2 * value(0, i) - value(1, i) + 8 * value(2, i); }))
+      return "wrong premultiplied sum";
+    const std::string few =
+        errorOf([&] { call(Reduction::preMulSum, std::span(factors).first(2)); });
     const std::string error = errorOf([&] {
       DeviceCommunicator::runTogether(ranks, Collective::allReduce, std::span(ins).first(2), outs,
                                       kCount, DataType::f32, Reduction::sum, 0, nullptr);
     });
-    return lacks(error, {"invalid argument", "3 ranks in one launch, but 2 and 3 buffers"});
+    return lacks(few, {"invalid argument", "3 ranks in one launch, but 2 factors"}) +
+           lacks(error, {"invalid argument", "3 ranks in one launch, but 2 and 3 buffers"});
   };
   EXPECT_EQ(playTogether(body, "1"), "");
 }

@@ -19,7 +19,8 @@ void forAllSituations(Check check) {
     for (const std::size_t bytes : kSizes)
       for (const int world : {1, 2, 7, 64})
         for (const bool registered : {false, true})
-          check(Situation{static_cast<Collective>(c), bytes, world, registered});
+          for (const bool premultiplied : {false, contractOf(static_cast<Collective>(c)).reduces})
+            check(Situation{static_cast<Collective>(c), bytes, world, registered, premultiplied});
 }
 
 constexpr Mode kModes[]{Mode::p2p, Mode::multicast, Mode::cc, Mode::ccMulticast};
@@ -35,7 +36,7 @@ TEST(DeviceChoice, IsOneThatCanRun) {
         ASSERT_NE(choice.algorithm, nullptr);
         EXPECT_EQ(choice.algorithm->collective, s.collective);
         const bool inPlace = choice.algorithm->edges == Edges::exposure;
-        EXPECT_TRUE(!inPlace || s.registered);
+        EXPECT_TRUE(!inPlace || (s.registered && !s.premultiplied));
         if (isSealed(mode)) {
           EXPECT_FALSE(inPlace);
           EXPECT_EQ(choice.protocol, cuda::Protocol::simple);
@@ -83,6 +84,10 @@ TEST(DeviceChoice, SaysWhyNot) {
       "");
   EXPECT_EQ(test::lacks(refusal(ordinary, Mode::p2p, "zero_copy"),
                         {"invalid argument", "buffers of DeviceCommunicator::alloc"}),
+            "");
+  const Situation products{.bytes = 64, .worldSize = 4, .registered = true, .premultiplied = true};
+  EXPECT_EQ(test::lacks(refusal(products, Mode::p2p, "zero_copy"),
+                        {"invalid argument", "a premultiplied sum adds products"}),
             "");
 }
 

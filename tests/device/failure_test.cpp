@@ -202,8 +202,11 @@ TEST(DeviceFailure, WrongArgumentsAreSaidAndHarmNothing) {
               {"invalid argument", "no such type (99)"}),
         lacks(call(kReduce, in, out, 1, DataType::f32, static_cast<Reduction>(99), 0),
               {"invalid argument", "no such reduction (99)"}),
-        lacks(call(kReduce, in, out, 1, DataType::f32, Reduction::preMulSum, 0),
-              {"invalid argument", "preMulSum"}),
+        lacks(
+            errorOf([&] {
+              player.device.allReduce(in, out, 1, DataType::i32, PremultipliedSum{0.5}, nullptr);
+            }),
+            {"invalid argument", "allreduce: factor 0.5 of a premultiplied sum; for i32 it is a"}),
         lacks(call(kReduce, nullptr, out, 1, DataType::f32, kSum, 0),
               {"invalid argument", "allreduce (count 1, f32 sum): a buffer is null"}),
         lacks(call(kReduce, in, nullptr, 1, DataType::f32, kSum, 0),

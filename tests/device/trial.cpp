@@ -45,7 +45,12 @@ std::vector<std::byte> reduced(const TrialCall& call, int world, int index) {
   std::vector<std::vector<std::byte>> blocks;
   std::vector<const void*> sources;
   for (int r = 0; r < world; ++r) blocks.push_back(blockOf(call, world, r, index));
-  for (const auto& block : blocks) sources.push_back(block.data());
+  for (int r = 0; r < world; ++r) {
+    std::byte* const block = blocks[static_cast<std::size_t>(r)].data();
+    if (call.reduction == Reduction::preMulSum)
+      testing::scaleExactly(call.type, testing::someFactor(call.type, r), block, call.count, block);
+    sources.push_back(block);
+  }
   std::vector<std::byte> result(bytesOf(call, 1));
   testing::foldExactly(call.type, call.reduction, sources, call.count,
                        call.reduction == Reduction::avg ? world : 1, result.data());
@@ -94,7 +99,7 @@ std::string tryCall(Player& player, const TrialCall& call, void* region, std::si
   player.write(region, image);
   auto* const base = static_cast<std::byte*>(region);
   player.device.run(call.collective, base + in, base + out, call.count, call.type, call.reduction,
-                    call.root, nullptr);
+                    call.root, nullptr, testing::someFactor(call.type, rank));
   player.device.wait(nullptr);
   std::ranges::copy(wanted, image.begin() + static_cast<std::ptrdiff_t>(out));
   auto got = player.read(region, bytes);

@@ -12,7 +12,7 @@ namespace lockstep::test {
 struct TrialCall {
   Collective collective = Collective::allReduce;
   DataType type = DataType::f32;
-  Reduction reduction = Reduction::sum;
+  Reduction reduction = Reduction::sum;  ///< preMulSum: with the factors of testing::someFactor
   std::size_t count = 0;
   int root = 0;
   bool inPlace = false;

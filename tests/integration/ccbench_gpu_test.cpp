@@ -125,13 +125,29 @@ TEST_F(CcbenchGpu, SealsByItself) {
 }
 
 TEST_F(CcbenchGpu, SaysWhatItLeavesOut) {
-  const CcbenchRun some = run({"--gpus", "1", "--mode", "p2p", "-o", "sum,premulsum", "-b", "64",
-                               "-e", "64", "--check-only"});
+  const Strings together{"--gpus", "1",  "--launch", "together", "--mode",       "p2p",
+                         "-b",     "64", "-e",       "64",       "--check-only", "--op"};
+  const auto ops = [&](const char* list) {
+    Strings arguments = together;
+    arguments.emplace_back(list);
+    return run(arguments);
+  };
+  const CcbenchRun some = ops("allreduce,sendrecv");
   ASSERT_EQ(some.status, 0) << some.err;
-  EXPECT_THAT(some.out, HasSubstr("premulsum is left out"));
-  const CcbenchRun none = run({"-o", "premulsum"});
+  EXPECT_THAT(some.out, HasSubstr("sendrecv is left out"));
+  const CcbenchRun none = ops("sendrecv");
   EXPECT_EQ(none.status, 2);
-  EXPECT_THAT(none.err, HasSubstr("premulsum is left out"));
+  EXPECT_THAT(none.err, HasSubstr("sendrecv is left out"));
+}
+
+TEST_F(CcbenchGpu, VerifiesPremultipliedSums) {
+  for (const char* launch : {"streams", "together"}) {
+    const CcbenchRun sums =
+        run({"--gpus", "1", "--mode", "p2p", "--launch", launch, "--op", "allreduce,reducescatter",
+             "-o", "premulsum", "-b", "1K", "-e", "1K", "-n", "3", "--registered", "1"});
+    EXPECT_EQ(sums.status, 0) << sums.err;
+    EXPECT_THAT(sums.out, HasSubstr("Verified, out of place and in place"));
+  }
 }
 
 TEST_F(CcbenchGpu, RefusesBuffersThatTheGpuCannotHold) {

@@ -3,6 +3,7 @@
 
 #include "base/fail.hpp"
 #include "communicator/device/impl.hpp"
+#include "communicator/premultiply.hpp"
 
 namespace lockstep {
 
@@ -47,8 +48,6 @@ void DeviceImpl::checkCall(const cuda::Described& call) const {
   if (static_cast<std::size_t>(call.reduction) >= kReductions)
     lockstep::fail(ErrorCode::invalidArgument, "no such reduction ({})",
                    static_cast<int>(call.reduction));
-  if (call.reduction == Reduction::preMulSum)
-    refuse(call, "preMulSum is not for GPUs yet; multiply before, and sum");
   if (contract.rooted && (call.root < 0 || call.root >= worldSize()))
     refuse(call, fmt::format("there is no rank {} in a world of {}", call.root, worldSize()));
   constexpr std::uint64_t kMost = std::uint64_t{1} << 48;  // more than any GPU's memory
@@ -56,10 +55,12 @@ void DeviceImpl::checkCall(const cuda::Described& call) const {
     refuse(call, "so many elements no GPU's memory holds");
 }
 
-/// What is this rank's own: its pointers.
+/// What is this rank's own: its pointers, and its factor.
 void DeviceImpl::checkArguments(const Request& request) const {
   const cuda::Described& call = request.call;
   checkCall(call);
+  if (call.reduction == Reduction::preMulSum)
+    checkFactor(call.collective, call.type, request.factor);
   const auto bad = [&](const char* why) { refuse(call, why); };
   const std::size_t in = bytesIn(call), out = bytesOut(call);
   if ((in != 0 && request.in == nullptr) || (out != 0 && request.out == nullptr))

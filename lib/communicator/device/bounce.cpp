@@ -36,7 +36,8 @@ void Bounce::makeRoom(std::size_t inBytes, std::size_t outBytes) {
   }
 }
 
-void Bounce::run(const cuda::Described& call, const Buffers& buffers, cuda::StreamHandle stream) {
+void Bounce::run(const cuda::Described& call, double factor, const Buffers& buffers,
+                 cuda::StreamHandle stream) {
   if (cuda::isCapturing(context_, stream))
     fail(ErrorCode::unsupported,
          "{}: GPUs that cannot reach each other exchange through their hosts, which no CUDA graph "
@@ -62,7 +63,7 @@ void Bounce::run(const cuda::Described& call, const Buffers& buffers, cuda::Stre
     if (first + most < call.count)
       fetch(call, buffers, pieceAt(first + most), stages_[(k + 1) % 2]);
     control_.run(call.collective, stage.in.data(), stage.out.data(), piece.elements, call.type,
-                 call.reduction, call.root);
+                 call.reduction, call.root, factor);
     wait_(outward_.handle());
     deliver(call, buffers, piece, stage);
   }

@@ -30,9 +30,11 @@ class Bounce {
     cuda::DevicePtr in = 0, out = 0;
     std::size_t inBlocks = 0, outBlocks = 0;  ///< 0: this rank has none
   };
+  /// `factor`: this rank's, of a premultiplied sum.
   /// Returns when `out` is complete: blocking, and not for a stream that is being captured. Throws
   /// what the host's collectives throw, and unsupported.
-  void run(const cuda::Described& call, const Buffers& buffers, cuda::StreamHandle stream);
+  void run(const cuda::Described& call, double factor, const Buffers& buffers,
+           cuda::StreamHandle stream);
 
  private:
   /// What one piece needs of pinned memory.

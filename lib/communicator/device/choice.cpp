@@ -42,8 +42,12 @@ Choice choose(const Situation& s, const Options& options) {
     fail(ErrorCode::invalidArgument, "protocol {} is not for sealed modes on GPUs; use simple",
          options.protocol);
   Choice choice;
-  bool inPlace = forced == Forced::inPlace ||
-                 (forced == Forced::no && s.registered && !sealed && s.bytes >= kInPlaceFrom);
+  if (forced == Forced::inPlace && s.premultiplied)
+    fail(ErrorCode::invalidArgument,
+         "zero_copy reads what callers gave; a premultiplied sum adds products, which lie "
+         "elsewhere");
+  bool inPlace = forced == Forced::inPlace || (forced == Forced::no && s.registered && !sealed &&
+                                               !s.premultiplied && s.bytes >= kInPlaceFrom);
   if (forced == Forced::inPlace && !s.registered)
     fail(ErrorCode::invalidArgument,
          "zero_copy needs buffers of DeviceCommunicator::alloc on every rank");

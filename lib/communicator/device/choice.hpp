@@ -22,7 +22,8 @@ struct Situation {
   Collective collective = Collective::allReduce;
   std::size_t bytes = 0;  ///< of the larger buffer of a rank
   int worldSize = 1;
-  bool registered = false;  ///< this call's buffers can be read in place
+  bool registered = false;     ///< this call's buffers can be read in place
+  bool premultiplied = false;  ///< but what they hold is not what is added up
 };
 
 /// `options`: mode, reproducible, and what is forced by name. Throws invalidArgument for a forced

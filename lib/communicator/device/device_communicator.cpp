@@ -63,23 +63,28 @@ DeviceStream DeviceCommunicator::stream() const noexcept {
 }
 
 void DeviceCommunicator::run(Collective collective, const void* in, void* out, std::size_t count,
-                             DataType type, Reduction reduction, int root, DeviceStream stream) {
-  impl_->run({described(collective, count, type, reduction, root), in, out, {}}, stream);
+                             DataType type, Reduction reduction, int root, DeviceStream stream,
+                             double factor) {
+  impl_->run({described(collective, count, type, reduction, root), in, out, {}, factor}, stream);
 }
 
 void DeviceCommunicator::runTogether(std::span<DeviceCommunicator> ranks, Collective collective,
                                      std::span<const void* const> ins, std::span<void* const> outs,
                                      std::size_t count, DataType type, Reduction reduction,
-                                     int root, DeviceStream stream) {
+                                     int root, DeviceStream stream,
+                                     std::span<const double> factors) {
   if (ins.size() != ranks.size() || outs.size() != ranks.size())
     fail(ErrorCode::invalidArgument, "{} ranks in one launch, but {} and {} buffers", ranks.size(),
          ins.size(), outs.size());
+  if (!factors.empty() && factors.size() != ranks.size())
+    fail(ErrorCode::invalidArgument, "{} ranks in one launch, but {} factors", ranks.size(),
+         factors.size());
   const cuda::Described call = described(collective, count, type, reduction, root);
   std::vector<DeviceImpl*> impls;
   std::vector<DeviceImpl::Request> requests;
   for (std::size_t i = 0; i < ranks.size(); ++i) {
     impls.push_back(ranks[i].impl_.get());
-    requests.push_back({call, ins[i], outs[i], {}});
+    requests.push_back({call, ins[i], outs[i], {}, factors.empty() ? 1.0 : factors[i]});
   }
   DeviceImpl::runTogether(impls, requests, stream);
 }
@@ -87,6 +92,10 @@ void DeviceCommunicator::runTogether(std::span<DeviceCommunicator> ranks, Collec
 void DeviceCommunicator::allReduce(const void* in, void* out, std::size_t count, DataType type,
                                    Reduction reduction, DeviceStream stream) {
   run(Collective::allReduce, in, out, count, type, reduction, 0, stream);
+}
+void DeviceCommunicator::allReduce(const void* in, void* out, std::size_t count, DataType type,
+                                   PremultipliedSum sum, DeviceStream stream) {
+  run(Collective::allReduce, in, out, count, type, Reduction::preMulSum, 0, stream, sum.factor);
 }
 void DeviceCommunicator::allGather(const void* in, void* out, std::size_t count, DataType type,
                                    DeviceStream stream) {
@@ -96,6 +105,10 @@ void DeviceCommunicator::reduceScatter(const void* in, void* out, std::size_t co
                                        Reduction reduction, DeviceStream stream) {
   run(Collective::reduceScatter, in, out, count, type, reduction, 0, stream);
 }
+void DeviceCommunicator::reduceScatter(const void* in, void* out, std::size_t count, DataType type,
+                                       PremultipliedSum sum, DeviceStream stream) {
+  run(Collective::reduceScatter, in, out, count, type, Reduction::preMulSum, 0, stream, sum.factor);
+}
 void DeviceCommunicator::allToAll(const void* in, void* out, std::size_t count, DataType type,
                                   DeviceStream stream) {
   run(Collective::allToAll, in, out, count, type, Reduction::sum, 0, stream);
@@ -103,6 +116,14 @@ void DeviceCommunicator::allToAll(const void* in, void* out, std::size_t count, 
 void DeviceCommunicator::broadcast(const void* in, void* out, std::size_t count, DataType type,
                                    int root, DeviceStream stream) {
   run(Collective::broadcast, in, out, count, type, Reduction::sum, root, stream);
+}
+void DeviceCommunicator::reduce(const void* in, void* out, std::size_t count, DataType type,
+                                Reduction reduction, int root, DeviceStream stream) {
+  run(Collective::reduce, in, out, count, type, reduction, root, stream);
+}
+void DeviceCommunicator::reduce(const void* in, void* out, std::size_t count, DataType type,
+                                PremultipliedSum sum, int root, DeviceStream stream) {
+  run(Collective::reduce, in, out, count, type, Reduction::preMulSum, root, stream, sum.factor);
 }
 void DeviceCommunicator::barrier(DeviceStream stream) {
   run(Collective::barrier, nullptr, nullptr, 0, DataType::u8, Reduction::sum, 0, stream);
@@ -115,7 +136,11 @@ void DeviceCommunicator::allReduceRmsNorm(const void* in, void* out, std::size_t
     fail(ErrorCode::invalidArgument, "RMSNorm of {} rows of {} elements; a row has 1 to {}", rows,
          norm.hidden, kMostHidden);
   DeviceImpl::Request request{
-      described(Collective::allReduce, rows * norm.hidden, type, Reduction::sum, 0), in, out, {}};
+      described(Collective::allReduce, rows * norm.hidden, type, Reduction::sum, 0),
+      in,
+      out,
+      {},
+      1};
   request.norm.residual = static_cast<device::u8*>(norm.residual);
   request.norm.weight = static_cast<const device::u8*>(norm.weight);
   request.norm.hidden = static_cast<unsigned>(norm.hidden);

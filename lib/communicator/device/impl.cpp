@@ -305,7 +305,8 @@ void DeviceImpl::prepareKernels(const DeviceOptions& options) {
         for (const bool inPlace : {false, true})
           for (const std::uint64_t bytes : {std::uint64_t{64}, std::uint64_t{1} << 24})
             for (const bool registered : {false, true}) {
-              if (registered && geometry_.heapBytes == 0) continue;
+              if (registered && (geometry_.heapBytes == 0 || reduction == Reduction::preMulSum))
+                continue;
               const cuda::Described call{.collective = collective,
                                          .type = type,
                                          .reduction = reduction,
@@ -343,7 +344,8 @@ gpu::Situation DeviceImpl::situationOf(const cuda::Described& call, bool registe
   return {.collective = call.collective,
           .bytes = blockBytes(call) * (many ? geometry_.world : 1),
           .worldSize = worldSize(),
-          .registered = registered};
+          .registered = registered,
+          .premultiplied = contract.reduces && call.reduction == Reduction::preMulSum};
 }
 
 cuda::KernelRequest DeviceImpl::requestFor(const cuda::Described& call, const gpu::Choice& choice,
@@ -426,6 +428,8 @@ device::Call DeviceImpl::callOf(const Request& request, const Prepared& p) const
   call.norm = request.norm;
   call.root = static_cast<unsigned>(request.call.root);
   call.divisor = request.call.reduction == Reduction::avg ? geometry_.world : 1;
+  if (request.call.reduction == Reduction::preMulSum)
+    call.factor = cuda::packFactor(request.call.type, request.factor);
   call.patience =
       static_cast<std::uint64_t>(std::chrono::nanoseconds(control_->options().timeout).count());
   if (p.kernel->kernel.exposes) {
@@ -459,7 +463,7 @@ void DeviceImpl::runThroughHost(const Request& request, cuda::StreamHandle strea
     return bytes == 0 ? 0 : perRank ? geometry_.world : 1;
   };
   try {
-    bounce_->run(request.call,
+    bounce_->run(request.call, request.factor,
                  {.in = reinterpret_cast<cuda::DevicePtr>(request.in),    // NOLINT
                   .out = reinterpret_cast<cuda::DevicePtr>(request.out),  // NOLINT
                   .inBlocks = blocks(bytesIn(request.call), contract.inPerRank),

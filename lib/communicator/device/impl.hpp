@@ -43,6 +43,7 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
     const void* in = nullptr;
     void* out = nullptr;
     device::Norm norm{};  ///< of an all-reduce that goes on with RMSNorm: rows of `hidden`
+    double factor = 1;    ///< this rank's, of a premultiplied sum
   };
 
   void run(const Request& request, DeviceStream stream);

@@ -20,8 +20,8 @@ KernelRequest settled(KernelRequest request) {
     request.reduction = Reduction::sum;
     request.oneNan = false;
   }
-  if (request.reduction == Reduction::avg || request.reduction == Reduction::preMulSum)
-    request.reduction = Reduction::sum;
+  if (request.reduction == Reduction::avg) request.reduction = Reduction::sum;
+  if (request.reduction == Reduction::preMulSum) request.inPlace = false;
   if (!contract.rooted || request.worldSize <= cuda::kMaxRoots) request.root = 0;
   return request;
 }

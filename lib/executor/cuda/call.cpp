@@ -1,6 +1,7 @@
 #include "executor/cuda/call.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <limits>
 #include <string_view>
@@ -70,6 +71,23 @@ std::optional<Described> unpack(std::uint64_t what, std::uint64_t count) {
 
 std::string buffersOf(std::uint64_t what) {
   return (what & kReadInPlace) != 0 ? " in buffers of alloc, read in place" : "";
+}
+
+std::uint64_t packFactor(DataType type, double factor) {
+  switch (type) {
+    case DataType::f64:
+      return std::bit_cast<std::uint64_t>(factor);
+    case DataType::u64:
+      return static_cast<std::uint64_t>(factor);
+    case DataType::i8:
+    case DataType::u8:
+    case DataType::i32:
+    case DataType::u32:
+    case DataType::i64:
+      return static_cast<std::uint64_t>(static_cast<std::int64_t>(factor));
+    default:
+      return std::bit_cast<std::uint32_t>(static_cast<float>(factor));
+  }
 }
 
 std::size_t scratchBytesFor(const device::Geometry& geometry, bool sealed) {

@@ -31,6 +31,10 @@ std::optional<Described> unpack(std::uint64_t what, std::uint64_t count);
 inline constexpr std::uint64_t kReadInPlace = std::uint64_t{1} << 40;
 std::string buffersOf(std::uint64_t what);
 
+/// A premultiplied sum's factor as a kernel multiplies by it: the bytes of what `type` is computed
+/// in, lowest first. `factor` is one that integers of the type take.
+std::uint64_t packFactor(DataType type, double factor);
+
 /// Bytes of a lane's private scratch: what every schedule in a world gets by with.
 std::size_t scratchBytesFor(const device::Geometry& geometry, bool sealed);
 

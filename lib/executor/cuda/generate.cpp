@@ -35,7 +35,7 @@ const char* tagOf(Reduction reduction) {
     case Reduction::max:
       return "Max";
     default:
-      return "Sum";  // avg divides at the end, preMulSum has multiplied before
+      return "Sum";  // avg divides at the end, preMulSum multiplies before
   }
 }
 
@@ -68,6 +68,9 @@ class Generator {
     const Contract& contract = contractOf(request.algorithm->collective);
     allRoots_ = contract.rooted && request.worldSize <= kMaxRoots;
     reduces_ = contract.reduces;
+    premultiplies_ = reduces_ && request.reduction == Reduction::preMulSum;
+    // Products are apart from both buffers.
+    const bool inPlace = request.inPlace && !premultiplies_;
     if (request.rmsNorm && (request.algorithm->collective != Collective::allReduce ||
                             !isNormalised(request.type) || request.reduction != Reduction::sum))
       fail(ErrorCode::unsupported, "RMSNorm follows an all-reduce that sums f32, f16 or bf16");
@@ -76,8 +79,11 @@ class Generator {
     const int first = contract.rooted && !allRoots_ ? request.root : 0;
     const int last = allRoots_ ? request.worldSize : first + 1;
     for (int root = first; root < last; ++root)
-      schedules_.push_back(prepareSchedule(*request.algorithm, request.mode, request.worldSize,
-                                           request.inPlace, root));
+      schedules_.push_back(
+          prepareSchedule(*request.algorithm, request.mode, request.worldSize, inPlace, root));
+    if (premultiplies_ && schedules_.front().exposes)
+      fail(ErrorCode::unsupported, "{} reads buffers as they are, and so has no premultiplied sum",
+           request.algorithm->name);
     for (const Schedule& schedule : schedules_)
       for (int rank = 0; rank < request.worldSize; ++rank) addInstance(schedule, rank);
   }
@@ -91,6 +97,8 @@ class Generator {
     kernel.scratchChunks = 0;
     for (const Schedule& s : schedules_)
       kernel.scratchChunks = std::max(kernel.scratchChunks, s.scratchChunks);
+    productsAt_ = kernel.scratchChunks;
+    if (premultiplies_) kernel.scratchChunks += inBlocks() * kernel.chunks;
     kernel.exposes = schedule.exposes;
     kernel.sealed = isSealed(request_.mode);
     kernel.elementBytes = elementBytesOf(request_);
@@ -99,14 +107,13 @@ class Generator {
     kernel.threads = threadsFor(kernel);
     const std::string body = programs();
     const std::string counts = countsText();
-    kernel.text =
-        fmt::format(kText, heading(), numbers_.definitions(), counts, laneType(kernel), moverType(),
-                    body, kernel.name,
-                    kernel.sealed    ? "sealed"
-                    : kernel.exposes ? "switch"
-                                     : "move",
-                    kernel.sealed ? "Move::Sealing" : "lockstep::device::NoSealing", epilogue(),
-                    request_.rmsNorm ? "#include \"executor/cuda/prelude/rms_norm.cuh\"\n" : "");
+    kernel.text = fmt::format(kText, heading(), numbers_.definitions(), counts, laneType(kernel),
+                              moverType(), body, kernel.name,
+                              kernel.sealed    ? "sealed"
+                              : kernel.exposes ? "switch"
+                                               : "move",
+                              kernel.sealed ? "Move::Sealing" : "lockstep::device::NoSealing",
+                              prologue(), epilogue(), extras());
     return kernel;
   }
 
@@ -115,7 +122,7 @@ class Generator {
   static constexpr const char* kText = R"(// {0}
 #include "executor/cuda/prelude/kernel.cuh"
 #include "executor/cuda/prelude/{7}.cuh"
-{10}
+{11}
 namespace lockstep::device::{6}_parts {{
 
 {1}
@@ -130,7 +137,7 @@ LOCKSTEP_INLINE void program(ThisLane& lane, u32 divisor, u32 root) {{
 
 LOCKSTEP_KERNEL({6}) {{
   using namespace lockstep::device::{6}_parts;
-  lockstep::device::runKernel<ThisLane, Counts, {8}, {9}>(launch, program);
+  lockstep::device::runKernel<ThisLane, Counts, {8}, {9}, {10}>(launch, program);
 }}
 )";
 
@@ -202,12 +209,13 @@ LOCKSTEP_KERNEL({6}) {{
                                    request_.algorithm->name);
     if (schedules_.front().exposes) name += "_exposed";
     if (reduces_)
-      name += fmt::format("_{}_{}{}", lockstep::name(request_.type), tagOf(request_.reduction),
+      name += fmt::format("_{}_{}{}", lockstep::name(request_.type),
+                          premultiplies_ ? "PreMulSum" : tagOf(request_.reduction),
                           request_.oneNan ? "_one_nan" : "");
     if (request_.rmsNorm) name += "_rms_norm";
     name += fmt::format("_{}_{}{}_{}", lockstep::name(request_.mode),
                         request_.protocol == Protocol::ll ? "ll" : "simple",
-                        request_.inPlace ? "_in_place" : "", request_.worldSize);
+                        request_.inPlace && !premultiplies_ ? "_in_place" : "", request_.worldSize);
     if (contractOf(request_.algorithm->collective).rooted && !allRoots_)
       name += fmt::format("_root_{}", request_.root);
     std::ranges::replace(name, '-', '_');
@@ -220,9 +228,25 @@ LOCKSTEP_KERNEL({6}) {{
   static bool isNormalised(DataType type) {
     return type == DataType::f32 || type == DataType::f16 || type == DataType::bf16;
   }
+  std::uint32_t inBlocks() const {
+    return contractOf(request_.algorithm->collective).inPerRank
+               ? static_cast<std::uint32_t>(request_.worldSize)
+               : 1;
+  }
+  std::string prologue() const {
+    if (!premultiplies_) return "lockstep::device::NoPrologue";
+    return fmt::format("lockstep::device::Premultiply<lockstep::device::{}, {}, {}>", elementType(),
+                       productsAt_, inBlocks());
+  }
   std::string epilogue() const {
     if (!request_.rmsNorm) return "lockstep::device::NoEpilogue";
     return fmt::format("lockstep::device::RmsNorm<lockstep::device::{}>", elementType());
+  }
+  std::string extras() const {
+    std::string text;
+    if (premultiplies_) text += "#include \"executor/cuda/prelude/premultiply.cuh\"\n";
+    if (request_.rmsNorm) text += "#include \"executor/cuda/prelude/rms_norm.cuh\"\n";
+    return text;
   }
   std::string elementType() const { return reduces_ ? tagOf(request_.type) : "U8"; }
   const char* protocolName() const { return request_.protocol == Protocol::ll ? "ll" : "simple"; }
@@ -458,6 +482,8 @@ LOCKSTEP_KERNEL({6}) {{
     };
     switch (sort) {
       case Sort::in:
+        if (premultiplies_)
+          return fmt::format("lane.product({}, {}, {})", productsAt_, block(), chunk());
         return fmt::format("lane.own(Buffer::in, {}, {})", block(), chunk());
       case Sort::out:
         return fmt::format("lane.own(Buffer::out, {}, {})", block(), chunk());
@@ -565,8 +591,10 @@ struct Counts {{
   KernelRequest request_;
   Numbers numbers_;
   bool reduces_ = false;
+  bool premultiplies_ = false;
   bool allRoots_ = false;
   std::uint32_t chunks_ = 1;
+  std::uint32_t productsAt_ = 0;     ///< chunk of scratch where products begin
   std::vector<Schedule> schedules_;  ///< by root
   std::vector<Instance> instances_;
   Counts counts_;

@@ -16,8 +16,10 @@ enum class Protocol : std::uint8_t { simple, ll };
 /// Which kernel is wanted. Equal on all ranks but for `inPlace`, which changes no message.
 struct KernelRequest {
   const schedule::Algorithm* algorithm = nullptr;
-  DataType type = DataType::f32;         ///< of what reduces; else bytes are moved
-  Reduction reduction = Reduction::sum;  ///< `avg` and `preMulSum` are sums to a kernel
+  DataType type = DataType::f32;  ///< of what reduces; else bytes are moved
+  /// `avg` is a sum to a kernel, which is told the divisor. `preMulSum` multiplies each tile before
+  /// (premultiply.cuh): a kernel of its own, the same in place and apart.
+  Reduction reduction = Reduction::sum;
   Mode mode = Mode::p2p;
   int worldSize = 1;
   bool inPlace = false;

@@ -144,12 +144,22 @@ class LOCKSTEP_API DeviceCommunicator {
   /// Errors of arguments are thrown at once: invalidArgument.
   void allReduce(const void* in, void* out, std::size_t count, DataType type, Reduction reduction,
                  DeviceStream stream);
+  /// As Communicator's. Kernels multiply as they begin, in private memory, so buffers of alloc()
+  /// are not read in place; a graph keeps the factor that was captured.
+  void allReduce(const void* in, void* out, std::size_t count, DataType type, PremultipliedSum sum,
+                 DeviceStream stream);
   void allGather(const void* in, void* out, std::size_t count, DataType type, DeviceStream stream);
   void reduceScatter(const void* in, void* out, std::size_t count, DataType type,
                      Reduction reduction, DeviceStream stream);
+  void reduceScatter(const void* in, void* out, std::size_t count, DataType type,
+                     PremultipliedSum sum, DeviceStream stream);
   void allToAll(const void* in, void* out, std::size_t count, DataType type, DeviceStream stream);
   void broadcast(const void* in, void* out, std::size_t count, DataType type, int root,
                  DeviceStream stream);
+  void reduce(const void* in, void* out, std::size_t count, DataType type, Reduction reduction,
+              int root, DeviceStream stream);
+  void reduce(const void* in, void* out, std::size_t count, DataType type, PremultipliedSum sum,
+              int root, DeviceStream stream);
   void barrier(DeviceStream stream);
 
   // Point to point. A send meets the receive of the same count and type that its receiver makes for
@@ -179,19 +189,20 @@ class LOCKSTEP_API DeviceCommunicator {
                  std::span<const std::size_t> outCounts, std::span<const std::size_t> outOffsets,
                  DataType type, DeviceStream stream);
 
-  /// Any of them by its name. What a collective does not take is ignored.
+  /// Any of them by its name. What a collective does not take is ignored. `factor`: this rank's,
+  /// for Reduction::preMulSum.
   void run(Collective collective, const void* in, void* out, std::size_t count, DataType type,
-           Reduction reduction, int root, DeviceStream stream);
+           Reduction reduction, int root, DeviceStream stream, double factor = 1.0);
   /// One call of several ranks that this process plays on one GPU, in one launch: `ranks` (1 to 8),
   /// with ins[i] and outs[i] for ranks[i], on a stream of that GPU (nullptr: that of ranks[0]). It
   /// is one call of each of them; ranks that are not among them make theirs as ever. What one
   /// launch holds runs at once, where launches of several streams of a busy GPU might wait for each
-  /// other. Throws invalidArgument, also for ranks of several GPUs, or with buffers of different
-  /// kinds.
+  /// other. `factors`: of each, for Reduction::preMulSum; empty: 1. Throws invalidArgument, also
+  /// for ranks of several GPUs, or with buffers of different kinds.
   static void runTogether(std::span<DeviceCommunicator> ranks, Collective collective,
                           std::span<const void* const> ins, std::span<void* const> outs,
                           std::size_t count, DataType type, Reduction reduction, int root,
-                          DeviceStream stream);
+                          DeviceStream stream, std::span<const double> factors = {});
 
   /// An all-reduce (sum) of `rows` x `norm.hidden` elements and what follows it in a transformer,
   /// in one kernel. f32, f16 or bf16. `in == out` is in place.

@@ -10,6 +10,12 @@ struct NoSealing {};
 LOCKSTEP_INLINE void prepareShared(NoSealing&) {}
 LOCKSTEP_INLINE void wipeShared(NoSealing&) {}
 
+/// Of kernels that begin with the collective.
+struct NoPrologue {
+  template <class Lane>
+  static LOCKSTEP_INLINE void run(Lane&) {}
+};
+
 /// Of kernels that end with the collective.
 struct NoEpilogue {
   struct Shared {};
@@ -18,7 +24,8 @@ struct NoEpilogue {
 };
 
 /// A block runs the program for each of its tiles.
-template <class ThisLane, class Counts, class Sealing, class Epilogue, class Program>
+template <class ThisLane, class Counts, class Sealing, class Prologue, class Epilogue,
+          class Program>
 LOCKSTEP_INLINE void runKernel(const Launch& launch, Program program) {
   struct Shared {
     typename ThisLane::Shared lane;
@@ -32,6 +39,7 @@ LOCKSTEP_INLINE void runKernel(const Launch& launch, Program program) {
   ThisLane lane(call, shared.lane, reinterpret_cast<u8*>(&shared.sealing), Counts());
   const u64 tiles = lane.myTiles();
   for (u64 n = 0; n < tiles && lane.enter(n); ++n) {
+    Prologue::run(lane);
     program(lane, call.divisor, call.root);
     Epilogue::run(lane, shared.epilogue);
   }

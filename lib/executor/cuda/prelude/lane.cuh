@@ -177,6 +177,13 @@ class Lane {
     const u64 each = fullChunkElements() * kElementBytes;
     return memory(world_.scratch + u64{lane_} * world_.scratchBytes + chunk * each, each);
   }
+  /// What premultiply.cuh has made of a chunk of `in`, in scratch from chunk `first` on: blocks of
+  /// a full tile's size, in which chunks lie as in `in`.
+  LOCKSTEP_INLINE End product(u32 first, u32 block, u32 chunk) const {
+    const u64 each = fullChunkElements() * kElementBytes, stride = kChunks * each;
+    u8* base = world_.scratch + u64{lane_} * world_.scratchBytes + first * each;
+    return memory(base + block * stride + beginOf(chunk) * kElementBytes, stride);
+  }
   /// In the memory that `peer` has exposed.
   LOCKSTEP_INLINE End peers(u32 peer, Buffer buffer, u32 block, u32 chunk) const {
     const u64 offset = buffer == Buffer::in ? shared_.inOffset[peer] : shared_.outOffset[peer];

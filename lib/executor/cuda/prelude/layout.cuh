@@ -204,6 +204,7 @@ struct Call {
   u64 fingerprint = 0;          ///< of operation, type, reduction, root, count, plan
   u32 root = 0;
   u32 divisor = 1;                  ///< of the finished reduction: the world size for an average
+  u64 factor = 0;                   ///< of a premultiplied sum (executor/cuda/call.hpp, packFactor)
   u64 patience = 0;                 ///< nanoseconds that a wait may take
   u64 inOffset = 0, outOffset = 0;  ///< in this rank's segment, of plans that expose
   u64 inBytes = 0, outBytes = 0;    ///< of a rank's buffers where it has them
