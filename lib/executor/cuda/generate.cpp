@@ -8,6 +8,7 @@
 
 #include "base/fail.hpp"
 #include "cc_mode/secure_pass.hpp"
+#include "executor/cuda/counts.hpp"
 #include "executor/cuda/fold.hpp"
 #include "executor/prepare.hpp"
 
@@ -50,15 +51,6 @@ Sort sortOf(const Operand& o) {
   if (o.buffer == BufferName::in) return mine ? Sort::in : Sort::peersIn;
   return mine ? Sort::out : Sort::peersOut;
 }
-
-/// Messages of each channel, and seals under each key, in a tile; and the number of each message.
-struct Counts {
-  using Key = std::tuple<int, int, int>;  ///< root, writer, reader
-  std::map<Key, std::uint32_t> messages;
-  std::map<Key, std::uint32_t> seals;  ///< root, sender, receiver
-  /// By operand: its message's number on its channel.
-  std::map<const Operand*, std::uint32_t> ordinals;
-};
 
 class Generator {
  public:
@@ -148,27 +140,7 @@ LOCKSTEP_KERNEL({6}) {{
       fail(ErrorCode::unsupported, "{} has {} lanes in a program; a kernel runs one",
            request_.algorithm->name, program.lanes.size());
     instances_.push_back({rank, root, &program});
-    if (program.lanes.empty()) return;
-    for (const Op& op : program.lanes.front()) {
-      for (const Operand& o : op.dst)
-        if (o.kind == Operand::Kind::channel) count(o, root, rank, true);
-      for (const Operand& o : op.src)
-        if (o.kind == Operand::Kind::channel) count(o, root, rank, false);
-      if (op.kind == OpKind::move)
-        for (const Operand& o : op.dst)
-          if (o.seal) ++counts_.seals[{root, o.seal.sender, o.seal.receiver}];
-    }
-  }
-  /// A reader's messages are counted apart from the writer's: both count from their own programs.
-  void count(const Operand& o, int root, int rank, bool writes) {
-    const Counts::Key own{root, writes ? rank : rank + kReaders, channelOf(o, writes)};
-    counts_.ordinals[&o] = ports_[own]++;
-    if (writes) ++counts_.messages[{root, o.channel.writer, o.channel.reader}];
-  }
-  static int channelOf(const Operand& o, bool writes) {
-    const bool everyone = o.channel.reader == schedule::kEveryone;
-    if (writes) return everyone ? schedule::kMaxWorld : o.channel.reader;
-    return o.channel.writer + (everyone ? schedule::kMaxWorld : 0);
+    counts_.add(instances_.back());
   }
 
   void measure(const schedule::Program& program, Kernel& kernel) const {
@@ -504,11 +476,10 @@ LOCKSTEP_KERNEL({6}) {{
 
   std::string messageEnd(Sort sort, const Class& members,
                          const std::vector<const Operand*>& operands, bool writes) {
-    const std::string ordinal = number(members, operands, [&](const Instance&, const Operand& o) {
-      return counts_.ordinals.at(&o);
-    });
+    const std::string ordinal = number(
+        members, operands, [&](const Instance&, const Operand& o) { return counts_.ordinalOf(o); });
     const std::string perTile = number(members, operands, [&](const Instance& i, const Operand& o) {
-      return counts_.messages.at({i.root, o.channel.writer, o.channel.reader});
+      return counts_.messages(i.root, o.channel.writer, o.channel.reader);
     });
     const std::string peer = number(members, operands, [&](const Instance&, const Operand& o) {
       return writes ? std::max(o.channel.reader, 0) : o.channel.writer;
@@ -533,60 +504,16 @@ LOCKSTEP_KERNEL({6}) {{
     const auto index =
         number(members, operands, [](const Instance&, const Operand& o) { return o.seal.index; });
     const auto perTile = number(members, operands, [&](const Instance& i, const Operand& o) {
-      return counts_.seals.at({i.root, o.seal.sender, o.seal.receiver});
+      return counts_.seals(i.root, o.seal.sender, o.seal.receiver);
     });
     return fmt::format("lane.sealed({}, {}, {}, {}, {})", end, sender, receiver, index, perTile);
   }
 
-  // ---- how much a call advances the counters ----
-
   std::string countsText() {
-    const int world = request_.worldSize, everyone = schedule::kEveryone;
-    std::vector<std::uint32_t> out, in, nonces;
-    for (const Schedule& schedule : schedules_)
-      for (int rank = 0; rank < world; ++rank) {
-        const int root = schedule.shape.root;
-        const auto messages = [&](int writer, int reader) {
-          return countOr0(counts_.messages, {root, writer, reader});
-        };
-        const auto seals = [&](int sender, int receiver) {
-          return countOr0(counts_.seals, {root, sender, receiver});
-        };
-        for (int peer = 0; peer < world; ++peer) out.push_back(messages(rank, peer));
-        out.push_back(messages(rank, everyone));
-        for (int peer = 0; peer < world; ++peer) in.push_back(messages(peer, rank));
-        for (int peer = 0; peer < world; ++peer)
-          in.push_back(peer == rank ? 0 : messages(peer, everyone));
-        for (int peer = 0; peer < world; ++peer) nonces.push_back(seals(rank, peer));
-        for (int peer = 0; peer < world; ++peer) nonces.push_back(seals(peer, rank));
-        for (int peer = 0; peer < world; ++peer) nonces.push_back(seals(peer, everyone));
-      }
-    const std::string outs = countTable(out, world + 1), ins = countTable(in, 2 * world);
-    const std::string seals = countTable(nonces, 3 * world);
-    // The tables come first.
-    return fmt::format(R"(/// Messages and seals of a tile.
-struct Counts {{
-  static u32 at(u32 rank, [[maybe_unused]] u32 root) {{ return {}; }}
-  static u32 out([[maybe_unused]] u32 at, [[maybe_unused]] u32 i) {{ return {}; }}
-  static u32 in([[maybe_unused]] u32 at, [[maybe_unused]] u32 i) {{ return {}; }}
-  static u32 nonces([[maybe_unused]] u32 at, [[maybe_unused]] u32 i) {{ return {}; }}
-}};
-)",
-                       allRoots_ ? fmt::format("root * {} + rank", world) : "rank", outs, ins,
-                       seals);
+    std::vector<int> roots;
+    for (const Schedule& schedule : schedules_) roots.push_back(schedule.shape.root);
+    return counts_.text(roots, request_.worldSize, allRoots_, numbers_);
   }
-  static std::uint32_t countOr0(const std::map<Counts::Key, std::uint32_t>& counts,
-                                const Counts::Key& key) {
-    const auto at = counts.find(key);
-    return at == counts.end() ? 0 : at->second;
-  }
-  /// `at`: whose numbers these are.
-  std::string countTable(const std::vector<std::uint32_t>& values, int perRank) {
-    if (std::ranges::all_of(values, [](std::uint32_t v) { return v == 0; })) return "0";
-    return fmt::format("{}[at * {} + i]", numbers_.table(values), perRank);
-  }
-
-  static constexpr int kReaders = 2 * schedule::kMaxWorld;  ///< apart from writers
 
   KernelRequest request_;
   Numbers numbers_;
@@ -598,7 +525,6 @@ struct Counts {{
   std::vector<Schedule> schedules_;  ///< by root
   std::vector<Instance> instances_;
   Counts counts_;
-  std::map<Counts::Key, std::uint32_t> ports_;
 };
 
 }  // namespace
