@@ -127,6 +127,7 @@ static_assert(kSame<Attribute::multicastSupported, CU_DEVICE_ATTRIBUTE_MULTICAST
 #if CUDA_VERSION >= 12040
 static_assert(kSame<Attribute::handleTypeFabric, CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_FABRIC_SUPPORTED>);
 static_assert(kSame<ShareableHandle::fabric, CU_MEM_HANDLE_TYPE_FABRIC>);
+static_assert(sizeof(FabricHandle) == sizeof(CUmemFabricHandle));
 #endif
 
 static_assert(

@@ -309,6 +309,36 @@ TEST(FakeMemory, RefusesPeersAndExportsWhereItIsTold) {
   }
 }
 
+TEST(FakeMemory, HasFabricHandlesWhereItIsTold) {
+  if (fresh("fabric", {{"LOCKSTEP_FAKE_FABRIC", "1"}})) {
+    FakeGpu gpu;
+    int value = 0;
+    ASSERT_OK(gpu.deviceGetAttribute(&value, DeviceAttribute::handleTypeFabric, 0));
+    EXPECT_EQ(value, 1);
+    const AllocationProperties shared = properties(0, ShareableHandle::fabric);
+    AllocationHandle handle = 0, imported = 0;
+    ASSERT_OK(gpu.memCreate(&handle, kUnit, &shared, 0));
+    EXPECT_EQ(gpu.memExportToShareableHandle(&value, handle, ShareableHandle::posixDescriptor, 0),
+              Result::invalidValue);
+    FabricHandle fabric{};
+    const auto import = [&] {
+      return gpu.memImportFromShareableHandle(&imported, &fabric, ShareableHandle::fabric);
+    };
+    EXPECT_EQ(import(), Result::invalidValue);
+    ASSERT_OK(gpu.memExportToShareableHandle(&fabric, handle, ShareableHandle::fabric, 0));
+    EXPECT_OK(import());
+    EXPECT_OK(gpu.memRelease(imported));
+    EXPECT_OK(gpu.memRelease(handle));
+    EXPECT_EQ(import(), Result::invalidValue);  // there is nothing any more
+  }
+  if (fresh("channel", {{"LOCKSTEP_FAKE_FABRIC", "1"}, {"LOCKSTEP_FAKE_NO_IMEX", "1"}})) {
+    FakeGpu gpu;
+    const AllocationProperties shared = properties(0, ShareableHandle::fabric);
+    AllocationHandle handle = 0;
+    EXPECT_EQ(gpu.memCreate(&handle, kUnit, &shared, 0), Result::notPermitted);
+  }
+}
+
 TEST(FakeMemory, ImportsOnlyWhatIsMemory) {
   if (!fresh("imports")) return;
   FakeGpu gpu;

@@ -104,6 +104,20 @@ TEST(Multicast, IsThereWhereBindingWorks) {
   }
 }
 
+const Environment kFabricAlone{{"LOCKSTEP_FAKE_NO_FD_EXPORT", "1"}, {"LOCKSTEP_FAKE_FABRIC", "1"}};
+
+TEST(Multicast, GoesByFabricHandlesWhereSegmentsDo) {
+  EXPECT_EQ(probeAll(Ranks::processes, 2, with(kFabricAlone), works(2)), "");
+  // The second export, the second import: those of the object.
+  for (const char* failure :
+       {"cuMemExportToShareableHandle/0=800@2", "cuMemImportFromShareableHandle/1=800@2"}) {
+    SCOPED_TRACE(failure);
+    Environment environment = with(kFabricAlone);
+    environment["LOCKSTEP_FAKE_FAIL"] = failure;
+    EXPECT_EQ(probeAll(Ranks::processes, 2, environment, emulated("rank ")), "");
+  }
+}
+
 TEST(Multicast, IsNotTriedWhereItCannotBe) {
   for (const Ranks ranks : kKinds) {
     SCOPED_TRACE(nameOf(ranks));

@@ -32,8 +32,11 @@ struct Everything {
       Allocation::create(context, kBytes, ShareableHandle::posixDescriptor);
   std::shared_ptr<const Allocation> imported =
       Allocation::importFd(context, allocation->exportFd(), kBytes);
+  std::shared_ptr<const Allocation> fromFabric =
+      Allocation::importFabric(context, allocation->exportFabric(), kBytes);
   MappedMemory mapped = MappedMemory::map(context, imported);
-  std::shared_ptr<const MulticastObject> multicast = MulticastObject::create(context, 2, kBytes);
+  std::shared_ptr<const MulticastObject> multicast =
+      MulticastObject::create(context, 2, kBytes, ShareableHandle::posixDescriptor);
   MulticastBinding binding;
   MappedMemory switched;
   Function kernel = Function::find(Module::load(context, "image"), "kernel");
@@ -194,7 +197,7 @@ TEST(CudaOwners, MulticastIsUnmappedThenUnboundThenReleased) {
   MulticastBinding binding;
   {
     const PrimaryContext context = PrimaryContext::retain(0);
-    auto object = MulticastObject::create(context, 2, kBytes);
+    auto object = MulticastObject::create(context, 2, kBytes, ShareableHandle::posixDescriptor);
     binding = MulticastBinding::bind(
         object, 0, Allocation::create(context, kBytes, ShareableHandle::posixDescriptor));
     const MappedMemory mapped = MappedMemory::map(context, object->object());
@@ -339,7 +342,7 @@ TEST(CudaOwners, MulticastNeedsADriverThatHasIt) {
   recording.driver().version = 11080;
   const PrimaryContext context = PrimaryContext::retain(0);
   try {
-    MulticastObject::create(context, 2, kBytes);
+    MulticastObject::create(context, 2, kBytes, ShareableHandle::posixDescriptor);
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::unsupported);

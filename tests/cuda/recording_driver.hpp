@@ -217,10 +217,11 @@ inline Driver recordingDriver() {
     recorder->alive.emplace("memFreeHost", reinterpret_cast<std::uintptr_t>(memory));
     return result;
   };
-  d.memExportToShareableHandle = [](void* fd, AllocationHandle, ShareableHandle,
+  d.memExportToShareableHandle = [](void* out, AllocationHandle, ShareableHandle type,
                                     unsigned long long) {
     const Result result = recorder->call("memExportToShareableHandle", 0);
-    if (result == Result::success) *static_cast<int*>(fd) = ::open("/dev/null", O_RDONLY);
+    if (result == Result::success && type == ShareableHandle::posixDescriptor)
+      *static_cast<int*>(out) = ::open("/dev/null", O_RDONLY);
     return result;
   };
   d.moduleLoadDataEx = [](ModuleHandle* module, const void*, unsigned count, JitOption* options,

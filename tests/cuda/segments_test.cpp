@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "base/cuda/memory.hpp"
+#include "bootstrap/forwarding_peers.hpp"
 #include "cuda/device_worlds.hpp"
 #include "transport/cuda/together.hpp"
 
@@ -110,9 +111,9 @@ struct End {
   std::string text;
 };
 
-End attempt(Peers& peers) {
+End attempt(Peers& peers, std::uint64_t bytes = kGranule) {
   try {
-    const Segments segments(peers, contextOf(peers), kGranule, soon());
+    const Segments segments(peers, contextOf(peers), bytes, soon());
     meet(peers);
     return {{}, false, "works: " + segments.describe()};
   } catch (const PeersUnreachable& e) {
@@ -156,6 +157,106 @@ TEST(Segments, WithoutDescriptorsProcessesShareByIpc) {
   EXPECT_EQ(playDevices(Ranks::processes, 3, none,
                         [](Peers& peers) { return makeAndUse(peers, kGranule); }),
             "");
+}
+
+const Environment kFabricAlone{{"LOCKSTEP_FAKE_NO_FD_EXPORT", "1"}, {"LOCKSTEP_FAKE_FABRIC", "1"}};
+
+TEST(Segments, WithoutDescriptorsProcessesShareByFabricHandles) {
+  EXPECT_EQ(endsLike(Ranks::processes, kFabricAlone,
+                     [](const End& end) {
+                       return end.text.starts_with(
+                           "works: VMM, fabric handles, because VMM, POSIX fds: rank 0");
+                     }),
+            "");
+  EXPECT_EQ(playDevices(Ranks::processes, 3, kFabricAlone,
+                        [](Peers& peers) { return makeAndUse(peers, kGranule + 1); }),
+            "");
+  EXPECT_EQ(endsLike(Ranks::processes, {{"LOCKSTEP_FAKE_FABRIC", "1"}},
+                     [](const End& end) { return end.text == "works: VMM, POSIX fds"; }),
+            "")
+      << "descriptors come first";
+}
+
+/// Ends on all ranks with CUDA IPC, which says of fabric handles `why`.
+std::string goesRound(const Environment& environment, std::string_view why) {
+  return endsLike(Ranks::processes, environment, [&](const End& end) {
+    return end.text.starts_with("works: CUDA IPC, because ") &&
+           contains(end.text, fmt::format("; VMM, fabric handles: {}", why));
+  });
+}
+
+TEST(Segments, FabricHandlesThatAreRefusedOnOneRankAreUsedOnNone) {
+  EXPECT_EQ(goesRound({{"LOCKSTEP_FAKE_NO_FD_EXPORT", "1"}},
+                      "rank 0: GPU 0 has no fabric handles, says its driver"),
+            "");
+  // The first allocation is that of descriptors.
+  for (const int device : {0, 1})
+    for (const char* call : {"cuMemCreate/{}=800@2", "cuMemExportToShareableHandle/{}=800",
+                             "cuMemImportFromShareableHandle/{}=800"}) {
+      Environment environment = kFabricAlone;
+      const std::string failure = fmt::format(fmt::runtime(call), device);
+      SCOPED_TRACE(failure);
+      environment["LOCKSTEP_FAKE_FAIL"] = failure;
+      EXPECT_EQ(goesRound(environment, fmt::format("rank {}: cannot ", device)), "");
+    }
+}
+
+TEST(Segments, AnImexChannelThatIsMissingIsNamed) {
+  EXPECT_EQ(playDevices(Ranks::processes, 2, kFabricAlone,
+                        [](Peers& peers) {
+                          if (peers.rank() == 1) ::setenv("LOCKSTEP_FAKE_NO_IMEX", "1", 1);
+                          return compareEnds(peers, attempt(peers), [](const End& end) {
+                            return end.text.starts_with("works: CUDA IPC") &&
+                                   contains(end.text,
+                                            "rank 1: cannot allocate 2097152 bytes to be "
+                                            "shared by fabric handle on GPU 1: "
+                                            "CUDA_ERROR_NOT_PERMITTED") &&
+                                   contains(end.text, "IMEX channel");
+                          });
+                        }),
+            "");
+}
+
+/// Tells others another fabric handle than its own.
+class Forger final : public ForwardingPeers {
+ public:
+  Forger(Peers& real, const FabricHandle& forged) : ForwardingPeers(real), forged_(forged) {}
+
+  std::vector<std::vector<std::byte>> allGather(std::span<const std::byte> mine,
+                                                Deadline deadline) override {
+    std::vector<std::byte> said(mine.begin(), mine.end());
+    if (said.size() == 1 + sizeof forged_ && !done_) {  // after a word that all is well
+      std::memcpy(said.data() + 1, &forged_, sizeof forged_);
+      done_ = true;  // those of CUDA IPC are as long
+    }
+    return ForwardingPeers::allGather(said, deadline);
+  }
+
+ private:
+  FabricHandle forged_;
+  bool done_ = false;
+};
+
+TEST(Segments, AForgedFabricHandleIsRefusedByAll) {
+  for (const char* kind : {"zeros", "junk", "memory that is too small"}) {
+    SCOPED_TRACE(kind);
+    EXPECT_EQ(
+        playDevices(Ranks::processes, 2, kFabricAlone,
+                    [&](Peers& peers) {
+                      FabricHandle forged{};
+                      if (kind[0] == 'j') std::memset(&forged, 0xa5, sizeof forged);
+                      const auto small =
+                          Allocation::create(contextOf(peers), kGranule, ShareableHandle::fabric);
+                      if (kind[0] == 'm') forged = small->exportFabric();
+                      Forger forger(peers, forged);
+                      Peers& seen = peers.rank() == 1 ? forger : peers;
+                      return compareEnds(peers, attempt(seen, 2 * kGranule), [](const End& end) {
+                        return end.text.starts_with("works: CUDA IPC") &&
+                               contains(end.text, "rank 0: cannot ");
+                      });
+                    }),
+        "");
+  }
 }
 
 TEST(Segments, WithoutPeerAccessAllRanksHearOfIt) {
@@ -248,6 +349,7 @@ TEST(Segments, WhenAllWaysFailTheErrorNamesThemAll) {
                          [&](const End& end) {
                            return end.code == ErrorCode::system &&
                                   contains(end.text, "VMM, POSIX fds: rank 0: ") &&
+                                  contains(end.text, "VMM, fabric handles: rank 0: ") &&
                                   contains(end.text, fmt::format("CUDA IPC: rank {}: ", device)) &&
                                   contains(end.text, "CUDA_ERROR_OUT_OF_MEMORY");
                          }),

@@ -66,7 +66,8 @@ std::string_view advice(Result result) {
     case Result::cooperativeLaunchTooLarge:
       return "use fewer blocks (DeviceOptions::blocks); others may hold a part of the GPU";
     case Result::notPermitted:
-      return "the system's administrator has not allowed it";
+      return "the system's administrator has not allowed it (fabric handles take an IMEX channel: "
+             "nvidia-imex running, and a device in /dev/nvidia-caps-imex-channels)";
     case Result::systemNotReady:
       return "NVSwitch machines need nvidia-fabricmanager running, of the driver's version";
     case Result::systemDriverMismatch:

@@ -17,27 +17,27 @@ const Driver& withMulticast() {
   return d;
 }
 
-MulticastProperties properties(unsigned devices, std::size_t bytes) {
+MulticastProperties properties(unsigned devices, std::size_t bytes, ShareableHandle shareable) {
   MulticastProperties p;
   p.numDevices = devices;
   p.size = bytes;
-  p.handleTypes = static_cast<unsigned long long>(ShareableHandle::posixDescriptor);
+  p.handleTypes = static_cast<unsigned long long>(shareable);
   return p;
 }
 
 }  // namespace
 
 std::shared_ptr<const MulticastObject> MulticastObject::create(const PrimaryContext& context,
-                                                               unsigned devices,
-                                                               std::size_t bytes) {
+                                                               unsigned devices, std::size_t bytes,
+                                                               ShareableHandle shareable) {
   const Driver& d = withMulticast();
   const Current current(context);
-  const MulticastProperties p = properties(devices, bytes);
+  const MulticastProperties p = properties(devices, bytes, shareable);
   AllocationHandle handle = 0;
   check(d.multicastCreate(&handle, &p), "make a multicast object of {} bytes for {} GPUs", bytes,
         devices);
   return std::shared_ptr<const MulticastObject>(new MulticastObject(
-      std::shared_ptr<const Allocation>(new Allocation(context, handle, bytes))));
+      std::shared_ptr<const Allocation>(new Allocation(context, handle, bytes, shareable))));
 }
 
 std::shared_ptr<const MulticastObject> MulticastObject::importFd(const PrimaryContext& context,
@@ -47,11 +47,19 @@ std::shared_ptr<const MulticastObject> MulticastObject::importFd(const PrimaryCo
       new MulticastObject(Allocation::importFd(context, fd, bytes)));
 }
 
+std::shared_ptr<const MulticastObject> MulticastObject::importFabric(const PrimaryContext& context,
+                                                                     const FabricHandle& fabric,
+                                                                     std::size_t bytes) {
+  withMulticast();
+  return std::shared_ptr<const MulticastObject>(
+      new MulticastObject(Allocation::importFabric(context, fabric, bytes)));
+}
+
 std::size_t MulticastObject::granularity(const PrimaryContext& context, unsigned devices,
                                          std::size_t bytes) {
   const Driver& d = withMulticast();
   const Current current(context);
-  const MulticastProperties p = properties(devices, bytes);
+  const MulticastProperties p = properties(devices, bytes, ShareableHandle::posixDescriptor);
   std::size_t granularity = 0;
   // The recommended one is up to 512 MiB, more than most heaps.
   check(d.multicastGetGranularity(&granularity, &p, Granularity::minimum),

@@ -14,13 +14,19 @@ namespace lockstep::cuda {
 /// machine with a sick fabric manager for ever.
 class MulticastObject {
  public:
-  /// For `devices` of them. `bytes` is a multiple of granularity(). Throws unsupported where the
-  /// driver has no multicast, system.
+  /// For `devices` of them. `bytes` is a multiple of granularity(). `shareable`: as what it can be
+  /// exported, a descriptor or a fabric handle. Throws unsupported where the driver has no
+  /// multicast, system.
   static std::shared_ptr<const MulticastObject> create(const PrimaryContext& context,
-                                                       unsigned devices, std::size_t bytes);
-  /// What another process exported: object()->exportFd(). `bytes` are the exporter's.
+                                                       unsigned devices, std::size_t bytes,
+                                                       ShareableHandle shareable);
+  /// What another process exported: object()->exportFd(), or exportFabric(). `bytes` are the
+  /// exporter's.
   static std::shared_ptr<const MulticastObject> importFd(const PrimaryContext& context,
                                                          const Fd& fd, std::size_t bytes);
+  static std::shared_ptr<const MulticastObject> importFabric(const PrimaryContext& context,
+                                                             const FabricHandle& fabric,
+                                                             std::size_t bytes);
   /// Of sizes of objects and of what is bound. Throws unsupported.
   static std::size_t granularity(const PrimaryContext& context, unsigned devices,
                                  std::size_t bytes);

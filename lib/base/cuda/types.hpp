@@ -140,6 +140,12 @@ struct IpcMemoryHandle {  // CUipcMemHandle
   char reserved[64];
 };
 
+/// Names memory, or a multicast object, on all hosts of an NVLink domain. Bytes to be sent as they
+/// are.
+struct FabricHandle {  // CUmemFabricHandle
+  unsigned char data[64];
+};
+
 // Virtual memory management.
 
 enum class LocationType : int { device = 1 };    // CU_MEM_LOCATION_TYPE_DEVICE

@@ -15,6 +15,19 @@ AllocationProperties properties(const PrimaryContext& context, ShareableHandle s
   return p;
 }
 
+/// For people.
+const char* nameOf(ShareableHandle shareable) {
+  switch (shareable) {
+    case ShareableHandle::posixDescriptor:
+      return "file descriptor";
+    case ShareableHandle::fabric:
+      return "fabric handle";
+    case ShareableHandle::none:
+      break;
+  }
+  return "nothing";
+}
+
 }  // namespace
 
 std::shared_ptr<const Allocation> Allocation::create(const PrimaryContext& context,
@@ -22,20 +35,43 @@ std::shared_ptr<const Allocation> Allocation::create(const PrimaryContext& conte
   const Current current(context);
   const AllocationProperties p = properties(context, shareable);
   AllocationHandle handle = 0;
-  check(driver().memCreate(&handle, bytes, &p, 0), "allocate {} bytes{} on GPU {}", bytes,
-        shareable == ShareableHandle::none ? "" : " that can be shared", context.device());
-  return std::shared_ptr<const Allocation>(new Allocation(context, handle, bytes));
+  check(driver().memCreate(&handle, bytes, &p, 0), "allocate {} bytes{}{} on GPU {}", bytes,
+        shareable == ShareableHandle::none ? "" : " to be shared by ",
+        shareable == ShareableHandle::none ? "" : nameOf(shareable), context.device());
+  return std::shared_ptr<const Allocation>(new Allocation(context, handle, bytes, shareable));
+}
+
+std::shared_ptr<const Allocation> Allocation::importHandle(const PrimaryContext& context,
+                                                           void* shared, ShareableHandle shareable,
+                                                           std::size_t bytes) {
+  const Current current(context);
+  AllocationHandle handle = 0;
+  check(driver().memImportFromShareableHandle(&handle, shared, shareable),
+        "import {} bytes of device memory from a {}", bytes, nameOf(shareable));
+  return std::shared_ptr<const Allocation>(new Allocation(context, handle, bytes, shareable));
 }
 
 std::shared_ptr<const Allocation> Allocation::importFd(const PrimaryContext& context, const Fd& fd,
                                                        std::size_t bytes) {
-  const Current current(context);
-  AllocationHandle handle = 0;
   // The descriptor itself goes where a pointer is expected.
   void* const value = reinterpret_cast<void*>(static_cast<std::intptr_t>(fd.get()));
-  check(driver().memImportFromShareableHandle(&handle, value, ShareableHandle::posixDescriptor),
-        "import {} bytes of device memory from a file descriptor", bytes);
-  return std::shared_ptr<const Allocation>(new Allocation(context, handle, bytes));
+  return importHandle(context, value, ShareableHandle::posixDescriptor, bytes);
+}
+
+std::shared_ptr<const Allocation> Allocation::importFabric(const PrimaryContext& context,
+                                                           const FabricHandle& fabric,
+                                                           std::size_t bytes) {
+  FabricHandle copy = fabric;
+  return importHandle(context, &copy, ShareableHandle::fabric, bytes);
+}
+
+bool Allocation::offersFabric(const PrimaryContext& context) {
+  int offered = 0;
+  const Result result =
+      driver().deviceGetAttribute(&offered, DeviceAttribute::handleTypeFabric, context.device());
+  if (result == Result::invalidValue) return false;  // older than CUDA 12.3
+  check(result, "ask GPU {} what it supports", context.device());
+  return offered != 0;
 }
 
 std::size_t Allocation::granularity(const PrimaryContext& context, ShareableHandle shareable) {
@@ -53,6 +89,14 @@ Fd Allocation::exportFd() const {
   check(driver().memExportToShareableHandle(&fd, handle(), ShareableHandle::posixDescriptor, 0),
         "export {} bytes of GPU {} as a file descriptor", bytes_, context().device());
   return Fd(fd);
+}
+
+FabricHandle Allocation::exportFabric() const {
+  const Current current(context());
+  FabricHandle fabric{};
+  check(driver().memExportToShareableHandle(&fabric, handle(), ShareableHandle::fabric, 0),
+        "export {} bytes of GPU {} as a fabric handle", bytes_, context().device());
+  return fabric;
 }
 
 AddressRange::AddressRange(PrimaryContext context, DevicePtr address, std::size_t bytes) noexcept

@@ -15,29 +15,46 @@ namespace lockstep::cuda {
 class Allocation {
  public:
   /// Memory on the context's device; `bytes` is a multiple of granularity(). Its content is
-  /// undefined. With ShareableHandle::posixDescriptor it can be exported. Throws system.
+  /// undefined. It can be exported as what `shareable` says, and only so. Throws system.
   static std::shared_ptr<const Allocation> create(const PrimaryContext& context, std::size_t bytes,
                                                   ShareableHandle shareable);
   /// What another process, or this one, exported. `bytes` are the exporter's. The descriptor is not
   /// needed any more after that. Throws system.
   static std::shared_ptr<const Allocation> importFd(const PrimaryContext& context, const Fd& fd,
                                                     std::size_t bytes);
+  /// The same by a fabric handle, whoever it came from: the driver refuses what is none. Who maps
+  /// more than there is is refused, too. The exporter's memory must still be alive. Throws system.
+  static std::shared_ptr<const Allocation> importFabric(const PrimaryContext& context,
+                                                        const FabricHandle& fabric,
+                                                        std::size_t bytes);
+  /// Whether the device's driver says that it has fabric handles. Using them also takes an IMEX
+  /// channel, so only trying tells. Throws system.
+  static bool offersFabric(const PrimaryContext& context);
   /// Of sizes and addresses of allocations that are shared like that.
   static std::size_t granularity(const PrimaryContext& context, ShareableHandle shareable);
 
   /// A descriptor that keeps the memory alive and importFd() takes. Throws system.
   Fd exportFd() const;
+  /// What importFabric() takes, for as long as the memory is alive. Throws system.
+  FabricHandle exportFabric() const;
 
+  /// What it can be exported as, or came as.
+  ShareableHandle shareable() const noexcept { return shareable_; }
   AllocationHandle handle() const noexcept { return allocation_.get(); }
   std::size_t bytes() const noexcept { return bytes_; }
   const PrimaryContext& context() const noexcept { return allocation_.context(); }
 
  private:
   friend class MulticastObject;
-  Allocation(const PrimaryContext& context, AllocationHandle handle, std::size_t bytes)
-      : allocation_(context, handle), bytes_(bytes) {}
+  Allocation(const PrimaryContext& context, AllocationHandle handle, std::size_t bytes,
+             ShareableHandle shareable)
+      : allocation_(context, handle), bytes_(bytes), shareable_(shareable) {}
+  static std::shared_ptr<const Allocation> importHandle(const PrimaryContext& context, void* shared,
+                                                        ShareableHandle shareable,
+                                                        std::size_t bytes);
   Owned<AllocationHandle, &Driver::memRelease> allocation_;
   std::size_t bytes_ = 0;
+  ShareableHandle shareable_ = ShareableHandle::none;
 };
 
 /// Addresses of this process with nothing behind them.

@@ -36,11 +36,20 @@ std::uint64_t multicastGranularity(const PrimaryContext& context, int world) {
   }
 }
 
+std::uint64_t fabricGranularity(const PrimaryContext& context) {
+  try {
+    return Allocation::granularity(context, ShareableHandle::fabric);
+  } catch (const Error&) {
+    return 1;  // allocating it says why
+  }
+}
+
 std::uint64_t granularityOf(const PrimaryContext& context, int world, bool multicast) {
   std::uint64_t most = kLeastGranularity;
   if (has(DeviceAttribute::virtualMemoryManagement, context.device()))
     most = std::max<std::uint64_t>(
         most, Allocation::granularity(context, ShareableHandle::posixDescriptor));
+  if (Allocation::offersFabric(context)) most = std::max(most, fabricGranularity(context));
   if (multicast && world > 1) most = std::max(most, multicastGranularity(context, world));
   return most;
 }

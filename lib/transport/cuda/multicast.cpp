@@ -18,7 +18,8 @@ struct MulticastParts {
   PrimaryContext context;
   unsigned devices = 0;
   std::shared_ptr<const Allocation> memory;
-  Fd file;  ///< of the object, on its way between ranks
+  Fd file;  ///< of the object, on its way between ranks; or its fabric handle
+  FabricHandle fabric{};
   std::shared_ptr<const MulticastObject> object;
   MulticastBinding binding;
   MappedMemory map;
@@ -43,8 +44,7 @@ class Making {
 
   std::optional<Refusal> run() {
     if (auto refusal = create()) return refusal;
-    std::vector<Fd> files = peers_.exchangeFds(parts_->file, deadline_);
-    parts_->file = std::move(files[0]);
+    if (auto refusal = passOn()) return refusal;
     if (auto refusal = join()) return refusal;
     // From here every GPU is a member on every rank: a bind before that would wait for the others.
     if (auto refusal = take("binding its memory", [](MulticastParts& parts) {
@@ -65,15 +65,41 @@ class Making {
     if (peers_.rank() != 0) return together(peers_, deadline_, [] {});
     parts_->devices = static_cast<unsigned>(peers_.worldSize());
     return take("creating a multicast object", [](MulticastParts& parts) {
-      parts.object = MulticastObject::create(parts.context, parts.devices, parts.memory->bytes());
-      parts.file = parts.object->object()->exportFd();
+      const bool fabric = isFabric(parts);
+      parts.object = MulticastObject::create(
+          parts.context, parts.devices, parts.memory->bytes(),
+          fabric ? ShareableHandle::fabric : ShareableHandle::posixDescriptor);
+      if (fabric)
+        parts.fabric = parts.object->object()->exportFabric();
+      else
+        parts.file = parts.object->object()->exportFd();
     });
+  }
+
+  /// The object goes as the segments went.
+  static bool isFabric(const MulticastParts& parts) {
+    return parts.memory->shareable() == ShareableHandle::fabric;
+  }
+  std::optional<Refusal> passOn() {
+    if (!isFabric(*parts_)) {
+      std::vector<Fd> files = peers_.exchangeFds(parts_->file, deadline_);
+      parts_->file = std::move(files[0]);
+      return std::nullopt;
+    }
+    std::vector<FabricHandle> handles;
+    auto refusal = togetherTell<FabricHandle>(
+        peers_, deadline_, [&] { return parts_->fabric; }, handles);
+    if (!refusal) parts_->fabric = handles[0];
+    return refusal;
   }
 
   std::optional<Refusal> join() {
     return take("joining the multicast object", [](MulticastParts& parts) {
       if (parts.object == nullptr)
-        parts.object = MulticastObject::importFd(parts.context, parts.file, parts.memory->bytes());
+        parts.object =
+            isFabric(parts)
+                ? MulticastObject::importFabric(parts.context, parts.fabric, parts.memory->bytes())
+                : MulticastObject::importFd(parts.context, parts.file, parts.memory->bytes());
       parts.file.reset();
       parts.object->addDevice();
     });

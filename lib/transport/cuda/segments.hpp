@@ -31,7 +31,8 @@ class Segments {
   DevicePtr mine() const { return base(rank_); }
   /// Of each; `bytes` rounded up to what all GPUs can map, and a multicast object bind.
   std::uint64_t bytes() const noexcept { return bytes_; }
-  /// How they got here: "VMM, POSIX fds", "CUDA IPC, because ..".
+  /// How they got here: "VMM, POSIX fds", "VMM, fabric handles, because ..", "CUDA IPC, because
+  /// ..".
   const std::string& describe() const noexcept { return description_; }
 
   /// Unmaps the other ranks' segments. With CUDA IPC all ranks have to before the owner of one

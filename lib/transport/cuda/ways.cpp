@@ -1,5 +1,6 @@
 #include "transport/cuda/ways.hpp"
 
+#include <functional>
 #include <set>
 #include <utility>
 
@@ -68,6 +69,16 @@ std::optional<Refusal> mapOnce(const Wish& wish, Views& views) {
 
 // ---- ranks that are processes: the driver's virtual memory, passed as file descriptors
 
+/// Maps all segments but this rank's own, each as `import` gets it. Collective.
+std::optional<Refusal> mapOthers(
+    const Wish& wish, Views& views,
+    const std::function<std::shared_ptr<const Allocation>(std::size_t rank)>& import) {
+  return together(wish.peers, wish.deadline, [&] {
+    for (std::size_t r = 0; r < views.size(); ++r)
+      if (r != index(wish.peers.rank())) views[r] = mapFor(wish.context, import(r));
+  });
+}
+
 std::optional<Refusal> mapDescriptors(const Wish& wish, Views& views) {
   SegmentView& mine = views[index(wish.peers.rank())];
   Fd file;
@@ -77,15 +88,32 @@ std::optional<Refusal> mapDescriptors(const Wish& wish, Views& views) {
       }))
     return refusal;
   const std::vector<Fd> files = wish.peers.exchangeFds(file, wish.deadline);
-  return together(wish.peers, wish.deadline, [&] {
-    for (int r = 0; r < wish.peers.worldSize(); ++r)
-      if (r != wish.peers.rank())
-        views[index(r)] =
-            mapFor(wish.context, Allocation::importFd(wish.context, files[index(r)], wish.bytes));
+  return mapOthers(wish, views, [&](std::size_t r) {
+    return Allocation::importFd(wish.context, files[r], wish.bytes);
   });
 }
 
-// ---- where descriptors are refused (some containers and virtual GPUs): CUDA IPC
+// ---- where descriptors are refused (some containers and virtual GPUs): fabric handles, which are
+// bytes. Descriptors are asked for first, since they take no IMEX channel.
+
+std::optional<Refusal> mapFabric(const Wish& wish, Views& views) {
+  SegmentView& mine = views[index(wish.peers.rank())];
+  std::vector<FabricHandle> handles;
+  const auto tell = [&] {
+    if (!Allocation::offersFabric(wish.context))
+      fail(ErrorCode::unsupported, "GPU {} has no fabric handles, says its driver",
+           wish.context.device());
+    mine = createSegment(wish, ShareableHandle::fabric);
+    return mine.memory->exportFabric();
+  };
+  if (auto refusal = togetherTell<FabricHandle>(wish.peers, wish.deadline, tell, handles))
+    return refusal;
+  return mapOthers(wish, views, [&](std::size_t r) {
+    return Allocation::importFabric(wish.context, handles[r], wish.bytes);
+  });
+}
+
+// ---- where there are none: CUDA IPC, which no multicast object takes
 
 SegmentView allocateForIpc(const Wish& wish, IpcMemoryHandle& handle) {
   const auto memory =
@@ -115,7 +143,8 @@ std::optional<Refusal> mapIpc(const Wish& wish, Views& views) {
 }
 
 constexpr Way kThreads[] = {{"VMM, one mapping for all threads", mapOnce}};
-constexpr Way kProcesses[] = {{"VMM, POSIX fds", mapDescriptors}, {"CUDA IPC", mapIpc}};
+constexpr Way kProcesses[] = {
+    {"VMM, POSIX fds", mapDescriptors}, {"VMM, fabric handles", mapFabric}, {"CUDA IPC", mapIpc}};
 
 }  // namespace
 

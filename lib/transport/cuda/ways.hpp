@@ -39,7 +39,7 @@ struct Way {
   std::optional<Refusal> (*map)(const Wish& wish, std::vector<SegmentView>& views);
 };
 
-/// What to try, the best first. (Fabric handles, for ranks on several hosts, would be one more.)
+/// What to try, the best first.
 std::span<const Way> waysBetween(const Peers& peers);
 
 }  // namespace lockstep::cuda

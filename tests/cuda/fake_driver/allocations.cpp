@@ -46,13 +46,7 @@ void unmapAt(DevicePtr address, Origin origin) {
   ::munmap(toPointer(address), pages(gone.bytes) + kPage);
 }
 
-/// What an IpcMemoryHandle holds: whose descriptor of the memory it is. Others open it by /proc.
-struct IpcContent {
-  char magic[16] = "lockstep-ipc";
-  pid_t process = 0;
-  int fd = -1;
-};
-static_assert(sizeof(IpcContent) <= sizeof(IpcMemoryHandle));
+static_assert(sizeof(Elsewhere) <= sizeof(IpcMemoryHandle));
 
 }  // namespace
 
@@ -103,9 +97,7 @@ void ipcGetMemHandle(IpcMemoryHandle* handle, DevicePtr address) {
   const std::lock_guard lock(space().mutex);
   const auto found = space().mappings.find(address);
   require(found != space().mappings.end() && found->second.origin == Origin::allocated);
-  IpcContent content;
-  content.process = ::getpid();
-  content.fd = found->second.physical->file.get();
+  const Elsewhere content = Elsewhere::of(*found->second.physical);
   *handle = {};
   std::memcpy(static_cast<void*>(handle), &content, sizeof content);
 }
@@ -113,16 +105,11 @@ void ipcGetMemHandle(IpcMemoryHandle* handle, DevicePtr address) {
 void ipcOpenMemHandle(DevicePtr* address, IpcMemoryHandle handle, unsigned flags) {
   require(address != nullptr && flags == kIpcLazyEnablePeerAccess);
   const int device = currentContext()->device;
-  IpcContent content;
+  Elsewhere content;
   std::memcpy(static_cast<void*>(&content), &handle, sizeof content);
-  require(std::memcmp(content.magic, IpcContent().magic, sizeof content.magic) == 0);
   // A process cannot open what it gave away itself.
   require(content.process != ::getpid(), Result::invalidContext);
-  const std::string path =
-      "/proc/" + std::to_string(content.process) + "/fd/" + std::to_string(content.fd);
-  const Fd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-  require(bool(fd));
-  auto physical = importPhysical(fd.get());
+  auto physical = content.open();
   require(canAccess(device, physical->device), Result::peerAccessUnsupported);
   *address = mapAnywhere(std::move(physical), Origin::opened, device);
 }

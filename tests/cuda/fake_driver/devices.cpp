@@ -70,7 +70,6 @@ int attribute(DeviceAttribute what, Device device) {
     case DeviceAttribute::computeMode:
     case DeviceAttribute::pciDomainId:
     case DeviceAttribute::pciDeviceId:
-    case DeviceAttribute::handleTypeFabric:
       return 0;
     case DeviceAttribute::pciBusId:
       return device + 1;
@@ -92,6 +91,8 @@ int attribute(DeviceAttribute what, Device device) {
       return kMostShared;
     case DeviceAttribute::handleTypePosixFileDescriptor:
       return isSet("LOCKSTEP_FAKE_NO_FD_EXPORT") ? 0 : 1;
+    case DeviceAttribute::handleTypeFabric:
+      return isSet("LOCKSTEP_FAKE_FABRIC") ? 1 : 0;
     case DeviceAttribute::multicastSupported:
       return isSet("LOCKSTEP_FAKE_MULTICAST") ? 1 : 0;
   }

@@ -1,5 +1,6 @@
 // Virtual memory management: allocations, addresses, and which lies at which.
 #include <algorithm>
+#include <cstring>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -13,6 +14,7 @@ namespace lockstep::cuda::fake {
 namespace {
 
 constexpr int kDescriptor = static_cast<int>(ShareableHandle::posixDescriptor);
+constexpr int kFabric = static_cast<int>(ShareableHandle::fabric);
 
 bool isGranular(std::uint64_t bytes) {
   return bytes % kGranularity == 0;
@@ -23,11 +25,6 @@ void requireProperties(const AllocationProperties* properties) {
   require(properties->type == AllocationType::pinned);
   require(properties->location.type == LocationType::device);
   requireDevice(properties->location.id);
-}
-
-void requireHandleTypes(int types) {
-  require((types & ~kDescriptor) == 0, Result::notSupported);
-  require(types == 0 || !isSet("LOCKSTEP_FAKE_NO_FD_EXPORT"), Result::notSupported);
 }
 
 /// Addresses that nothing lies at.
@@ -63,6 +60,14 @@ bool isFree(const AddressSpace& all, DevicePtr address, std::size_t bytes) {
 
 }  // namespace
 
+void requireHandleTypes(unsigned long long types) {
+  require((types & ~(0ULL | kDescriptor | kFabric)) == 0, Result::notSupported);
+  require((types & kDescriptor) == 0 || !isSet("LOCKSTEP_FAKE_NO_FD_EXPORT"), Result::notSupported);
+  if ((types & kFabric) == 0) return;
+  require(isSet("LOCKSTEP_FAKE_FABRIC"), Result::notSupported);
+  require(!isSet("LOCKSTEP_FAKE_NO_IMEX"), Result::notPermitted);
+}
+
 void memGetAllocationGranularity(std::size_t* granularity, const AllocationProperties* properties,
                                  Granularity) {
   require(granularity != nullptr);
@@ -75,7 +80,7 @@ void memCreate(AllocationHandle* handle, std::size_t bytes, const AllocationProp
   require(handle != nullptr && flags == 0 && bytes > 0 && isGranular(bytes));
   requireProperties(properties);
   const int types = static_cast<int>(properties->requestedHandleTypes);
-  requireHandleTypes(types);
+  requireHandleTypes(static_cast<unsigned>(types));
   auto physical = makePhysical(bytes, properties->location.id);
   physical->handleTypes = types;
   const std::lock_guard lock(space().mutex);
@@ -110,11 +115,17 @@ void memRetainAllocationHandle(AllocationHandle* handle, void* address) {
 void memExportToShareableHandle(void* out, AllocationHandle handle, ShareableHandle type,
                                 unsigned long long flags) {
   require(out != nullptr && flags == 0);
-  requireHandleTypes(static_cast<int>(type));
-  require(type == ShareableHandle::posixDescriptor);
+  requireHandleTypes(static_cast<unsigned>(type));
   const std::lock_guard lock(space().mutex);
   const auto physical = space().find(handle);
-  require((physical->handleTypes & kDescriptor) != 0);
+  require((physical->handleTypes & static_cast<int>(type)) != 0);
+  if (type == ShareableHandle::fabric) {
+    static_assert(sizeof(Elsewhere) <= sizeof(FabricHandle));
+    const Elsewhere there = Elsewhere::of(*physical);
+    *static_cast<FabricHandle*>(out) = {};
+    std::memcpy(out, &there, sizeof there);
+    return;
+  }
   const int copy = ::fcntl(physical->file.get(), F_DUPFD_CLOEXEC, 0);
   require(copy >= 0, Result::operatingSystem);
   *static_cast<int*>(out) = copy;
@@ -122,9 +133,17 @@ void memExportToShareableHandle(void* out, AllocationHandle handle, ShareableHan
 
 void memImportFromShareableHandle(AllocationHandle* handle, void* osHandle, ShareableHandle type) {
   require(handle != nullptr);
-  requireHandleTypes(static_cast<int>(type));
-  require(type == ShareableHandle::posixDescriptor);
-  auto physical = importPhysical(static_cast<int>(reinterpret_cast<std::intptr_t>(osHandle)));
+  requireHandleTypes(static_cast<unsigned>(type));
+  require(type != ShareableHandle::none);
+  std::shared_ptr<Physical> physical;
+  if (type == ShareableHandle::fabric) {
+    Elsewhere there;
+    std::memcpy(static_cast<void*>(&there), osHandle, sizeof there);
+    physical = there.open();
+    physical->handleTypes = kFabric;
+  } else {
+    physical = importPhysical(static_cast<int>(reinterpret_cast<std::intptr_t>(osHandle)));
+  }
   const std::lock_guard lock(space().mutex);
   *handle = space().addHandle(std::move(physical));
 }

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cuda/fake_driver/contexts.hpp"
 #include "cuda/fake_driver/limits.hpp"
@@ -75,6 +76,21 @@ std::shared_ptr<Physical> importPhysical(int fd) {
   physical->handleTypes = static_cast<int>(ShareableHandle::posixDescriptor);
   requireDevice(physical->device);
   return physical;
+}
+
+Elsewhere Elsewhere::of(const Physical& physical) {
+  Elsewhere there;
+  there.process = ::getpid();
+  there.fd = physical.file.get();
+  return there;
+}
+
+std::shared_ptr<Physical> Elsewhere::open() const {
+  require(std::memcmp(magic, Elsewhere().magic, sizeof magic) == 0);
+  const std::string path = "/proc/" + std::to_string(process) + "/fd/" + std::to_string(fd);
+  const Fd file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  require(bool(file));
+  return importPhysical(file.get());
 }
 
 AddressSpace& space() {

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/types.h>
+
 #include "base/cuda/types.hpp"
 #include "base/fd.hpp"
 #include "cuda/fake_driver/protection.hpp"
@@ -32,8 +34,23 @@ struct Physical {
 /// New memory of a device. It is not zero, as a GPU's is not: kJunk fills the beginning of it.
 std::shared_ptr<Physical> makePhysical(std::size_t bytes, int device);
 inline constexpr unsigned char kJunk = 0xdb;
+/// Throws notSupported or notPermitted where memory, or a multicast object, cannot be shared so.
+/// `types`: of ShareableHandle.
+void requireHandleTypes(unsigned long long types);
 /// The memory of a descriptor that came from anywhere. Throws invalidValue where it is none.
 std::shared_ptr<Physical> importPhysical(int fd);
+
+/// Which descriptor of which process memory is: what handles that are bytes hold. Whoever has one
+/// opens it by /proc, for as long as that process keeps it.
+struct Elsewhere {
+  char magic[16] = "lockstep-handle";
+  pid_t process = 0;
+  int fd = -1;
+
+  static Elsewhere of(const Physical& physical);
+  /// Throws invalidValue for bytes that are none, and where there is nothing any more.
+  std::shared_ptr<Physical> open() const;
+};
 
 /// Whence a mapping is.
 enum class Origin { mapped, allocated, opened };

@@ -37,7 +37,6 @@ void requireProperties(const MulticastProperties* properties) {
   require(properties != nullptr && properties->flags == 0);
   // "One device" is an invalid argument to the real driver too.
   require(properties->numDevices >= 2 && static_cast<int>(properties->numDevices) <= deviceCount());
-  require((properties->handleTypes & ~1ull) == 0, Result::notSupported);
 }
 
 /// Under the lock of the address space.
@@ -75,8 +74,7 @@ void multicastCreate(AllocationHandle* handle, const MulticastProperties* proper
   require(handle != nullptr);
   requireProperties(properties);
   require(properties->size > 0 && properties->size % kGranularity == 0);
-  require(properties->handleTypes == 0 || !isSet("LOCKSTEP_FAKE_NO_FD_EXPORT"),
-          Result::notSupported);
+  requireHandleTypes(properties->handleTypes);
   Fd file(::memfd_create(std::string(kNameOfMulticast).c_str(), MFD_CLOEXEC));
   require(::ftruncate(file.get(), static_cast<off_t>(properties->size + kPage)) == 0,
           Result::outOfMemory);
