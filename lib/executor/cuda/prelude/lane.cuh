@@ -69,17 +69,33 @@ struct WorldAtHand<false> {
   LOCKSTEP_INLINE void copy(const World&) {}
 };
 
+/// Ends of the operation under way and of the one before, whose signals may still be given: not in
+/// registers, which are dear, since few threads need them. In shared memory, but where a cipher's
+/// tables leave too little of that: there in the lane's state, which is that kernel's that has
+/// entered.
+template <u32 kWorld, bool kAtHand>
+struct LaneEnds {
+  End ends[2][2 * kWorld + 2];
+  LOCKSTEP_INLINE End* endsOf(LaneState&, u32 turn) { return ends[turn]; }
+};
+template <u32 kWorld>
+struct LaneEnds<kWorld, false> {
+  LOCKSTEP_INLINE End* endsOf(LaneState& state, u32 turn) const {
+    static_assert(2 * (2 * kWorld + 2) * sizeof(End) <= kEndsBytes);
+    return reinterpret_cast<End*>(state.ends) + turn * (2 * kWorld + 2);
+  }
+};
+/// Largest sealed world whose ends are in shared memory.
+inline constexpr u32 kSealedAtHand = 16;
+
 /// Shared memory of a lane, for a world of `kWorld`.
 template <u32 kWorld, bool kSealed>
-struct LaneShared : WorldAtHand<!kSealed> {
+struct LaneShared : WorldAtHand<!kSealed>, LaneEnds<kWorld, !kSealed || kWorld <= kSealedAtHand> {
   u64 out[kWorld + 1];  ///< messages before this call, by reader; kWorld: to everyone
   u64 in[2 * kWorld];   ///< by writer; kWorld + writer: from its channel to everyone
   u64 nonces[3 * kWorld];
   u64 inOffset[kWorld], outOffset[kWorld];  ///< of exposed buffers, in their rank's segment
   u64 calls, exposures;
-  /// Ends of the operation under way and of the one before, whose signals may still be given: here,
-  /// since few threads need them and registers are dear.
-  End ends[2][2 * kWorld + 2];
   u32 entered;  ///< the lane is this kernel's
   u32 stop;     ///< set by whoever fails, at any time
   u32 over;     ///< `stop` as it was between two tiles
@@ -139,8 +155,10 @@ class Lane {
     const u64 all = tiles() == 0 ? 1 : tiles();
     return all <= lane_ ? 0 : (all - lane_ - 1) / blocksPerRank() + 1;
   }
-  /// False: the call has failed, as all threads see alike.
+  /// False: the call has failed, as all threads see alike; or another kernel is in the lane, of
+  /// whose state nothing may be touched.
   LOCKSTEP_INLINE bool enter(u64 number) {
+    if (shared_.entered == 0) return false;
     if (number != 0) {
       syncThreads();
       if (thread() == 0) shared_.over = stopped();
@@ -226,7 +244,7 @@ class Lane {
   /// The ends of the next operation are kept here, each by the thread that will wait for it.
   LOCKSTEP_INLINE End* nextEnds() {
     turn_ ^= 1;
-    return shared_.ends[turn_];
+    return shared_.endsOf(mine(), turn_);
   }
 
   // ---- waiting, by one thread ----

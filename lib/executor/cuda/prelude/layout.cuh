@@ -154,6 +154,9 @@ struct Offsets {
   }
 };
 
+/// Room for the ends of two operations in a world of kMaxWorld.
+inline constexpr u32 kEndsBytes = 2 * (2 * kMaxWorld + 2) * 64;
+
 /// What a lane has done so far; in private memory of its rank. All counters only grow, so calls
 /// follow each other without a word to the host, in a replayed CUDA graph too.
 struct LaneState {
@@ -166,6 +169,8 @@ struct LaneState {
   u64 in[kProtocols][2 * kMaxWorld] = {};
   /// Nonces taken of the lane's keys: to each peer, from each peer, each one's for the group.
   u64 nonces[3 * kMaxWorld] = {};
+  /// Of the kernel that is in the lane, in large sealed worlds: see LaneEnds in lane.cuh.
+  alignas(16) u8 ends[kEndsBytes] = {};
 };
 
 struct SealingKey;  // gcm.cuh
