@@ -170,7 +170,8 @@ class LOCKSTEP_API DeviceCommunicator {
   // a null pointer (unless count is 0), a rank that is not in the world, or this rank.
 
   /// The kernel ends when `data` may be written again; what few messages hold (4 slots of each
-  /// block) may not have been received by then.
+  /// block) may not have been received by then. What is next in the stream waits for that, so a
+  /// loop of large sends to several ranks waits for each in turn: those are an exchange().
   void send(const void* data, std::size_t count, DataType type, int to, DeviceStream stream);
   /// The kernel ends when `data` holds what `from` sent.
   void receive(void* data, std::size_t count, DataType type, int from, DeviceStream stream);
