@@ -477,7 +477,8 @@ Buffer CommunicatorImpl::allocPrivate(std::size_t bytes, Deadline deadline) {
 }
 
 Buffer CommunicatorImpl::allocShared(std::size_t bytes, Deadline deadline) {
-  auto region = regions_.add(*peers_, bytes, deadline);
+  Control peers = control(kAlloc);
+  auto region = regions_.add(peers, bytes, deadline);
   Buffer buffer;
   buffer.size_ = bytes;
   buffer.data_ = region->mine();

@@ -51,7 +51,11 @@ std::size_t placeOf(int sender, int receiver) {
 
 std::vector<std::vector<std::byte>> Control::allGather(std::span<const std::byte> mine,
                                                        Deadline deadline) {
-  if (keys_ == nullptr) return ForwardingPeers::allGather(mine, deadline);
+  if (keys_ == nullptr) {
+    std::vector<Bytes> all = ForwardingPeers::allGather(frame(mine), deadline);
+    for (int peer = 0; peer < worldSize(); ++peer) all[at(peer)] = messageIn(peer, all[at(peer)]);
+    return all;
+  }
   const Bytes message = sealForAll(frame(mine));
   // Numbers are taken before anything can fail, on both ends of every key: whatever becomes of this
   // all-gather, no message of it means anything in another. Of what length peers' messages are is
@@ -92,7 +96,7 @@ std::vector<Control::Bytes> Control::carry(const Bytes& message, Deadline deadli
 Control::Bytes Control::frame(std::span<const std::byte> mine) const {
   if (purpose_.size() > std::numeric_limits<std::uint8_t>::max())
     fail(ErrorCode::internal, "a purpose of {} bytes", purpose_.size());
-  if (mine.size() > kMostBytes - purpose_.size() - 1)
+  if (keys_ != nullptr && mine.size() > kMostBytes - purpose_.size() - 1)
     fail(ErrorCode::invalidArgument, "{}: ranks tell each other at most {} bytes at once, not {}",
          purpose_, kMostBytes - purpose_.size() - 1, mine.size());
   const auto purpose = std::as_bytes(std::span(purpose_));
@@ -145,8 +149,11 @@ Control::Bytes Control::open(int sender, std::uint64_t number, const Bytes& mess
                   sender, rank()));
 }
 
-/// The message in a frame that has been verified.
+/// The message in a frame: one that has been verified, if it was sealed.
 Control::Bytes Control::messageIn(int sender, const Bytes& frame) const {
+  if (frame.empty())
+    throw Error(ErrorCode::bootstrap, sender, std::string(purpose_),
+                fmt::format("{}: what came as the message of rank {} is empty", purpose_, sender));
   const std::size_t bytes = std::min(std::to_integer<std::size_t>(frame[0]), frame.size() - 1);
   const std::string_view theirs(reinterpret_cast<const char*>(frame.data()) + 1, bytes);
   if (theirs != purpose_)

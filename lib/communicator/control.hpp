@@ -13,10 +13,10 @@
 
 namespace lockstep {
 
-/// Peers whose all-gathers are sealed. A message goes to each peer under a key of the two alone,
-/// one for each direction and for nothing else, with a number that both count: it opens once, for
-/// the rank it was made for, in the very all-gather it was made for. Descriptors, groups and
-/// shrinks pass through.
+/// Peers whose all-gathers say which call they are of, and are sealed. A message goes to each peer
+/// under a key of the two alone, one for each direction and for nothing else, with a number that
+/// both count: it opens once, for the rank it was made for, in the very all-gather it was made for.
+/// Descriptors, groups and shrinks pass through.
 class Control final : public ForwardingPeers {
  public:
   /// A message and its purpose, at most.
@@ -28,10 +28,10 @@ class Control final : public ForwardingPeers {
   Control(Peers& peers, cc::KeyRing* keys, std::string_view purpose)
       : ForwardingPeers(peers), keys_(keys), purpose_(purpose) {}
 
-  /// Sealed, it throws besides: integrity, naming a rank whose message does not verify (only who
-  /// was lied to sees that); mismatch, naming a rank that has another purpose (all ranks see that,
-  /// and may go on); invalidArgument (more than kMostBytes; nothing was sent). The first two are
-  /// not believed of the peers beneath, nor is keyExchange: that is bootstrap.
+  /// Throws besides: mismatch, naming a rank that has another purpose (all ranks see that, and may
+  /// go on). Sealed also: integrity, naming a rank whose message does not verify (only who was lied
+  /// to sees that); invalidArgument (more than kMostBytes; nothing was sent). The first two are
+  /// then not believed of the peers beneath, nor is keyExchange: that is bootstrap.
   std::vector<std::vector<std::byte>> allGather(std::span<const std::byte> mine,
                                                 Deadline deadline) override;
 

@@ -248,7 +248,7 @@ TEST(Control, NothingThatIsSaidCrosses) {
       for (const std::string_view text : {"says this", "alloc"}) {
         const auto bytes = std::as_bytes(std::span(text));
         const bool found = std::ranges::search(message, bytes).begin() != message.end();
-        EXPECT_EQ(found, !sealed && text == "says this");
+        EXPECT_EQ(found, !sealed);
       }
     // The same twice does not look the same.
     EXPECT_EQ(session.carried[0][1] == session.carried[1][1], !sealed);
