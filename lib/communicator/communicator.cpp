@@ -167,19 +167,35 @@ std::vector<Communicator> Communicator::createInProcess(int worldSize, const Opt
   return communicators;
 }
 
+void CommunicatorImpl::throwMovedFrom() {
+  fail(ErrorCode::invalidArgument,
+       "this communicator was moved elsewhere and has no rank any more: use the one it was moved "
+       "to");
+}
+
+namespace {
+
+/// Who does it; throws for a communicator that was moved from.
+CommunicatorImpl& of(const Communicator& communicator) {
+  return *CommunicatorImpl::of(communicator);
+}
+
+}  // namespace
+
 Communicator::Communicator(std::shared_ptr<CommunicatorImpl> impl) : impl_(std::move(impl)) {}
 Communicator::Communicator(Communicator&&) noexcept = default;
 Communicator& Communicator::operator=(Communicator&&) noexcept = default;
 Communicator::~Communicator() = default;
 
 int Communicator::rank() const noexcept {
-  return impl_->rank();
+  return impl_ == nullptr ? -1 : impl_->rank();
 }
 int Communicator::worldSize() const noexcept {
-  return impl_->worldSize();
+  return impl_ == nullptr ? 0 : impl_->worldSize();
 }
 const Options& Communicator::options() const noexcept {
-  return impl_->options();
+  static const Options none;
+  return impl_ == nullptr ? none : impl_->options();
 }
 
 void Communicator::allReduce(const void* in, void* out, std::size_t count, DataType type,
@@ -230,70 +246,73 @@ void Communicator::run(Collective collective, const void* in, void* out, std::si
                                     .reduction = reduction,
                                     .root = root,
                                     .factor = factor};
-  impl_->run(request, in, out);
+  of(*this).run(request, in, out);
 }
 void Communicator::barrier() {
   CommunicatorImpl::Request request{.collective = Collective::barrier};
-  impl_->run(request, nullptr, nullptr);
+  of(*this).run(request, nullptr, nullptr);
 }
 void Communicator::send(const void* data, std::size_t count, DataType type, int to) {
-  Pending operation = impl_->pendingSend(data, count, type, to);
-  impl_->transfer(operation);
+  CommunicatorImpl& impl = of(*this);
+  Pending operation = impl.pendingSend(data, count, type, to);
+  impl.transfer(operation);
 }
 void Communicator::receive(void* data, std::size_t count, DataType type, int from) {
-  Pending operation = impl_->pendingReceive(data, count, type, from);
-  impl_->transfer(operation);
+  CommunicatorImpl& impl = of(*this);
+  Pending operation = impl.pendingReceive(data, count, type, from);
+  impl.transfer(operation);
 }
 void Communicator::exchange(const Send& send, const Receive& receive) {
-  impl_->exchange(send, receive);
+  of(*this).exchange(send, receive);
 }
 void Communicator::allToAllV(const void* in, std::span<const std::size_t> inCounts,
                              std::span<const std::size_t> inOffsets, void* out,
                              std::span<const std::size_t> outCounts,
                              std::span<const std::size_t> outOffsets, DataType type) {
+  CommunicatorImpl& impl = of(*this);
   std::vector<Pending> operations =
-      impl_->pendingAllToAllV(in, {.counts = inCounts, .offsets = inOffsets}, out,
-                              {.counts = outCounts, .offsets = outOffsets}, type);
-  impl_->transferAll(operations);
+      impl.pendingAllToAllV(in, {.counts = inCounts, .offsets = inOffsets}, out,
+                            {.counts = outCounts, .offsets = outOffsets}, type);
+  impl.transferAll(operations);
 }
 void Communicator::abort() noexcept {
-  impl_->abort();
+  if (impl_ != nullptr) impl_->abort();
 }
 Buffer Communicator::alloc(std::size_t bytes) {
-  return impl_->alloc(bytes);
+  return of(*this).alloc(bytes);
 }
 std::optional<Communicator> Communicator::split(int color, int key) {
-  auto child = impl_->split(color, key);
+  auto child = of(*this).split(color, key);
   if (child == nullptr) return std::nullopt;
   return Communicator(std::move(child));
 }
 Communicator Communicator::duplicate() {
-  return Communicator(impl_->duplicate());
+  return Communicator(of(*this).duplicate());
 }
 Communicator Communicator::shrink() {
-  return Communicator(impl_->shrink());
+  return Communicator(of(*this).shrink());
 }
 void Communicator::retune(std::string_view json, std::string_view name) {
-  impl_->retune(json, name);
+  of(*this).retune(json, name);
 }
 Plan Communicator::planAllReduce(std::size_t count, DataType type, bool registered) const {
   return plan(Collective::allReduce, count, type, registered);
 }
 Plan Communicator::plan(Collective collective, std::size_t count, DataType type,
                         bool registered) const {
-  return impl_->explain({.collective = collective, .count = count, .type = type}, registered);
+  return of(*this).explain({.collective = collective, .count = count, .type = type}, registered);
 }
 Counters Communicator::counters() const noexcept {
-  return impl_->counters();
+  return impl_ == nullptr ? Counters() : impl_->counters();
 }
 std::string Communicator::cipher() const {
-  return impl_->cipher();
+  return of(*this).cipher();
 }
 std::string Communicator::keySource() const {
-  return impl_->keySource();
+  return of(*this).keySource();
 }
 std::string Communicator::ordinaryPath() const {
-  return impl_->ordinaryPath();
+  return of(*this).ordinaryPath();
 }
 
 }  // namespace lockstep

@@ -55,9 +55,13 @@ class CommunicatorImpl {
   int worldSize() const { return fabric_.worldSize(); }
   const Options& options() const { return options_; }
 
+  /// Throws invalidArgument for one that was moved from.
   static const std::shared_ptr<CommunicatorImpl>& of(const Communicator& communicator) {
+    if (communicator.impl_ == nullptr) [[unlikely]]
+      throwMovedFrom();
     return communicator.impl_;
   }
+  [[noreturn]] static void throwMovedFrom();
 
   using Request = lockstep::Request;
   /// Takes out of `request` what its collective does not take.

@@ -47,13 +47,16 @@ class Experts::Impl {
   Impl(const Communicator& communicator, int experts, int topK, std::size_t hidden, DataType type)
       : communicator_(CommunicatorImpl::wrap(CommunicatorImpl::of(communicator))),
         world_(static_cast<std::size_t>(communicator.worldSize())),
-        local_(experts / communicator.worldSize()),
+        local_(experts / static_cast<int>(world_)),
         topK_(static_cast<std::size_t>(topK)),
         hidden_(hidden),
         type_(type) {
     if (experts < 1 || experts % communicator.worldSize() != 0)
       fail(ErrorCode::invalidArgument, "{} experts cannot be spread evenly over {} ranks", experts,
            communicator.worldSize());
+    if (local_ > kMostExperts)
+      fail(ErrorCode::invalidArgument, "{} experts are {} for each rank; it takes 1 to {}", experts,
+           local_, kMostExperts);
     if (topK < 1 || topK > kMostChoices)
       fail(ErrorCode::invalidArgument, "top-k is {}; it takes 1 to {}", topK, kMostChoices);
     if (static_cast<std::size_t>(type) >= kDataTypes)
@@ -82,9 +85,9 @@ class Experts::Impl {
   void dispatch(const void* tokens, std::size_t count, const std::int32_t* chosen,
                 const float* weights) {
     check(tokens, count, chosen);
-    route(count, chosen);
-    const std::size_t sent = pack(tokens, chosen, weights);
     try {
+      route(count, chosen);
+      const std::size_t sent = pack(tokens, chosen, weights);
       tellCounts();
       exchangeTokens(sent);
       sortByExpert();
@@ -288,27 +291,33 @@ Experts::Experts(Experts&&) noexcept = default;
 Experts& Experts::operator=(Experts&&) noexcept = default;
 Experts::~Experts() = default;
 
+Experts::Impl& Experts::impl() const {
+  if (impl_ == nullptr)
+    fail(ErrorCode::invalidArgument, "these experts were moved elsewhere: use those");
+  return *impl_;
+}
+
 int Experts::local() const noexcept {
-  return impl_->local();
+  return impl_ == nullptr ? 0 : impl_->local();
 }
 void Experts::dispatch(const void* tokens, std::size_t count, const std::int32_t* chosen,
                        const float* weights) {
-  impl_->dispatch(tokens, count, chosen, weights);
+  impl().dispatch(tokens, count, chosen, weights);
 }
 std::size_t Experts::received() const noexcept {
-  return impl_->received();
+  return impl_ == nullptr ? 0 : impl_->received();
 }
 std::span<const std::size_t> Experts::receivedFrom() const noexcept {
-  return impl_->receivedFrom();
+  return impl_ == nullptr ? std::span<const std::size_t>() : impl_->receivedFrom();
 }
 void* Experts::tokens() noexcept {
-  return impl_->tokens();
+  return impl_ == nullptr ? nullptr : impl_->tokens();
 }
 std::span<const Experts::Choice> Experts::of(int local) const {
-  return impl_->of(local);
+  return impl().of(local);
 }
 void Experts::combine(const void* results, void* out) {
-  impl_->combine(results, out);
+  impl().combine(results, out);
 }
 
 }  // namespace lockstep

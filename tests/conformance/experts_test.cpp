@@ -132,6 +132,21 @@ TEST(Experts, OneCopyPerRankNotPerExpert) {
   EXPECT_EQ(failures(outcomes), "");
 }
 
+/// Nobody waits for the tokens of a rank that has no memory for them.
+TEST(Experts, ADispatchThatFailsOnOneRankEndsOnAll) {
+  constexpr std::size_t kHidden = std::size_t{1} << 24, kTokens = std::size_t{1} << 20;
+  const auto outcomes =
+      runRanks(Kind::processes, 2, optionsOf(Mode::p2p), [&](Communicator& comm, int rank) {
+        Experts layer(comm, 2, 1, kHidden, DataType::f64);
+        const std::vector<std::int32_t> chosen(kTokens, 1);
+        const double unread = 0;  // 2^47 bytes of it cannot be had
+        layer.dispatch(&unread, rank == 0 ? kTokens : 0, chosen.data(), nullptr);
+      });
+  EXPECT_EQ(outcomes[0].code, ErrorCode::system) << describe(outcomes);
+  EXPECT_EQ(outcomes[1].code, ErrorCode::aborted) << describe(outcomes);
+  EXPECT_EQ(outcomes[1].blamed, 0) << describe(outcomes);
+}
+
 TEST(Experts, BadArgumentsAndDisagreementAreNamed) {
   const auto outcomes =
       runRanks(Kind::threads, 2, optionsOf(Mode::p2p), [&](Communicator& comm, int rank) {
@@ -148,6 +163,7 @@ TEST(Experts, BadArgumentsAndDisagreementAreNamed) {
         };
         const auto bad = ErrorCode::invalidArgument;
         refused(bad, "evenly", [&] { Experts(comm, 3, 1, 8, DataType::f32); });
+        refused(bad, "65536 for each rank", [&] { Experts(comm, 131072, 1, 8, DataType::f32); });
         refused(bad, "top-k", [&] { Experts(comm, 2, 0, 8, DataType::f32); });
         refused(bad, "0 elements", [&] { Experts(comm, 2, 1, 0, DataType::f32); });
         Experts layer(comm, 4, 1, 8, DataType::f32);

@@ -69,7 +69,8 @@ struct Options {
   /// Forces an algorithm by its name ("two_shot", "ring", "direct"; the READMEs in collectives/
   /// list them) for the collectives that have it; the others, and all if empty, are selected.
   std::string algorithm;
-  /// Forces a protocol ("ll", "simple", "zero_copy") or, empty, selects.
+  /// Forces a protocol ("ll", "simple", "zero_copy") or, empty, selects. One that the forced
+  /// algorithm does not have is refused when the communicator is created.
   std::string protocol;
   /// Forces an AEAD ("ipsec-mb", "openssl") or, empty, takes the fastest.
   std::string cipher;
@@ -145,10 +146,10 @@ inline constexpr int kNoColor = -1;
 class LOCKSTEP_API Buffer {
  public:
   Buffer() = default;
-  /// At the start of a page; nullptr for a default-constructed Buffer.
-  void* data() const noexcept { return data_; }
-  /// Bytes, as asked for.
-  std::size_t size() const noexcept { return size_; }
+  /// At the start of a page; nullptr for a Buffer that was default-constructed or moved from.
+  void* data() const noexcept { return owner_ == nullptr ? nullptr : data_; }
+  /// Bytes, as asked for; 0 where data() is nullptr.
+  std::size_t size() const noexcept { return owner_ == nullptr ? 0 : size_; }
 
  private:
   friend class CommunicatorImpl;
@@ -206,7 +207,8 @@ class LOCKSTEP_API Communicator {
   Communicator& operator=(Communicator&&) noexcept;
   ~Communicator();
 
-  /// 0 to worldSize() - 1.
+  /// 0 to worldSize() - 1. A communicator that was moved from has rank -1 in a world of 0, and its
+  /// calls throw invalidArgument.
   int rank() const noexcept;
   int worldSize() const noexcept;
   /// As in force: with the environment's settings, and without the key.
@@ -291,7 +293,7 @@ class LOCKSTEP_API Communicator {
                  DataType type);
 
   /// Makes this rank's current and later calls fail with ErrorCode::aborted, and those of the other
-  /// ranks as soon as they have to wait. Any thread may call it.
+  /// ranks as soon as they have to wait. Any thread may call it. Not of shrink: that goes on.
   void abort() noexcept;
 
   /// `bytes` (1 to half of the address space) of zeroed memory that peers read in place.
@@ -328,7 +330,7 @@ class LOCKSTEP_API Communicator {
   void retune(std::string_view json, std::string_view name);
 
   /// What allReduce of `count` elements would run; `registered`: all ranks' buffers are Buffers of
-  /// this communicator. Not collective. Throws invalidArgument if Options force what there is not.
+  /// this communicator. Not collective. Throws invalidArgument for a count that no memory holds.
   Plan planAllReduce(std::size_t count, DataType type, bool registered) const;
   /// The same of any collective, for blocks of `count` elements. Premultiplied sums but for
   /// all-reduce count as not registered.

@@ -25,18 +25,21 @@ namespace lockstep {
 /// Counts are visible to an observer of shared memory, in sealed modes too: they tell how many
 /// tokens went where.
 ///
-/// Calls are collective and blocking, with the errors of collectives.
+/// Calls are collective and blocking, with the errors of collectives. One that was moved from has
+/// nothing, and its calls throw invalidArgument.
 class LOCKSTEP_API Experts {
  public:
+  static constexpr int kMostExperts = 65535;
+
   /// A received token that chose an expert of this rank.
   struct Choice {
     std::uint32_t token = 0;  ///< row of tokens()
     float weight = 0;         ///< as its owner gave it
   };
 
-  /// `experts`: in all ranks, a multiple of the world size; `topK`: choices of a token (1 to 64);
-  /// `hidden`: elements of a token. The same on every rank (compared by each dispatch). Throws
-  /// invalidArgument. Not collective.
+  /// `experts`: in all ranks, a multiple of the world size, at most kMostExperts for each rank;
+  /// `topK`: choices of a token (1 to 64); `hidden`: elements of a token. The same on every rank
+  /// (compared by each dispatch). Throws invalidArgument. Not collective.
   Experts(const Communicator& communicator, int experts, int topK, std::size_t hidden,
           DataType type);
   Experts(Experts&&) noexcept;
@@ -70,6 +73,7 @@ class LOCKSTEP_API Experts {
 
  private:
   class Impl;
+  Impl& impl() const;
   std::unique_ptr<Impl> impl_;
 };
 
