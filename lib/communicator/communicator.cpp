@@ -35,13 +35,17 @@ void checkNames(const Options& options, int worldSize) {
   if (sealed && !options.cipher.empty()) static_cast<void>(cc::createAead(options.cipher));
   const TuningTable table =
       options.tuningFile.empty() ? TuningTable::builtIn() : TuningTable::read(options.tuningFile);
-  static_cast<void>(table.select({.mode = options.mode,
-                                  .worldSize = worldSize,
-                                  .bytes = 8,
-                                  .direct = !sealed,
-                                  .zeroCopy = !sealed,
-                                  .reproducible = options.reproducible},
-                                 options.algorithm, options.protocol));
+  // Of every collective: one that has the algorithm, but not with that protocol, could not be
+  // called.
+  for (std::size_t c = 0; c < kCollectives; ++c)
+    static_cast<void>(table.select({.collective = static_cast<Collective>(c),
+                                    .mode = options.mode,
+                                    .worldSize = worldSize,
+                                    .bytes = 8,
+                                    .direct = !sealed,
+                                    .zeroCopy = !sealed,
+                                    .reproducible = options.reproducible},
+                                   options.algorithm, options.protocol));
 }
 
 /// What is wrong with a rank's options is told before it waits for the others.
@@ -51,6 +55,8 @@ Options checked(Options options, int worldSize) {
   if (worldSize < 1 || worldSize > schedule::kMaxWorld)
     fail(ErrorCode::invalidArgument, "world size {}: Lockstep runs 1 to {} ranks on a host",
          worldSize, schedule::kMaxWorld);
+  if (static_cast<std::size_t>(options.mode) >= kModes)
+    fail(ErrorCode::invalidArgument, "no such mode ({})", static_cast<int>(options.mode));
   constexpr std::chrono::hours kLongest{24};
   if (options.timeout.count() < 1 || options.timeout > kLongest)
     fail(ErrorCode::invalidArgument, "the timeout is {} ms; it takes 1 ms to 24 hours",

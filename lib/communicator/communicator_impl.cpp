@@ -71,6 +71,22 @@ void settle(Request& request, int worldSize) {
     checkFactor(request.collective, request.type, request.factor);
 }
 
+/// Bytes of one block, and of one for each rank.
+struct Sizes {
+  std::size_t block = 0, blocks = 0;
+};
+
+/// Throws if no memory holds as much.
+Sizes sizesOf(const Request& request, int worldSize) {
+  Sizes sizes;
+  if (__builtin_mul_overflow(request.count, sizeOf(request.type), &sizes.block) ||
+      __builtin_mul_overflow(sizes.block, static_cast<std::size_t>(worldSize), &sizes.blocks) ||
+      sizes.blocks > kMostBytes)
+    fail(ErrorCode::invalidArgument, "{}: count {} is more than memory can hold",
+         name(request.collective), request.count);
+  return sizes;
+}
+
 /// Lines of messages that are short enough have more slots.
 shm::Protocol channelProtocol(const Choice& choice) {
   if (choice.protocol != HostProtocol::ll) return shm::Protocol::simple;
@@ -192,12 +208,7 @@ Extent CommunicatorImpl::extentOf(const Request& request, const void* in, void* 
   const Contract& contract = contractOf(request.collective);
   if (!contract.hasData) return {};
   const auto what = name(request.collective);
-  std::size_t block = 0, blocks = 0;
-  if (__builtin_mul_overflow(request.count, sizeOf(request.type), &block) ||
-      __builtin_mul_overflow(block, static_cast<std::size_t>(worldSize()), &blocks) ||
-      blocks > kMostBytes)
-    fail(ErrorCode::invalidArgument, "{}: count {} is more than memory can hold", what,
-         request.count);
+  const auto [block, blocks] = sizesOf(request, worldSize());
   const bool root = rank() == request.root;
   const std::size_t inBytes = contract.inAtRoot && !root ? 0 : contract.inPerRank ? blocks : block;
   const std::size_t outBytes = contract.outAtRoot && !root ? 0
@@ -426,11 +437,7 @@ const host::Plan* CommunicatorImpl::planOf(const shm::CallDescription& call) {
                   .reduction = call.reduction,
                   .root = call.root};
   settle(request, worldSize());
-  std::size_t bytes = 0, all = 0;
-  if (__builtin_mul_overflow(request.count, sizeOf(request.type), &bytes) ||
-      __builtin_mul_overflow(bytes, static_cast<std::size_t>(worldSize()), &all) ||
-      all > kMostBytes)
-    return nullptr;
+  const std::size_t bytes = sizesOf(request, worldSize()).block;
   return planFor({.collective = request.collective,
                   .type = request.type,
                   .reduction = request.reduction,
@@ -490,6 +497,7 @@ Buffer CommunicatorImpl::allocShared(std::size_t bytes, Deadline deadline) {
 
 lockstep::Plan CommunicatorImpl::explain(Request request, bool registered) const {
   settle(request, worldSize());
+  sizesOf(request, worldSize());
   const bool direct = registered || peers_->sameProcess();
   const bool masked = masks(request);
   const Situation call = masked

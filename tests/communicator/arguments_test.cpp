@@ -206,6 +206,9 @@ void refuseTooMuch(Communicator& communicator) {
   for (std::size_t c = 0; c < kCollectives; ++c)
     if (contractOf(static_cast<Collective>(c)).hasData)
       refuse(static_cast<Collective>(c), std::numeric_limits<std::size_t>::max() / 2);
+  requireError(ErrorCode::invalidArgument, "more than memory can hold", [&] {
+    static_cast<void>(communicator.plan(Collective::allGather, most, DataType::f32, false));
+  });
 }
 
 TEST(Arguments, BadCallsWithBlocksOrRootsLeaveTheCommunicatorUsable) {
@@ -525,6 +528,12 @@ TEST(Arguments, ImpossibleOptionsAreRefused) {
     o.algorithm = "ring";
     o.protocol = "zero_copy";
   });
+  // There is a binomial broadcast, but nobody reads buffers in place by it.
+  refused("broadcast: algorithm 'binomial' has no protocol 'zero_copy'", Mode::p2p, [](Options& o) {
+    o.algorithm = "binomial";
+    o.protocol = "zero_copy";
+  });
+  refused("no such mode (9)", Mode::p2p, [](Options& o) { o.mode = static_cast<Mode>(9); });
   refused("tuning file", Mode::p2p, [](Options& o) { o.tuningFile = "/nowhere/at/all.json"; });
   refused("timeout", Mode::p2p, [](Options& o) { o.timeout = std::chrono::milliseconds(0); });
   refused("psk", Mode::cc, [](Options& o) { o.psk.clear(); });
