@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <thread>
 
 #include <fmt/format.h>
@@ -16,6 +17,7 @@
 #include "base/mapping.hpp"
 #include "collectives/registry.hpp"
 #include "conformance/guards.hpp"
+#include "conformance/random_exchange.hpp"
 #include "conformance/trials.hpp"
 #include "support/reference.hpp"
 #include "support/world.hpp"
@@ -169,6 +171,7 @@ Caller::Caller(Communicator& communicator, Entered& entered, std::size_t mostByt
       entered_(entered),
       rank_(static_cast<std::size_t>(communicator.rank())),
       world_(static_cast<std::size_t>(communicator.worldSize())),
+      mostBytes_(mostBytes),
       room_(mostBytes + 2 * kGuard + 2 * kLine) {
   for (Buffer& buffer : registered_) buffer = communicator_.alloc(room_);
   for (auto& buffer : ordinary_) buffer.resize(room_ + kLine);
@@ -218,8 +221,7 @@ void Caller::make(const RandomCall& call, const Known& known) {
   dawdle(own);
   if (!contractOf(call.collective).hasData) return barrier();
   const Operands o = place(call, known, own);
-  communicator_.run(call.collective, o.in, o.out, call.count, call.type, call.reduction, call.root,
-                    someFactor(call.type, communicator_.rank()));
+  this->call(call, o, own);
   const Bytes& input = known.inputs[rank_];
   if (o.in != nullptr && !o.inPlace) {
     checkGuards(o.in, input.size());
@@ -232,6 +234,37 @@ void Caller::make(const RandomCall& call, const Known& known) {
   else
     checkGuards(o.out, outBytes);
   check(call, known, o.out);
+}
+
+/// With an exchange before it, if the seed says so: that all know, and how they go about it is each
+/// rank's own affair.
+void Caller::call(const RandomCall& call, const Operands& o, Draw& own) {
+  const double factor = someFactor(call.type, communicator_.rank());
+  std::optional<RandomExchange> exchange;
+  if (call.seed % 3 == 0)
+    exchange.emplace(call.seed, communicator_, mostBytes_, memory(2, own, 1), memory(3, own, 1),
+                     own.seed());
+  Group group;
+  const bool ahead = exchange && own.chance(2);  // and waited for when the call is over
+  if (exchange && !ahead && own.chance(2))
+    exchange->make(communicator_);
+  else if (exchange)
+    exchange->add(group, communicator_);
+  Work before;
+  if (ahead) before = group.start();
+  if (own.chance(2)) {
+    group.run(communicator_, call.collective, o.in, o.out, call.count, call.type, call.reduction,
+              call.root, factor);
+    Work work = group.start();
+    while (!own.chance(4) && !work.test()) dawdle(own);
+    work.wait();
+  } else {
+    group.start().wait();
+    communicator_.run(call.collective, o.in, o.out, call.count, call.type, call.reduction,
+                      call.root, factor);
+  }
+  before.wait();
+  if (exchange) exchange->check();
 }
 
 void Caller::barrier() {

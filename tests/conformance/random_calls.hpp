@@ -29,8 +29,9 @@ class Draw {
   std::mt19937_64 random_;
 };
 
-/// One call, as every rank makes it. What each rank decides for itself (memory, alignment, in
-/// place, how late it is) it draws from the seed and its number.
+/// One call, as every rank makes it, and now and then an exchange of transfers with it. What each
+/// rank decides for itself (memory, alignment, in place, how late it is, whether it waits for each
+/// or has them in a Group) it draws from the seed and its number.
 struct RandomCall {
   Collective collective = Collective::allReduce;
   std::size_t count = 0;  ///< of a block
@@ -82,6 +83,7 @@ class Caller {
     bool inPlace = false;
   };
   Operands place(const RandomCall& call, const Known& known, Draw& own);
+  void call(const RandomCall& call, const Operands& operands, Draw& own);
   std::byte* memory(int which, Draw& own, std::size_t element);
   void barrier();
   void check(const RandomCall& call, const Known& known, const std::byte* out);
@@ -90,10 +92,10 @@ class Caller {
 
   Communicator& communicator_;
   Entered& entered_;
-  std::size_t rank_, world_, room_;
+  std::size_t rank_, world_, mostBytes_, room_;
   std::uint64_t barriers_ = 0;
-  Buffer registered_[2];
-  std::vector<std::byte> ordinary_[2];
+  Buffer registered_[4];  ///< of the call, and of the exchange
+  std::vector<std::byte> ordinary_[4];
 };
 
 /// A communicator's life: how it is made, and the calls on it. All of it follows from the seed.
