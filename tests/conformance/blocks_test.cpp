@@ -69,15 +69,17 @@ std::vector<Way> waysOf(Mode mode) {
   return result;
 }
 
-void sweep(Kind kind, int worldSize, const std::vector<std::size_t>& counts) {
+/// Every way there is in every mode, or the first and every `stride`-th of these.
+void sweep(Kind kind, int worldSize, const std::vector<std::size_t>& counts, int stride = 1) {
   const std::size_t most = *std::max_element(counts.begin(), counts.end());
-  int turn = 0;
+  int number = 0;
   for (std::size_t m = 0; m < kModes; ++m)
     for (const Way& way : waysOf(static_cast<Mode>(m))) {
+      if (number++ % stride != 0) continue;
       Options options = optionsOf(static_cast<Mode>(m));
       options.algorithm = way.algorithm;
       options.protocol = way.protocol;
-      options.crossMemoryAttach = ++turn % 2 == 0 || way.protocol == "zero_copy";
+      options.crossMemoryAttach = number / stride % 2 == 0 || way.protocol == "zero_copy";
       const auto outcomes =
           runRanks(kind, worldSize, options, [&](Communicator& communicator, int) {
             BlockRunner runner(communicator, most * sizeof(double));
@@ -106,8 +108,12 @@ TEST(Blocks, AsProcesses) {
   sweep(Kind::processes, 5, {2, 1000});
 }
 
-TEST(Blocks, InALargeWorld) {
+/// Many more ranks than cores: in some of the ways.
+TEST(Blocks, InLargeWorlds) {
   sweep(Kind::threads, 17, {3, 100});
+  sweep(Kind::processes, 16, {5}, 9);
+  sweep(Kind::threads, 33, {2}, 13);
+  sweep(Kind::threads, 64, {3}, 20);
 }
 
 /// Who only sends is done at once and goes on, also while the others are late: no slot may be
