@@ -456,6 +456,7 @@ Buffer CommunicatorImpl::alloc(std::size_t bytes) {
   checkUsable();
   if (bytes == 0 || bytes > std::numeric_limits<std::ptrdiff_t>::max() / 2)
     fail(ErrorCode::invalidArgument, "alloc: {} bytes", bytes);
+  const shm::Talking talking(fabric_.mine().call, shm::Talk::alloc);
   const Deadline deadline = Deadline::in(options_.timeout);
   peers_->whileWaiting([this] { watch_.checkFailed(kAlloc); });
   try {

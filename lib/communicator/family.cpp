@@ -80,6 +80,8 @@ Impl CommunicatorImpl::bear(family::Wish wish) {
   drain();
   checkUsable();
   const std::string_view what = name(wish.how);
+  const shm::Talking talking(fabric_.mine().call,
+                             wish.how == How::split ? shm::Talk::split : shm::Talk::duplicate);
   const Deadline deadline = Deadline::in(options_.timeout);
   peers_->whileWaiting([this, what] { watch_.checkFailed(what); });
   wish.number = births_;

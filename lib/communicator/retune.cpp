@@ -29,6 +29,7 @@ void CommunicatorImpl::retune(std::string_view json, std::string_view name) {
   checkUsable();
   TuningTable table = TuningTable::parse(json, name, machine());
   if (attachAbove_) table.attachPaysAbove(*attachAbove_);
+  const shm::Talking talking(fabric_.mine().call, shm::Talk::retune);
   bool same = false;
   peers_->whileWaiting([this] { watch_.checkFailed(kRetune); });
   try {

@@ -102,32 +102,47 @@ void Watch::checkCalls() const {
   }
 }
 
-/// Who is in a later call has done all it had to do in this one: what is still missing then will
-/// never come. Its last word may have arrived after we looked for it, so only the second time in a
-/// row counts, when nothing has come in between.
+/// Who is in a later call, or tells the others something that this rank has not come to, has done
+/// all it had to do in this one: what is still missing then will never come. Its last word may have
+/// arrived after we looked for it, so only the second time in a row counts, when nothing has come
+/// in between.
 void Watch::checkAhead(const shm::Awaited& awaited) {
-  const auto theirs = awaited.rank < 0 ? std::nullopt : shm::read(fabric_.of(awaited.rank).call);
-  const bool ahead = theirs && theirs->sequence > call_->sequence;
+  const int rank = awaited.rank < 0 ? fabric_.rank() : awaited.rank;
+  const auto theirs = shm::read(fabric_.of(rank).call);
+  const auto talk = shm::talkAhead(fabric_.of(rank).call, fabric_.mine().call);
+  const bool ahead = talk || (theirs && theirs->sequence > call_->sequence);
   const std::uint64_t there =
       awaited.word == nullptr ? 0 : awaited.word->load(std::memory_order_relaxed);
-  if (ahead && aheadOf_ == awaited.word && there == was_) throwAhead(awaited.rank, *theirs);
+  if (ahead && aheadOf_ == awaited.word && there == was_) {
+    if (talk) throwWithout(rank, *talk);
+    throwAhead(rank, *theirs);
+  }
   aheadOf_ = ahead ? awaited.word : nullptr;
   was_ = there;
 }
 
+void Watch::throwWithout(int rank, std::string_view where) const {
+  throwMismatch(rank,
+                fmt::format("{}: rank {} is in {} already, without its part of this{}; all ranks "
+                            "must make the same calls in the same order",
+                            operation(), rank, where, heldBack()));
+}
+
 void Watch::throwAhead(int rank, const shm::CallDescription& theirs) const {
-  const std::string gone = fmt::format("is in {} already", shm::toString(theirs));
-  if (transfers_ != nullptr)
-    throwMismatch(rank,
-                  fmt::format("{}: rank {} {}, without its part of this", operation(), rank, gone));
+  if (transfers_ != nullptr) throwWithout(rank, shm::toString(theirs));
   const shm::CallLine &line = fabric_.of(rank).call, &mine = fabric_.mine().call;
   if (shm::firstDifference(line, mine))
     throwMismatch(rank, shm::mismatchText(rank, line, fabric_.rank(), mine, *call_));
-  throwMismatch(rank, fmt::format("{}: rank {} waits for rank {}, which {}: an earlier call, or a "
-                                  "send or receive, differed between them{}; all ranks must make "
-                                  "the same calls in the same order",
-                                  operation(), fabric_.rank(), rank, gone,
-                                  sealed_ ? ", or its message was held back or lost" : ""));
+  throwMismatch(rank,
+                fmt::format("{}: rank {} waits for rank {}, which is in {} already: an earlier "
+                            "call, or a send or receive, differed between them{}; all ranks "
+                            "must make the same calls in the same order",
+                            operation(), fabric_.rank(), rank, shm::toString(theirs), heldBack()));
+}
+
+/// What else a message that does not come may mean.
+std::string_view Watch::heldBack() const {
+  return sealed_ ? ", or its message was held back or lost" : "";
 }
 
 void Watch::throwMismatch(int rank, const std::string& text) const {

@@ -51,6 +51,8 @@ class Watch final : public host::Guard {
   void checkCalls() const;
   void checkAhead(const shm::Awaited& awaited);
   [[noreturn]] void throwAhead(int rank, const shm::CallDescription& theirs) const;
+  [[noreturn]] void throwWithout(int rank, std::string_view where) const;
+  std::string_view heldBack() const;
   [[noreturn]] void throwMismatch(int rank, const std::string& text) const;
   void checkPresence(const shm::Awaited& awaited);
   int lateRank(int awaited) const;

@@ -1,6 +1,7 @@
 #include "transport/shm/call.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 
@@ -91,6 +92,30 @@ std::optional<CallDescription> read(const CallLine& line, std::uint64_t sequence
     return unpack(sequence, what, count);
   }
   return std::nullopt;
+}
+
+namespace {
+
+constexpr std::array<std::string_view, 4> kTalks{"alloc", "split", "duplicate", "retune"};
+constexpr std::uint64_t kOneTalk = 8;  // in units of which a line counts those that have ended
+
+}  // namespace
+
+Talking::Talking(CallLine& mine, Talk talk)
+    : line_(mine), before_(mine.talk.load(std::memory_order_relaxed) / kOneTalk) {
+  line_.talk.store(before_ * kOneTalk + 1 + static_cast<std::uint64_t>(talk),
+                   std::memory_order_release);
+}
+
+Talking::~Talking() {
+  line_.talk.store((before_ + 1) * kOneTalk, std::memory_order_release);
+}
+
+std::optional<std::string_view> talkAhead(const CallLine& theirs, const CallLine& mine) {
+  const std::uint64_t talk = theirs.talk.load(std::memory_order_acquire);
+  const std::uint64_t kind = talk % kOneTalk, ended = mine.talk.load(std::memory_order_relaxed);
+  if (kind == 0 || kind > kTalks.size() || talk / kOneTalk < ended / kOneTalk) return std::nullopt;
+  return kTalks[kind - 1];
 }
 
 std::optional<Difference> firstDifference(const CallLine& theirs, const CallLine& mine) {

@@ -45,6 +45,24 @@ std::optional<CallDescription> read(const CallLine& line);
 /// Its call of that number. Nothing either if there was none yet, or kCallsKept have followed.
 std::optional<CallDescription> read(const CallLine& line, std::uint64_t sequence);
 
+/// What all ranks tell each other outside of calls.
+enum class Talk : std::uint8_t { alloc, split, duplicate, retune };
+
+/// While this lives, the others can see that this rank takes part in one.
+class Talking {
+ public:
+  Talking(CallLine& mine, Talk talk);
+  ~Talking();
+  Talking(const Talking&) = delete;
+  Talking& operator=(const Talking&) = delete;
+
+ private:
+  CallLine& line_;
+  std::uint64_t before_;  ///< talks that have ended
+};
+/// The one that a peer takes part in and this rank has not begun: "alloc".
+std::optional<std::string_view> talkAhead(const CallLine& theirs, const CallLine& mine);
+
 /// Two calls of one number.
 struct Difference {
   CallDescription theirs, mine;

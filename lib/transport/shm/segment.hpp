@@ -116,6 +116,7 @@ struct alignas(kCacheLine) CallLine {
   Word version;                        ///< odd while being written
   Word sequence;                       ///< calls so far
   Word transfers;                      ///< 1 while this rank sends or receives outside of calls
+  Word talk;                           ///< what it tells all others outside of calls, see call.hpp
   std::array<Call, kCallsKept> calls;  ///< call number s at s % kCallsKept
 };
 
