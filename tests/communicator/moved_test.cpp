@@ -44,6 +44,9 @@ TEST(Moved, ACommunicatorHasNoRankAndItsCallsAreRefused) {
   expectRefused("barrier", [&] { from.barrier(); });
   expectRefused("send", [&] { from.send(p, 1, DataType::f32, 0); });
   expectRefused("receive", [&] { from.receive(p, 1, DataType::f32, 0); });
+  expectRefused("exchange", [&] {
+    from.exchange({p, 1, DataType::f32, 0}, {p + 1, 1, DataType::f32, 0});
+  });
   expectRefused("alltoallv",
                 [&] { from.allToAllV(p, one, none, p + 1, one, none, DataType::f32); });
   expectRefused("alloc", [&] { from.alloc(1); });
