@@ -21,6 +21,7 @@ namespace {
 constexpr std::uint32_t kAbortRounds = 64;
 constexpr std::uint32_t kGuardRounds = 1024;
 constexpr std::uint32_t kPatientRounds = 16 * kGuardRounds;  // then somebody else may need the core
+constexpr std::uint32_t kYieldsPerLook = 8;  // each may last a time slice, if somebody does
 constexpr std::uint32_t kSpinsOutnumbered = 2;
 constexpr std::uint32_t kYieldsOutnumbered = 256;
 constexpr long kSleepNanoseconds = 1000000;  // a bound, not the way to wake: the doorbell is
@@ -69,9 +70,13 @@ void Wait::pause(const shm::Awaited& awaited) {
   ++rounds_;
   if (!outnumbered_) {
     cpuRelax();
+    if (rounds_ > kPatientRounds) {
+      ::sched_yield();
+      if (rounds_ % kYieldsPerLook == 0) checkAll(awaited);
+      return;
+    }
     if (rounds_ % kAbortRounds == 0) guard_.checkAbort();
     if (rounds_ % kGuardRounds == 0) checkAll(awaited);
-    if (rounds_ > kPatientRounds) ::sched_yield();
     return;
   }
   if (rounds_ <= kSpinsOutnumbered) {
