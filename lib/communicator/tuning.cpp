@@ -222,8 +222,13 @@ Choice forced(const Situation& situation, const Force& force) {
   const std::string_view algorithm = !force.algorithm.empty() ? force.algorithm
                                      : allReduce              ? "two_shot"
                                                               : "direct";
+  const bool inPlaceOnly =
+      situation.zeroCopy && schedule::findAlgorithm(situation.collective, algorithm,
+                                                    schedule::Edges::channels) == nullptr;
   const HostProtocol protocol =
-      force.protocol.value_or(situation.bytes <= 2 * KiB ? HostProtocol::ll : HostProtocol::simple);
+      force.protocol.value_or(inPlaceOnly                  ? HostProtocol::zeroCopy
+                              : situation.bytes <= 2 * KiB ? HostProtocol::ll
+                                                           : HostProtocol::simple);
   const auto* found = schedule::findAlgorithm(situation.collective, algorithm, edgesOf(protocol));
   if (found == nullptr)
     fail(ErrorCode::invalidArgument, "{}: algorithm '{}' has no protocol '{}'",

@@ -93,6 +93,16 @@ TEST(Tuning, WhyNamesWhatIsForcedAndWhatWasMeasuredAtCreation) {
             "measured at creation");
 }
 
+/// Forced alone, it takes the protocol that it has.
+TEST(Tuning, WhatIsOnlyInPlaceNeedsNoForcedProtocol) {
+  Situation call = situation(Mode::p2p, 2, 8);
+  call.collective = Collective::broadcast;
+  call.direct = call.zeroCopy = true;
+  const Choice choice = TuningTable::builtIn().select(call, "joint", {});
+  EXPECT_EQ(choice.algorithm->name, "joint");
+  EXPECT_EQ(choice.protocol, HostProtocol::zeroCopy);
+}
+
 TEST(Tuning, TheBuiltInTableAnswersForEveryWorldAndSizeAndNeverExposesSealedData) {
   const TuningTable table = TuningTable::builtIn();
   for (const Mode mode : {Mode::p2p, Mode::multicast, Mode::cc, Mode::ccMulticast})

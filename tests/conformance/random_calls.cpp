@@ -356,9 +356,10 @@ std::string drawTuning(Draw& draw, Mode mode, std::vector<std::size_t>& borders)
 /// communicators allow.
 void drawForced(Draw& draw, Options& options) {
   if (draw.chance(2)) {
-    const auto all = schedule::algorithms();
-    const schedule::Algorithm& a = *all[draw.below(all.size())];
-    options.algorithm = a.name;
+    std::vector<std::string_view> all;
+    for (const schedule::Algorithm* a : schedule::algorithms())
+      if (a->edges == schedule::Edges::channels) all.push_back(a->name);
+    options.algorithm = all[draw.below(all.size())];
     if (options.reproducible) options.algorithm = draw.of({"", "one_shot", "two_shot", "direct"});
     options.protocol = draw.of({"", "ll", "simple"});
   } else {
