@@ -221,12 +221,36 @@ class Accumulator {
   Value values_[kElements];
 };
 
+template <class Type, class Op, class Pack, u32 kSources>
+LOCKSTEP_INLINE Pack reduce(const Pack (&sources)[kSources], u32 divisor, bool oneNan);
+
+/// Eight bytes, then the other eight: of many sources NVRTC unpacks all bytes before it folds one,
+/// and has registers for half of them (sm_103, sm_120, sm_121).
+template <class Type, class Op, u32 kSources>
+LOCKSTEP_INLINE Bits128 reduceHalves(const Bits128 (&sources)[kSources], u32 divisor,
+                                     bool oneNan) {
+  Bits128 result{};
+  LOCKSTEP_UNROLL
+  for (u32 half = 0; half < 4; half += 2) {
+    u64 parts[kSources];
+    LOCKSTEP_UNROLL
+    for (u32 j = 0; j < kSources; ++j)
+      parts[j] = u64{sources[j].word[half]} | u64{sources[j].word[half + 1]} << 32;
+    const u64 folded = reduce<Type, Op>(parts, divisor, oneNan);
+    result.word[half] = static_cast<u32>(folded);
+    result.word[half + 1] = static_cast<u32>(folded >> 32);
+  }
+  return result;
+}
+
 /// Sources in registers to one. A single one that nothing is done to keeps its bits, whatever they
 /// are: signalling NaNs, infinities of F8E5M2. (An Accumulator would round it.)
 template <class Type, class Op, class Pack, u32 kSources>
 LOCKSTEP_INLINE Pack reduce(const Pack (&sources)[kSources], u32 divisor, bool oneNan) {
   if constexpr (kSources == 1)
     if (divisor == 1) return sources[0];
+  if constexpr (Type::kBytes == 1 && sizeof(Pack) == 16 && kSources > 4)
+    return reduceHalves<Type, Op>(sources, divisor, oneNan);
   Accumulator<Type, sizeof(Pack)> folded;
   folded.set(sources[0]);
   LOCKSTEP_UNROLL
