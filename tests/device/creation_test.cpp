@@ -32,6 +32,24 @@ DeviceWorld worldOf(Ranks ranks, Mode mode = Mode::p2p) {
   return {.ranks = ranks, .options = modeOf(mode), .device = smallOptions({Collective::barrier})};
 }
 
+TEST(DeviceCreation, WhatWasMovedFromRefusesItsCalls) {
+  const DeviceWorld world = worldOf(Ranks::threads);
+  EXPECT_EQ(playControl(world,
+                        [&](Communicator& control) {
+                          DeviceCommunicator from =
+                              DeviceCommunicator::create(control, world.device);
+                          DeviceCommunicator to = std::move(from);
+                          std::string said = lacks(errorOf([&] { from.barrier(to.stream()); }),
+                                                   {"invalid argument", "moved elsewhere"});
+                          if (from.rank() != -1 || from.worldSize() != 0) said += " it has a rank";
+                          from.abort();  // nothing
+                          to.barrier(to.stream());
+                          to.wait(to.stream());
+                          return said;
+                        }),
+            "");
+}
+
 TEST(DeviceCreation, OptionsMustMakeSenseAndBeAlike) {
   struct Wrong {
     std::function<void(int rank, DeviceOptions&)> prepare;

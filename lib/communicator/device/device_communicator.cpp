@@ -22,6 +22,12 @@ cuda::Described described(Collective collective, std::size_t count, DataType typ
           .count = contract.hasData ? count : 0};
 }
 
+/// What a communicator that was moved from has to tell.
+const std::string& nothing() {
+  static const std::string none;
+  return none;
+}
+
 }  // namespace
 
 DeviceCommunicator::DeviceCommunicator(std::shared_ptr<DeviceImpl> impl) : impl_(std::move(impl)) {}
@@ -40,32 +46,40 @@ DeviceCommunicator DeviceCommunicator::create(Communicator& control, const Devic
   return DeviceCommunicator(std::move(impl));
 }
 
+DeviceImpl& DeviceCommunicator::impl() const {
+  if (impl_ == nullptr)
+    fail(ErrorCode::invalidArgument,
+         "this communicator of GPUs was moved elsewhere: use the one it was moved to");
+  return *impl_;
+}
+
 int DeviceCommunicator::rank() const noexcept {
-  return impl_->rank();
+  return impl_ == nullptr ? -1 : impl_->rank();
 }
 int DeviceCommunicator::worldSize() const noexcept {
-  return impl_->worldSize();
+  return impl_ == nullptr ? 0 : impl_->worldSize();
 }
 const DeviceInfo& DeviceCommunicator::device() const noexcept {
-  return impl_->info();
+  static const DeviceInfo none;
+  return impl_ == nullptr ? none : impl_->info();
 }
 const std::string& DeviceCommunicator::multicastPath() const noexcept {
-  return impl_->multicastPath();
+  return impl_ == nullptr ? nothing() : impl_->multicastPath();
 }
 const std::string& DeviceCommunicator::provenance() const noexcept {
-  return impl_->provenance();
+  return impl_ == nullptr ? nothing() : impl_->provenance();
 }
 std::string DeviceCommunicator::kernels() const {
-  return impl_->describeKernels();
+  return impl().describeKernels();
 }
 DeviceStream DeviceCommunicator::stream() const noexcept {
-  return impl_->ownStream();
+  return impl_ == nullptr ? DeviceStream() : impl_->ownStream();
 }
 
 void DeviceCommunicator::run(Collective collective, const void* in, void* out, std::size_t count,
                              DataType type, Reduction reduction, int root, DeviceStream stream,
                              double factor) {
-  impl_->run({described(collective, count, type, reduction, root), in, out, {}, factor}, stream);
+  impl().run({described(collective, count, type, reduction, root), in, out, {}, factor}, stream);
 }
 
 void DeviceCommunicator::runTogether(std::span<DeviceCommunicator> ranks, Collective collective,
@@ -83,7 +97,7 @@ void DeviceCommunicator::runTogether(std::span<DeviceCommunicator> ranks, Collec
   std::vector<DeviceImpl*> impls;
   std::vector<DeviceImpl::Request> requests;
   for (std::size_t i = 0; i < ranks.size(); ++i) {
-    impls.push_back(ranks[i].impl_.get());
+    impls.push_back(&ranks[i].impl());
     requests.push_back({call, ins[i], outs[i], {}, factors.empty() ? 1.0 : factors[i]});
   }
   DeviceImpl::runTogether(impls, requests, stream);
@@ -145,52 +159,52 @@ void DeviceCommunicator::allReduceRmsNorm(const void* in, void* out, std::size_t
   request.norm.weight = static_cast<const device::u8*>(norm.weight);
   request.norm.hidden = static_cast<unsigned>(norm.hidden);
   request.norm.epsilon = norm.epsilon;
-  impl_->run(request, stream);
+  impl().run(request, stream);
 }
 
 std::string DeviceCommunicator::cipher() const {
-  return impl_->cipher();
+  return impl().cipher();
 }
 std::string DeviceCommunicator::keySource() const {
-  return impl_->keySource();
+  return impl().keySource();
 }
 
 void DeviceCommunicator::send(const void* data, std::size_t count, DataType type, int to,
                               DeviceStream stream) {
-  impl_->send({data, count, type, to}, stream);
+  impl().send({data, count, type, to}, stream);
 }
 void DeviceCommunicator::receive(void* data, std::size_t count, DataType type, int from,
                                  DeviceStream stream) {
-  impl_->receive({data, count, type, from}, stream);
+  impl().receive({data, count, type, from}, stream);
 }
 void DeviceCommunicator::exchange(std::span<const Send> sends, std::span<const Receive> receives,
                                   DeviceStream stream) {
-  impl_->exchange(sends, receives, stream);
+  impl().exchange(sends, receives, stream);
 }
 void DeviceCommunicator::allToAllV(const void* in, std::span<const std::size_t> inCounts,
                                    std::span<const std::size_t> inOffsets, void* out,
                                    std::span<const std::size_t> outCounts,
                                    std::span<const std::size_t> outOffsets, DataType type,
                                    DeviceStream stream) {
-  impl_->allToAllV(in, {inCounts, inOffsets}, out, {outCounts, outOffsets}, type, stream);
+  impl().allToAllV(in, {inCounts, inOffsets}, out, {outCounts, outOffsets}, type, stream);
 }
 
 DeviceBuffer DeviceCommunicator::alloc(std::size_t bytes) {
-  return impl_->alloc(bytes);
+  return impl().alloc(bytes);
 }
 void DeviceCommunicator::wait(DeviceStream stream) {
-  impl_->wait(stream);
+  impl().wait(stream);
 }
 void DeviceCommunicator::check() {
-  impl_->check();
+  impl().check();
 }
 void DeviceCommunicator::abort() noexcept {
-  impl_->abort();
+  if (impl_ != nullptr) impl_->abort();
 }
 
 Plan DeviceCommunicator::plan(Collective collective, std::size_t count, DataType type,
                               bool registered) const {
-  return impl_->plan(described(collective, count, type, Reduction::sum, 0), registered);
+  return impl().plan(described(collective, count, type, Reduction::sum, 0), registered);
 }
 
 }  // namespace lockstep

@@ -121,6 +121,7 @@ class LOCKSTEP_API DeviceCommunicator {
   /// not for ranks that have failed or died.
   ~DeviceCommunicator();
 
+  /// One that was moved from has rank -1 in a world of 0, and its calls throw invalidArgument.
   int rank() const noexcept;
   int worldSize() const noexcept;
   /// This rank's GPU.
@@ -230,6 +231,7 @@ class LOCKSTEP_API DeviceCommunicator {
 
  private:
   explicit DeviceCommunicator(std::shared_ptr<DeviceImpl> impl);
+  DeviceImpl& impl() const;
   std::shared_ptr<DeviceImpl> impl_;
 };
 
