@@ -1,6 +1,8 @@
 // ccbench's tables and JSON, from tiny runs.
 #include <filesystem>
 #include <set>
+#include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -168,8 +170,10 @@ TEST(CcbenchTable, WhatIsForcedInVainIsSaid) {
   ASSERT_EQ(run.status, 0) << run.err;
   EXPECT_THAT(run.out, HasSubstr("WARNING"));
   const json report = json::parse(std::ifstream(file.path()));
-  ASSERT_EQ(report.at("warnings").size(), 1u);
-  EXPECT_THAT(report.at("warnings")[0].get<std::string>(), HasSubstr("but allreduce"));
+  const auto warnings = report.at("warnings").get<std::vector<std::string>>();
+  // There is another where something else kept the cores busy.
+  EXPECT_THAT(warnings, testing::Contains(HasSubstr("but allreduce")).Times(1));
+  EXPECT_LE(warnings.size(), 2U);
 }
 
 TEST(CcbenchTable, RegisteredBuffersAndForcedChoices) {
