@@ -161,15 +161,15 @@ class LOCKSTEP_API Buffer {
 /// One rank's membership. Calls of one communicator come from one thread at a time, and every rank
 /// makes the same calls in the same order. Different communicators are independent.
 ///
-/// Every call finishes or throws Error: no wait is longer than Options::timeout. After
-/// invalidArgument from a check of arguments, and after mismatch from alloc, the communicator lives
-/// on; after anything else it has failed: its later calls throw aborted, and so do those of the
-/// other ranks as soon as they have to wait. All of these say which rank saw it first, and what;
-/// their rank() is the one that it blames. (Who has all it needs of a call does not throw: ranks
-/// may have come a call apart, and those that are left had better agree on where to go on.) Errors
-/// of collectives, besides those that a call names: mismatch (ranks made different calls), timeout,
-/// aborted (another rank failed or aborted), peerDied, integrity (sealed modes), system, and
-/// invalidArgument in a forked child.
+/// Every call finishes or throws Error (or std::bad_alloc, when memory runs out): no wait is longer
+/// than Options::timeout. After invalidArgument from a check of arguments, and after mismatch from
+/// alloc, the communicator lives on; after anything else it has failed: its later calls throw
+/// aborted, and so do those of the other ranks as soon as they have to wait. All of these say which
+/// rank saw it first, and what; their rank() is the one that it blames. (Who has all it needs of a
+/// call does not throw: ranks may have come a call apart, and those that are left had better agree
+/// on where to go on.) Errors of collectives, besides those that a call names: mismatch (ranks made
+/// different calls), timeout, aborted (another rank failed or aborted), peerDied, integrity (sealed
+/// modes), system, and invalidArgument in a forked child.
 ///
 /// In sealed modes what arrives shows whether it is of another call (mismatch) or of nobody's
 /// making (integrity). Where nothing arrives, mismatch is a hint and no proof: it rests on words in
