@@ -113,9 +113,6 @@ CommunicatorImpl::CommunicatorImpl(std::unique_ptr<Peers> peers, Options options
       watch_(fabric_, *peers_, isSealed(options_.mode)),
       run_(surroundings()) {
   agreement::compare(transcript_, options_, tuning_, aead_.get(), deadline);
-  // A forced pair that does not exist is an error now, not at the first call.
-  static_cast<void>(
-      tuning_.select(situation({.bytes = 8}, true), options_.algorithm, options_.protocol));
   if (aead_ != nullptr) {
     keys_.emplace(agreement::keys(transcript_, options_, aead_, lineage_, deadline));
     keys_->replaceAfter(options_.rekeyBytes);

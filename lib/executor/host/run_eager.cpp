@@ -1,9 +1,20 @@
 // An exchange by lines in one step, fused: what the interpreter would do for a schedule that only
 // sends and then takes (a one-shot all-reduce, whatever is "direct"), without interpreting it. For
 // messages so small that the interpreter would be felt.
+#include <cstring>
+
 #include "executor/host/run.hpp"
 
 namespace lockstep::host {
+
+namespace {
+
+/// A rank's own block, if it is not where it belongs already.
+void copyOwn(void* out, const void* in, std::size_t bytes) {
+  if (bytes != 0 && in != out) std::memcpy(out, in, bytes);
+}
+
+}  // namespace
 
 Progress Run::stepEager() {
   const std::size_t bytes = call_->count * plan_->elementBytes;
@@ -55,10 +66,6 @@ bool Run::eagerArrived(std::size_t onWire) {
     return false;
   }
   return true;
-}
-
-void copyOwn(void* out, const void* in, std::size_t bytes) {
-  if (bytes != 0 && in != out) std::memcpy(out, in, bytes);
 }
 
 void Run::takeEager(const PlanOp& op, std::size_t bytes, std::size_t onWire) {
