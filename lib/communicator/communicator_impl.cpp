@@ -219,7 +219,7 @@ Extent CommunicatorImpl::extentOf(const Request& request, const void* in, void* 
   const auto i = reinterpret_cast<std::uintptr_t>(in), o = reinterpret_cast<std::uintptr_t>(out);
   const std::size_t own = static_cast<std::size_t>(rank()) * block;
   const bool inPlace = i + (inBytes > outBytes ? own : 0) == o + (outBytes > inBytes ? own : 0);
-  if (!inPlace && i < o + outBytes && o < i + inBytes)
+  if (!inPlace && overlap(in, inBytes, out, outBytes))
     fail(ErrorCode::invalidArgument, "{}: in and out overlap without being {}", what,
          inBytes == outBytes ? "the same" : "one this rank's block of the other");
   return {inBytes, outBytes, inPlace};
@@ -274,13 +274,7 @@ const CommunicatorImpl::Remembered& CommunicatorImpl::announce(const Request& re
   call_.what.count = request.count;
   call_.what.root = request.root;
   shm::announce(fabric_.mine().call, call_.what);
-  const Remembered& known = remember({.collective = request.collective,
-                                      .type = request.type,
-                                      .reduction = request.reduction,
-                                      .inPlace = inPlace,
-                                      .root = request.root,
-                                      .bytes = request.count * sizeOf(request.type),
-                                      .rootIsInPlace = expectsRootInPlace(request.collective)});
+  const Remembered& known = remember(shapeOf(request, inPlace));
   call_.fingerprint = shm::fingerprint(known.hash, call_.what.sequence);
   watch_.begin(call_.what, options_.timeout);
   return known;
@@ -434,15 +428,8 @@ const host::Plan* CommunicatorImpl::planOf(const shm::CallDescription& call) {
                   .reduction = call.reduction,
                   .root = call.root};
   settle(request, worldSize());
-  const std::size_t bytes = sizesOf(request, worldSize()).block;
-  return planFor({.collective = request.collective,
-                  .type = request.type,
-                  .reduction = request.reduction,
-                  .inPlace = false,
-                  .root = request.root,
-                  .bytes = bytes,
-                  .rootIsInPlace = expectsRootInPlace(request.collective)},
-                 true);
+  static_cast<void>(sizesOf(request, worldSize()));  // it throws
+  return planFor(shapeOf(request, false), true);
 }
 
 // ---- memory ----
@@ -495,16 +482,11 @@ Buffer CommunicatorImpl::allocShared(std::size_t bytes, Deadline deadline) {
 
 lockstep::Plan CommunicatorImpl::explain(Request request, bool registered) const {
   settle(request, worldSize());
-  sizesOf(request, worldSize());
+  static_cast<void>(sizesOf(request, worldSize()));  // it throws
   const bool direct = registered || peers_->sameProcess();
   const bool masked = masks(request);
-  const Situation call = masked
-                             ? carrier(MaskedCall::wordsAtFirst(request.type, request.count))
-                             : situation({.collective = request.collective,
-                                          .type = request.type,
-                                          .bytes = request.count * sizeOf(request.type),
-                                          .rootIsInPlace = expectsRootInPlace(request.collective)},
-                                         direct);
+  const Situation call = masked ? carrier(MaskedCall::wordsAtFirst(request.type, request.count))
+                                : situation(shapeOf(request, false), direct);
   const Choice choice = tuning_.select(call, options_.algorithm, options_.protocol);
   lockstep::Plan plan;
   plan.algorithm = choice.algorithm->name;

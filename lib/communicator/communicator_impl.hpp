@@ -211,8 +211,14 @@ class CommunicatorImpl {
   void checkNotForked() const;
 
   Situation situation(const Shape& shape, bool direct) const;
-  bool expectsRootInPlace(Collective collective) const {
-    return collective == Collective::broadcast && expectRootInPlace_;
+  Shape shapeOf(const Request& request, bool inPlace) const {
+    return {.collective = request.collective,
+            .type = request.type,
+            .reduction = request.reduction,
+            .inPlace = inPlace,
+            .root = request.root,
+            .bytes = request.count * sizeOf(request.type),
+            .rootIsInPlace = request.collective == Collective::broadcast && expectRootInPlace_};
   }
   const Remembered& remember(const Shape& shape);
   const host::Plan* planFor(const Shape& shape, bool direct);

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <vector>
@@ -31,6 +32,12 @@ struct Extent {
   std::size_t inBytes = 0, outBytes = 0;  ///< 0: this rank has no such buffer
   bool inPlace = false;
 };
+
+/// Two buffers have a byte in common.
+inline bool overlap(const void* a, std::size_t aBytes, const void* b, std::size_t bBytes) {
+  const auto i = reinterpret_cast<std::uintptr_t>(a), o = reinterpret_cast<std::uintptr_t>(b);
+  return aBytes != 0 && bBytes != 0 && i < o + bBytes && o < i + aBytes;
+}
 
 /// Tells when operations of one communicator that were asked for together have ended. Only that
 /// communicator writes it, with its lock held; its user looks without.

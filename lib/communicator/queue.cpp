@@ -78,11 +78,6 @@ std::size_t reach(const CommunicatorImpl::Parts& parts, const char* which, int w
   return most;
 }
 
-bool overlap(const void* a, std::size_t aBytes, const void* b, std::size_t bBytes) {
-  const auto i = reinterpret_cast<std::uintptr_t>(a), o = reinterpret_cast<std::uintptr_t>(b);
-  return aBytes != 0 && bBytes != 0 && i < o + bBytes && o < i + aBytes;
-}
-
 /// Two parts of `out` that overlap would be written in any order.
 void checkApart(const CommunicatorImpl::Parts& out) {
   for (std::size_t a = 0; a < out.counts.size(); ++a)
