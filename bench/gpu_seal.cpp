@@ -7,6 +7,7 @@
 #include "bench/gpu.hpp"
 #include "bench/output.hpp"
 #include "bench/sizes.hpp"
+#include "bench/subcommand.hpp"
 #include "bench/text_table.hpp"
 
 namespace lockstep::bench {
@@ -60,14 +61,7 @@ int runSeal(const std::vector<std::string>& arguments) {
   CLI::App app("ccbench seal: how fast a GPU seals and opens by itself", "ccbench seal");
   SealLine line;
   addOptions(app, line);
-  try {
-    app.parse(std::vector(arguments.rbegin(), arguments.rend()));  // CLI11 takes them from the back
-  } catch (const CLI::CallForHelp&) {
-    print(app.help());
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    throw UsageError(fmt::format("{} (ccbench seal --help says what it takes)", error.what()));
-  }
+  if (!readArguments(app, arguments)) return 0;
   constexpr std::size_t kLeast = std::size_t{64} << 10;
   const std::size_t most = parseSize(line.most);
   if (most < kLeast) throw UsageError("--maxbytes: a buffer has at least 64K");

@@ -5,6 +5,7 @@
 
 #include "bench/output.hpp"
 #include "bench/sizes.hpp"
+#include "bench/subcommand.hpp"
 #include "cc_mode/keys/psk.hpp"
 #include <lockstep/error.hpp>
 
@@ -15,14 +16,7 @@ int runKeygen(const std::vector<std::string>& arguments) {
                "ccbench keygen");
   std::string file = "lockstep.psk";
   app.add_option("FILE", file, "Where to: must not exist; gets mode 0600")->capture_default_str();
-  try {
-    app.parse(std::vector(arguments.rbegin(), arguments.rend()));  // CLI11 takes them from the back
-  } catch (const CLI::CallForHelp&) {
-    print(app.help());
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    throw UsageError(fmt::format("{} (ccbench keygen --help says what it takes)", error.what()));
-  }
+  if (!readArguments(app, arguments)) return 0;
   try {
     cc::writePskFile(file);
   } catch (const Error& error) {
